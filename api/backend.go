@@ -1,0 +1,49 @@
+package api
+
+import (
+	"context"
+)
+
+// Backend is what the server serves; the daemon's wiring (app) implements it.
+// Errors are *errs.Error.
+type Backend interface {
+	// Status describes the cluster as this node sees it. It never blocks on a
+	// peer and works without quorum.
+	Status(ctx context.Context) (*Status, error)
+	// CIB returns the CIB as XML, or what an XPath selects of it.
+	CIB(ctx context.Context, xpath string) (string, error)
+	// Apply validates and applies a configuration, or says what it would do.
+	Apply(ctx context.Context, a Apply) (*Outcome, error)
+	// Resource does one of move, ban, clear, cleanup, start, stop, restart,
+	// refresh, manage, unmanage to a resource.
+	Resource(ctx context.Context, id, verb string, v Verb) (*Outcome, error)
+	// Node does one of standby, online, maintenance, ready to a node.
+	Node(ctx context.Context, name, verb string, v Verb) (*Outcome, error)
+	// Events calls yield for each remembered event after seq of this node (all
+	// nodes if every is set), oldest first, then, if follow is set, for each
+	// new one until ctx ends.
+	Events(ctx context.Context, q EventQuery, yield func(Event) error) error
+	// Token makes a one-time join token, valid for a limited time.
+	Token(ctx context.Context) (*Token, error)
+	// Leave takes this node out of the cluster for good: its resources move
+	// away, its vote is removed, its state is set aside.
+	Leave(ctx context.Context, v Verb) (*Outcome, error)
+	// Shutdown stops the daemon: with its resources, or (keep) leaving them running.
+	Shutdown(ctx context.Context, keep bool) error
+}
+
+// EventQuery selects events.
+type EventQuery struct {
+	After    uint64 // of the answering node: only events with a greater Seq
+	Follow   bool
+	AllNodes bool // ask every reachable node and merge by time
+	Resource string
+	Limit    int // the newest so many; 0: all remembered
+}
+
+// Token lets one node join once.
+type Token struct {
+	Text    string `json:"token"`   // hand it to takt join; a secret
+	Command string `json:"command"` // the command to run on the new node
+	Expires int64  `json:"expires"` // Unix seconds
+}

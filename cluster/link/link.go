@@ -1,0 +1,138 @@
+// Package link carries heartbeats between nodes over redundant, authenticated
+// UDP links, and tells the daemon who is there.
+//
+// The heartbeats live in a process of their own, "takt pulse" (see Pulse): one
+// locked real-time thread that neither allocates nor waits for anybody. The
+// daemon starts it, attaches to it again after a restart of its own, and speaks
+// to it through a unix socket (see Client).
+package link
+
+import (
+	"net/netip"
+
+	"github.com/takt-ha/takt/cluster/cib"
+)
+
+// Config is what a pulse needs to know. Durations are milliseconds.
+type Config struct {
+	Cluster   string           `json:"cluster"`           // name, for people
+	ClusterID string           `json:"cluster_id"`        // 32 hex digits, made by takt init
+	Key       []byte           `json:"key"`               // 32 bytes; never logged
+	OldKey    []byte           `json:"old_key,omitempty"` // accepted while keys roll over
+	Self      cib.NodeID       `json:"self"`
+	Locals    []netip.AddrPort `json:"locals"` // own address on each link, in link order
+	Peers     []Peer           `json:"peers"`
+	Keepalive int              `json:"keepalive_ms"` // ms between heartbeats, ≥ 5
+	Deadtime  int              `json:"deadtime_ms"`  // ms of silence until a peer is lost, ≥ 4 × Keepalive
+}
+
+// Peer is another node.
+type Peer struct {
+	ID    cib.NodeID       `json:"id"`
+	Name  string           `json:"name"`
+	Addrs []netip.AddrPort `json:"addrs"` // one a link, in link order
+}
+
+// View is what the daemon tells a pulse about the cluster, on every change.
+type View struct {
+	Voters []cib.NodeID `json:"voters"` // who has a vote; the node itself may be among them
+	Leader cib.NodeID   `json:"leader"` // the coordinator, 0 if none is known
+	Term   uint64       `json:"term"`
+	State  ManagerState `json:"state"` // what heartbeats say about this node's daemon
+}
+
+// ManagerState is what a heartbeat says about its node's daemon.
+type ManagerState uint8
+
+// The states of a daemon.
+const (
+	ManagerDown    ManagerState = iota // no daemon is attached to the pulse
+	ManagerJoining                     // attached, not yet a working member
+	ManagerUp                          // working
+	ManagerLeaving                     // has stopped its resources and goes: not a failure
+)
+
+// EventKind is what happened.
+type EventKind string
+
+// The kinds of events, in the order in which they may be expected.
+const (
+	PeerUp       EventKind = "peer-up"      // the first mutual contact since the start or the last loss
+	PeerLost     EventKind = "peer-lost"    // no mutual contact for deadtime of undisturbed time, or it left
+	PeerManager  EventKind = "peer-manager" // a peer's daemon state changed
+	LinkUp       EventKind = "link-up"      // one link to one peer works
+	LinkDown     EventKind = "link-down"    // one link to one peer is silent for deadtime
+	SelfPaused   EventKind = "self-paused"  // this node did not run for longer than allowed; its verdicts are void until heard anew
+	StandingMove EventKind = "standing"     // Standing changed
+)
+
+// Event is one report of a pulse to its daemon.
+type Event struct {
+	Kind     EventKind    `json:"kind"`
+	Peer     cib.NodeID   `json:"peer,omitempty"`
+	Link     int          `json:"link"` // for link events: index from 0
+	Manager  ManagerState `json:"manager,omitempty"`
+	Silent   int64        `json:"silent_ms,omitempty"` // PeerLost, LinkDown, SelfPaused: for how long
+	Standing Standing     `json:"standing,omitempty"`
+	Reason   string       `json:"reason"` // in words
+}
+
+// Standing says whether this node may go on running resources.
+type Standing string
+
+// The standings.
+const (
+	// Quorate: in mutual contact with more than half of the voters (itself
+	// counted), and nobody in contact with it hears a coordinator that this
+	// node does not.
+	Quorate Standing = "quorate"
+	// Isolated: not so for long enough that the others may soon call this node
+	// lost. It must stop its resources now, to be done before they start them.
+	Isolated Standing = "isolated"
+)
+
+// Status is everything a pulse knows, for takt status.
+type Status struct {
+	Standing  Standing     `json:"standing"`
+	Reason    string       `json:"reason"`
+	Realtime  string       `json:"realtime"`    // "SCHED_RR 50, memory locked", or why not
+	Deadtime  int          `json:"deadtime_ms"` // in force (longer than configured where real time was refused)
+	Keepalive int          `json:"keepalive_ms"`
+	Late      Lateness     `json:"late"`
+	Refused   Refusals     `json:"refused"`
+	Peers     []PeerStatus `json:"peers"`
+}
+
+// Lateness is how late the pulse's own loop was scheduled, in microseconds.
+type Lateness struct {
+	P50, P99, Max int64
+	Pauses        int64 // times it did not run for longer than allowed
+}
+
+// Refusals counts datagrams that were not accepted, by reason.
+type Refusals struct {
+	Truncated, Version, ForeignCluster, BadKey, Replayed, UnknownNode, DuplicateNode, OldIncarnation int64
+	LastFrom                                                                                         string // address of the newest one
+	LastWhy                                                                                          string // its reason in words
+}
+
+// PeerStatus is one peer as the pulse sees it.
+type PeerStatus struct {
+	ID      cib.NodeID   `json:"id"`
+	Name    string       `json:"name"`
+	Alive   bool         `json:"alive"`
+	Manager ManagerState `json:"manager"`
+	Silent  int64        `json:"silent_ms"`
+	Links   []LinkStatus `json:"links"`
+}
+
+// LinkStatus is one link to one peer.
+type LinkStatus struct {
+	Local, Remote string
+	Up            bool
+	Sent          int64
+	Received      int64
+	Lost          int64 // by gaps in the sequence
+	Late          int64 // arrived more than two keepalives after the one before
+	RTT           int64 // microseconds, smoothed; -1 unknown
+}

@@ -1,0 +1,91 @@
+// Package scheduler decides what has to happen: from an immutable snapshot of
+// the cluster information base and a time it computes the transition that
+// brings the cluster from what runs to what should run.
+//
+// It is pure: no I/O, no clock, no goroutine, no randomness. The same input
+// gives the same bytes out. Semantics are Pacemaker's ("Pacemaker Explained").
+package scheduler
+
+import "time"
+
+// Kind is the kind of an action.
+type Kind string
+
+// The kinds of actions.
+const (
+	Resource Kind = "rsc"    // something an agent does on a node
+	Pseudo   Kind = "pseudo" // a point in the order, nothing is done
+	Cluster  Kind = "crm"    // something the cluster does itself (stonith, clear_failcount, do_shutdown, lrm_delete)
+)
+
+// ActionID is the index of an action in Transition.Actions.
+type ActionID int
+
+// Action is one vertex of a transition.
+type Action struct {
+	ID       ActionID          `json:"id"`
+	Kind     Kind              `json:"kind"`
+	Task     string            `json:"task"`                 // start, stop, monitor, promote, cancel, …; lrm_delete, clear_failcount, …
+	Resource string            `json:"resource,omitempty"`   // the name the executor is told (no instance number for anonymous clones)
+	Node     string            `json:"node,omitempty"`       // uname of the node where it happens
+	Interval int64             `json:"interval_ms"`          // ms, 0 unless recurring
+	Detail   string            `json:"detail,omitempty"`     // fencing: reboot/off/on; notify: phase-operation
+	Timeout  int64             `json:"timeout_ms,omitempty"` // ms; of the operation
+	TargetRC int               `json:"target_rc"`            // the exit code that counts as success (monitor of a stopped resource: 7)
+	Agent    string            `json:"agent,omitempty"`      // class:provider:type
+	Params   map[string]string `json:"params,omitempty"`     // instance attributes
+	Meta     map[string]string `json:"meta,omitempty"`       // CRM_meta_* attributes, without the prefix
+	Priority int               `json:"priority,omitempty"`   // higher first when limits bind
+	Reason   string            `json:"reason"`               // why it is there, in words, never empty for real actions
+	Optional bool              `json:"-"`                    // used while computing; never in a Transition
+}
+
+// Ordering says that Before must have ended with success before After starts.
+type Ordering struct {
+	Before ActionID `json:"before"`
+	After  ActionID `json:"after"`
+}
+
+// Role is what a resource instance is.
+type Role string
+
+// The roles.
+const (
+	Stopped    Role = "Stopped"
+	Started    Role = "Started"
+	Promoted   Role = "Promoted"
+	Unpromoted Role = "Unpromoted"
+)
+
+// Term is one reason for a score: what contributed how much on one node.
+type Term struct {
+	Node  string `json:"node"`
+	Score Score  `json:"score"`
+	Why   string `json:"why"` // in words, naming the constraint or state
+}
+
+// Allocation is where one resource instance was placed, and why.
+type Allocation struct {
+	Resource string           `json:"resource"`
+	Node     string           `json:"node,omitempty"` // "" = nowhere
+	Role     Role             `json:"role"`           // role it will have
+	From     []string         `json:"from,omitempty"` // nodes where it runs now
+	Scores   map[string]Score `json:"scores"`         // final score a node
+	Terms    []Term           `json:"terms"`          // what made the scores
+	Reason   string           `json:"reason"`         // one sentence: why there, or why nowhere
+}
+
+// Transition is what has to happen.
+type Transition struct {
+	Actions     []Action     `json:"actions"`
+	Order       []Ordering   `json:"order"`
+	Allocations []Allocation `json:"allocations"`
+	// Recheck is when the answer may change by time alone (a failure expires, a
+	// rule begins); zero: never.
+	Recheck time.Time `json:"recheck,omitzero"`
+	// Warnings are findings about the configuration, in words.
+	Warnings []string `json:"warnings,omitempty"`
+}
+
+// Empty reports whether nothing has to be done.
+func (t *Transition) Empty() bool { return len(t.Actions) == 0 }
