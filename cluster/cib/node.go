@@ -16,6 +16,12 @@ type NodeID uint64
 // String prints the id in decimal.
 func (id NodeID) String() string { return strconv.FormatUint(uint64(id), 10) }
 
+// ParseNodeID parses a node's id attribute: a positive decimal number.
+func ParseNodeID(s string) (NodeID, bool) {
+	id, err := strconv.ParseUint(s, 10, 64)
+	return NodeID(id), err == nil && id > 0
+}
+
 // Attr is one attribute of an element.
 type Attr struct{ Name, Value string }
 
@@ -26,7 +32,7 @@ type Node struct {
 	attrs    []Attr  // document order; names are unique
 	children []*Node // elements, and comments and text as nodes with a kind
 	kind     nodeKind
-	text     string // of comments and character data
+	text     string // of comments, character data and processing instructions
 	line     int32  // line in the source it was parsed from, 0 if made here
 }
 
@@ -36,6 +42,7 @@ const (
 	elementKind nodeKind = iota
 	commentKind
 	textKind
+	instructionKind // a processing instruction: text is what stands between <? and ?>
 )
 
 // Name returns the element's name.
