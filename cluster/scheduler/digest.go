@@ -1,0 +1,34 @@
+package scheduler
+
+import (
+	"crypto/md5"
+	"encoding/hex"
+	"sort"
+	"strings"
+)
+
+// ParamsDigest returns the digest of an operation's parameters that is kept
+// with its result as op-digest; when the configured parameters later give
+// another digest, the resource is restarted. It is the form that Pacemaker
+// writes (MD5 of the sorted parameters as one XML element), so that existing
+// history stays meaningful. Recurring operations add "CRM_meta_timeout" (ms).
+func ParamsDigest(params map[string]string) string {
+	names := make([]string, 0, len(params))
+	for name := range params {
+		names = append(names, name)
+	}
+	sort.Strings(names)
+	var b strings.Builder
+	b.WriteString(" <parameters")
+	for _, name := range names {
+		b.WriteString(" " + name + `="`)
+		b.WriteString(digestEscaper.Replace(params[name]))
+		b.WriteByte('"')
+	}
+	b.WriteString("/>\n")
+	sum := md5.Sum([]byte(b.String()))
+	return hex.EncodeToString(sum[:])
+}
+
+var digestEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;",
+	"\n", "&#10;", "\t", "&#9;", "\r", "&#13;")

@@ -1,0 +1,72 @@
+package scheduler
+
+import (
+	"time"
+
+	"github.com/takt-ha/takt/cluster/cib"
+)
+
+// ScheduleLocalStop computes the actions that stop every managed resource that
+// is active on node by that node's own history, in the order of the
+// constraints, whatever other nodes do: what a node does that lost quorum.
+func ScheduleLocalStop(root *cib.Node, node string, now time.Time) *Transition {
+	t := Schedule(localView(root, node), now)
+	return onlyStops(t, node)
+}
+
+// localView is the document with only this node in it, without quorum.
+func localView(root *cib.Node, node string) *cib.Node {
+	options := cib.NewNode("cluster_property_set", "id", "cib-bootstrap-options").WithChild(
+		cib.NewNode("nvpair", "id", "local-fencing", "name", "stonith-enabled", "value", "false"),
+		cib.NewNode("nvpair", "id", "local-policy", "name", "no-quorum-policy", "value", "stop"),
+		cib.NewNode("nvpair", "id", "local-all", "name", "stop-all-resources", "value", "true"),
+	)
+	if maintenance := cib.NewView(root).Pairs(root.Path("configuration", "crm_config"), "cluster_property_set", nil)["maintenance-mode"]; maintenance != "" {
+		options = options.WithChild(cib.NewNode("nvpair", "id", "local-maintenance", "name", "maintenance-mode", "value", maintenance))
+	}
+	only := func(list *cib.Node) *cib.Node {
+		for c := range list.Elements {
+			if c.Attr("uname") != node {
+				list = list.WithReplaced(c, nil)
+			}
+		}
+		return list
+	}
+	online := func(list *cib.Node) *cib.Node {
+		list = only(list)
+		for c := range list.Elements {
+			up := c.WithAttr("in_ccm", "true").WithAttr("crmd", "online").WithAttr("join", "member").WithAttr("expected", "member")
+			list = list.WithReplaced(c, up)
+		}
+		return list
+	}
+	return root.WithAttr("have-quorum", "0").
+		WithPath(func(*cib.Node) *cib.Node { return cib.NewNode("crm_config").WithChild(options) }, "configuration", "crm_config").
+		WithPath(only, "configuration", "nodes").
+		WithPath(online, "status")
+}
+
+// onlyStops leaves the stops on the node and what orders them.
+func onlyStops(t *Transition, node string) *Transition {
+	local := &Transition{Actions: []Action{}, Order: []Ordering{}, Allocations: t.Allocations, Warnings: t.Warnings}
+	number := map[ActionID]ActionID{}
+	for _, a := range t.Actions {
+		if a.Kind != Pseudo && (a.Task != "stop" || a.Node != node) {
+			continue
+		}
+		number[a.ID] = ActionID(len(local.Actions))
+		a.ID = number[a.ID]
+		if a.Kind == Resource {
+			a.Reason = node + " lost quorum: " + a.Resource + " is stopped here"
+		}
+		local.Actions = append(local.Actions, a)
+	}
+	for _, o := range t.Order {
+		before, ok := number[o.Before]
+		after, ok2 := number[o.After]
+		if ok && ok2 {
+			local.Order = append(local.Order, Ordering{before, after})
+		}
+	}
+	return local
+}
