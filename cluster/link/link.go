@@ -11,6 +11,7 @@ import (
 	"net/netip"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/detector"
 )
 
 // Config is what a pulse needs to know. Durations are milliseconds.
@@ -18,12 +19,15 @@ type Config struct {
 	Cluster   string           `json:"cluster"`           // name, for people
 	ClusterID string           `json:"cluster_id"`        // 32 hex digits, made by takt init
 	Key       []byte           `json:"key"`               // 32 bytes; never logged
-	OldKey    []byte           `json:"old_key,omitempty"` // accepted while keys roll over
+	OldKey    []byte           `json:"old_key,omitempty"` // accepted, too, while keys roll over (older or newer than Key); never logged
 	Self      cib.NodeID       `json:"self"`
 	Locals    []netip.AddrPort `json:"locals"` // own address on each link, in link order
 	Peers     []Peer           `json:"peers"`
 	Keepalive int              `json:"keepalive_ms"` // ms between heartbeats, ≥ 5
 	Deadtime  int              `json:"deadtime_ms"`  // ms of silence until a peer is lost, ≥ 4 × Keepalive
+	// Strict keeps Deadtime in force even where neither real-time priority nor
+	// nice was granted. A busy machine may then call live peers lost.
+	Strict bool `json:"strict,omitempty"`
 }
 
 // Peer is another node.
@@ -42,14 +46,14 @@ type View struct {
 }
 
 // ManagerState is what a heartbeat says about its node's daemon.
-type ManagerState uint8
+type ManagerState = detector.Manager
 
 // The states of a daemon.
 const (
-	ManagerDown    ManagerState = iota // no daemon is attached to the pulse
-	ManagerJoining                     // attached, not yet a working member
-	ManagerUp                          // working
-	ManagerLeaving                     // has stopped its resources and goes: not a failure
+	ManagerDown    = detector.Down    // no daemon is attached to the pulse
+	ManagerJoining = detector.Joining // attached, not yet a working member
+	ManagerUp      = detector.Up      // working
+	ManagerLeaving = detector.Leaving // has stopped its resources and goes: not a failure
 )
 
 // EventKind is what happened.
@@ -59,11 +63,13 @@ type EventKind string
 const (
 	PeerUp       EventKind = "peer-up"      // the first mutual contact since the start or the last loss
 	PeerLost     EventKind = "peer-lost"    // no mutual contact for deadtime of undisturbed time, or it left
+	PeerGone     EventKind = "peer-gone"    // it left, or a majority of the voters has not heard it for deadtime: follows PeerLost
 	PeerManager  EventKind = "peer-manager" // a peer's daemon state changed
 	LinkUp       EventKind = "link-up"      // one link to one peer works
 	LinkDown     EventKind = "link-down"    // one link to one peer is silent for deadtime
 	SelfPaused   EventKind = "self-paused"  // this node did not run for longer than allowed; its verdicts are void until heard anew
 	StandingMove EventKind = "standing"     // Standing changed
+	PulseBack    EventKind = "pulse-back"   // made by Client: the pulse had died or dropped the connection, and is attached again; its present state follows
 )
 
 // Event is one report of a pulse to its daemon.
@@ -74,7 +80,9 @@ type Event struct {
 	Manager  ManagerState `json:"manager,omitempty"`
 	Silent   int64        `json:"silent_ms,omitempty"` // PeerLost, LinkDown, SelfPaused: for how long
 	Standing Standing     `json:"standing,omitempty"`
-	Reason   string       `json:"reason"` // in words
+	Reason   string       `json:"reason"`          // in words
+	At       int64        `json:"at"`              // wall clock of the verdict, Unix ns
+	Heard    int64        `json:"heard,omitempty"` // PeerLost, LinkDown: wall clock of the last arrival, Unix ns; 0 if there was none
 }
 
 // Standing says whether this node may go on running resources.
@@ -112,8 +120,9 @@ type Lateness struct {
 // Refusals counts datagrams that were not accepted, by reason.
 type Refusals struct {
 	Truncated, Version, ForeignCluster, BadKey, Replayed, UnknownNode, DuplicateNode, OldIncarnation int64
-	LastFrom                                                                                         string // address of the newest one
-	LastWhy                                                                                          string // its reason in words
+	LastFrom                                                                                         string         // address of the newest one
+	LastWhy                                                                                          string         // its reason in words
+	lastFrom                                                                                         netip.AddrPort // LastFrom, before it is formatted
 }
 
 // PeerStatus is one peer as the pulse sees it.
@@ -124,6 +133,12 @@ type PeerStatus struct {
 	Manager ManagerState `json:"manager"`
 	Silent  int64        `json:"silent_ms"`
 	Links   []LinkStatus `json:"links"`
+	// Gone: nothing of the peer's can be running under the cluster's rules (see
+	// quorum.Gone). Only then may a coordinator act on its loss.
+	Gone bool `json:"gone"`
+	// HeardBy are nodes in contact with this one that heard the peer within the
+	// dead time.
+	HeardBy []cib.NodeID `json:"heard_by,omitempty"`
 }
 
 // LinkStatus is one link to one peer.
@@ -132,7 +147,8 @@ type LinkStatus struct {
 	Up            bool
 	Sent          int64
 	Received      int64
-	Lost          int64 // by gaps in the sequence
-	Late          int64 // arrived more than two keepalives after the one before
-	RTT           int64 // microseconds, smoothed; -1 unknown
+	Lost          int64  // by gaps in the sequence
+	Late          int64  // arrived more than two keepalives after the one before
+	RTT           int64  // microseconds, smoothed; -1 unknown
+	Reason        string `json:",omitempty"` // why it is down, where known
 }

@@ -1,0 +1,246 @@
+package link
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"fmt"
+	"log/slog"
+	"os"
+	"reflect"
+	"runtime"
+	"runtime/debug"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// PulseOptions says how to run a pulse.
+type PulseOptions struct {
+	Socket     string // path of the control socket; its folder must exist
+	Log        *slog.Logger
+	RTSocket   string // see reachRealtime; "" means the environment's TAKT_RT_SOCKET
+	NoRealtime bool   // leave priority and memory alone: for pulses inside a test
+}
+
+// Pulse is the body of the process "takt pulse": it sends and receives
+// heartbeats until ctx ends or its daemon stops it. It fails if another pulse
+// holds the socket.
+func Pulse(ctx context.Context, opt PulseOptions) error {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	if opt.Log == nil {
+		opt.Log = slog.New(slog.DiscardHandler)
+	}
+	l, err := newLoop(opt)
+	if err != nil {
+		return errs.E("start pulse", errs.Unavailable, opt.Socket, "Check that no other pulse runs on this socket and that its folder exists.", err)
+	}
+	defer l.close()
+	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(l.wake[1], []byte{1}) })
+	defer stop()
+	opt.Log.Info("pulse runs", "socket", opt.Socket, "realtime", l.rt.words)
+	for ctx.Err() == nil && !l.stopped {
+		if err := l.step(); err != nil {
+			return errs.E("run pulse", errs.Other, opt.Socket, "", err)
+		}
+	}
+	return nil
+}
+
+// loop is the one thread of a pulse: it owns the engine and every descriptor.
+type loop struct {
+	opt     PulseOptions
+	rt      realtime
+	eng     *engine
+	socks   []*socket
+	addrs   [][]unix.Sockaddr // of each peer, by link
+	ctl     control
+	wake    [2]int
+	fds     []unix.PollFd
+	ts      unix.Timespec
+	timeout unix.Timespec
+	sendAt  int64
+	rounds  uint64 // of heartbeats ever sent
+	late    lateness
+	stopped bool
+}
+
+func newLoop(opt PulseOptions) (*loop, error) {
+	l := &loop{opt: opt, rt: realtime{"left alone", true}, wake: [2]int{-1, -1}}
+	if err := l.ctl.listen(opt.Socket); err != nil {
+		return nil, err
+	}
+	if err := unix.Pipe2(l.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
+		l.close()
+		return nil, fmt.Errorf("make a pipe: %w", err)
+	}
+	if !opt.NoRealtime {
+		// Little is ever allocated here: collect rarely, on one more thread at most.
+		runtime.GOMAXPROCS(2)
+		debug.SetGCPercent(200)
+		debug.SetMemoryLimit(64 << 20)
+		if opt.RTSocket == "" {
+			opt.RTSocket = os.Getenv("TAKT_RT_SOCKET")
+		}
+		l.rt = reachRealtime(opt.RTSocket)
+	}
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails
+	l.eng = newEngine(binary.BigEndian.Uint64(b[:])|1, func() int64 { return time.Now().UnixNano() })
+	l.sendAt = l.now()
+	return l, nil
+}
+
+func (l *loop) close() {
+	for _, s := range l.socks {
+		s.close()
+	}
+	l.ctl.close()
+	for _, fd := range l.wake {
+		if fd >= 0 {
+			_ = unix.Close(fd)
+		}
+	}
+}
+
+// now reads CLOCK_BOOTTIME, which goes on while the machine is suspended: a
+// node that slept must know.
+func (l *loop) now() int64 {
+	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &l.ts); err != nil {
+		panic("link: no CLOCK_BOOTTIME: " + err.Error()) // every supported kernel has it
+	}
+	return l.ts.Nano()
+}
+
+// step waits for the next thing to do and does it.
+func (l *loop) step() error {
+	planned := l.eng.next(l.sendAt)
+	if err := l.wait(planned); err != nil {
+		return err
+	}
+	now := l.now()
+	if now >= planned {
+		l.late.note(now - planned)
+	}
+	l.eng.advance(now)
+	l.drain(now)
+	l.eng.tick(now)
+	if now >= l.sendAt {
+		l.send(now)
+	}
+	l.ctl.serve(l)
+	return nil
+}
+
+// wait sleeps until something arrives or the planned moment comes.
+func (l *loop) wait(planned int64) error {
+	l.fds = append(l.fds[:0], unix.PollFd{Fd: int32(l.wake[0]), Events: unix.POLLIN}, unix.PollFd{Fd: int32(l.ctl.listener), Events: unix.POLLIN}, l.ctl.poll())
+	for _, s := range l.socks {
+		l.fds = append(l.fds, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN}) // -1 is ignored
+	}
+	l.timeout = unix.NsecToTimespec(max(planned-l.now(), 0))
+	if _, err := unix.Ppoll(l.fds, &l.timeout, nil); err != nil && err != unix.EINTR {
+		return fmt.Errorf("ppoll: %w", err)
+	}
+	return nil
+}
+
+// maxDrain bounds the datagrams read from one socket at a time, so that a flood
+// on it cannot keep the loop from its heartbeats.
+const maxDrain = 4096
+
+// drain reads everything queued, before any verdict.
+func (l *loop) drain(now int64) {
+	for k, s := range l.socks {
+		for total := 0; total < maxDrain; {
+			n := s.receive()
+			for i := range n {
+				b, from := s.datagram(i)
+				l.eng.receive(now, k, from, b)
+			}
+			if total += n; n < batch {
+				break
+			}
+		}
+	}
+}
+
+// send sends one round of heartbeats.
+func (l *loop) send(now int64) {
+	every := int64(max(l.eng.cfg.Keepalive, minKeepalive)) * ms
+	if l.sendAt += every; l.sendAt <= now {
+		l.sendAt = now + every // rounds that were missed are not made up for
+	}
+	if l.eng.det == nil {
+		l.sendAt = now + 1000*ms
+		return
+	}
+	for _, s := range l.socks {
+		s.open(now)
+	}
+	for i, p := range l.eng.peers {
+		challenge := p.identity.Challenge(l.eng.det.Undisturbed())
+		for k, s := range l.socks {
+			if s.fd >= 0 && s.send(l.eng.compose(now, p, k, challenge), l.addrs[i][k]) {
+				p.links[k].sent++
+			}
+		}
+	}
+	l.rounds++
+}
+
+// configure applies a configuration; the same one again changes nothing.
+func (l *loop) configure(cfg Config) error {
+	if err := cfg.Validate(); err != nil {
+		return err
+	}
+	if l.eng.det != nil && reflect.DeepEqual(cfg, l.eng.cfg) {
+		return nil
+	}
+	now := l.now()
+	l.eng.configure(cfg, int64(cfg.inForce(l.rt.granted))*ms, now)
+	old := l.socks
+	l.socks = nil
+	for k, local := range cfg.Locals {
+		if k < len(old) && old[k].local == local {
+			l.socks = append(l.socks, old[k])
+			old[k] = nil
+			continue
+		}
+		l.socks = append(l.socks, newSocket(local))
+	}
+	for _, s := range old {
+		if s != nil {
+			s.close()
+		}
+	}
+	l.addrs = nil
+	for _, p := range l.eng.peers {
+		var to []unix.Sockaddr
+		for _, a := range p.Addrs {
+			to = append(to, sockaddr(a))
+		}
+		l.addrs = append(l.addrs, to)
+	}
+	l.sendAt = now
+	return nil
+}
+
+// status returns everything the pulse knows.
+func (l *loop) status() Status {
+	st := l.eng.status(l.now())
+	st.Realtime = l.rt.words
+	if want := l.eng.cfg.Deadtime; st.Deadtime > want {
+		st.Realtime += fmt.Sprintf("; deadtime raised from %d to %d ms", want, st.Deadtime)
+	}
+	l.late.fill(&st.Late)
+	for i := range st.Peers {
+		for k := range st.Peers[i].Links {
+			st.Peers[i].Links[k].Reason = l.socks[k].why()
+		}
+	}
+	return st
+}
