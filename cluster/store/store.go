@@ -1,5 +1,19 @@
 // Package store owns the one cluster information base: a Raft log on disk and
 // the deterministic state machine behind it. Nothing else changes the CIB.
+//
+// A Store is opened on a folder (Bootstrap makes the first voter's, Config.Join
+// an empty learner's), started, and then answers:
+//
+//	s.State()              the newest applied version, without a lock
+//	s.Propose(ctx, change) change it; returns once committed and applied here
+//	s.Leadership()         who coordinates
+//	s.LeaderLost()         the detector's verdict: elect another one now
+//
+// One goroutine, the loop, owns the Raft state and the state machine. It writes
+// and syncs the log before it sends any message that depends on it; an error of
+// the disk ends the store at once (Done, Err), since after a failed fsync
+// nothing is known about what is on the disk. DESIGN.md tells the reasons, and
+// docs/formats/store.md what is on the disk and on the wire.
 package store
 
 import (
@@ -18,7 +32,7 @@ type Change struct {
 
 // State is one immutable version of everything that the store keeps.
 type State struct {
-	Root       *cib.Node // the CIB
+	Root       *cib.Node // the CIB; nil on a joining node that has no snapshot yet
 	Index      uint64    // of the newest applied log entry
 	Term       uint64    // Raft term of that entry
 	Generation uint64    // of the voter set
@@ -33,4 +47,18 @@ type Leadership struct {
 	// Ready is true on the leader alone, once it has committed an entry of its
 	// own term: only then is its State current.
 	Ready bool
+}
+
+// Member is a node that holds the log.
+type Member struct {
+	ID    cib.NodeID
+	Voter bool // false: learner
+}
+
+// Progress is how far the leader knows a member's log to be equal to its own.
+type Progress struct {
+	Member
+	Match  uint64 // index of the newest entry known to be durable there
+	Last   uint64 // index of the leader's newest entry
+	Active bool   // heard from within the last election time-out
 }
