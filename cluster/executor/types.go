@@ -2,11 +2,19 @@
 // resource, a process group an operation, recurring monitors, and the history
 // of the last results.
 //
+// The daemon makes one Executor with New, hands it each command of the
+// coordinator with Do, and passes on what arrives in Notices: changes that
+// nobody asked for, such as a monitor that begins to fail or a supervised
+// process that ended. A new coordinator is served in two steps: Fence makes
+// the executor refuse everything older, then Snapshot tells what is known.
+//
 // What it knows is kept under /run (gone with a reboot, as the resources are),
-// so a daemon that restarts re-attaches to what runs.
+// so a daemon that restarts re-attaches to what runs. See DESIGN.md.
 package executor
 
 import (
+	"cmp"
+	"context"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
@@ -14,38 +22,55 @@ import (
 
 // Stamp orders commands. A command whose stamp is older than the newest that
 // this node has seen is refused.
-type Stamp struct {
-	Generation uint64 `json:"generation"` // of the voter set; forced take-overs raise it
-	Term       uint64 `json:"term"`       // of the coordinator
-	Transition uint64 `json:"transition"` // within the term
-	Action     int    `json:"action"`     // within the transition
-}
+type Stamp = agent.Stamp
 
 // Command asks for one operation.
-type Command struct {
-	Stamp    Stamp             `json:"stamp"`
-	Resource string            `json:"resource"`
-	Agent    agent.ID          `json:"agent"`
-	Action   string            `json:"action"`      // an OCF action, or Cancel
-	Interval int64             `json:"interval_ms"` // > 0: a recurring monitor, its first result is the answer
-	Timeout  int64             `json:"timeout_ms"`
-	Target   agent.Code        `json:"target_rc"` // the exit code that is expected
-	Params   map[string]string `json:"params,omitempty"`
-	Meta     map[string]string `json:"meta,omitempty"`
-}
-
-// Cancel is the Action that ends the recurring operation of Interval.
-const Cancel = "cancel"
-
-// Forget is the Action that drops a resource's history (lrm_delete).
-const Forget = "forget"
+type Command = agent.Command
 
 // Record is the last result of one operation (resource, action, interval) on this node.
-type Record struct {
-	Command Command      `json:"command"`
-	Call    int64        `json:"call"`              // increases with each operation that this node starts
-	Result  agent.Result `json:"result"`            // Status Pending while in flight
-	Queued  int64        `json:"queued_ms"`         // how long it waited in the queue
-	Changed time.Time    `json:"changed"`           // when Code last changed (recurring), else the end
-	Noticed bool         `json:"noticed,omitempty"` // seen by a watcher, not by a poll
+type Record = agent.Record
+
+// The actions that are the executor's own.
+const (
+	Cancel = agent.Cancel // ends the recurring operation of Command.Interval
+	Forget = agent.Forget // drops a resource's history (lrm_delete)
+)
+
+// Phase tells the two events of an operation apart.
+type Phase string
+
+// The phases.
+const (
+	Begin Phase = "begin" // the agent is about to be called
+	End   Phase = "end"   // the operation has its result
+)
+
+// Event is one step of an operation, for the cluster's story.
+type Event struct {
+	Time   time.Time
+	Phase  Phase
+	Record Record // at Begin: Status Pending
+	// Recurring is set for the polls of a recurring monitor after the first.
+	Recurring bool
+	// Changed is set at End when the result differs from the one before.
+	Changed bool
 }
+
+// Spawner is an agent.Agent that tells the process group of an operation as
+// soon as it lives, so that a daemon that restarts can end what an earlier one
+// left behind. Agents without processes of their own need not implement it.
+type Spawner interface {
+	// RunSpawned is Run; started is called once, with the id of the process
+	// that leads the operation's process group.
+	RunSpawned(ctx context.Context, inv agent.Invocation, started func(pid int)) agent.Result
+}
+
+// compareStamps orders by generation, term and transition; the actions of one
+// transition have no order.
+func compareStamps(a, b Stamp) int {
+	return cmp.Or(cmp.Compare(a.Generation, b.Generation), cmp.Compare(a.Term, b.Term),
+		cmp.Compare(a.Transition, b.Transition))
+}
+
+// sameTerm reports whether two stamps are of one coordinator.
+func sameTerm(a, b Stamp) bool { return a.Generation == b.Generation && a.Term == b.Term }
