@@ -1,0 +1,178 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/takt-ha/takt/agent"
+	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// CIB returns the CIB, or what an XPath selects of it (api.Backend).
+func (a *App) CIB(_ context.Context, xpath string) (string, error) {
+	root := a.root()
+	if root == nil {
+		return "", errs.E("read the CIB", errs.Unavailable, a.id.Cluster, "Wait until the node has caught up; takt status shows it.", nil)
+	}
+	if xpath == "" {
+		return root.Indent(), nil
+	}
+	x, err := cib.CompileXPath(xpath)
+	if err != nil {
+		return "", errs.E("read the CIB", errs.Invalid, xpath, "", err)
+	}
+	nodes, err := x.Select(root)
+	if err != nil {
+		return "", errs.E("read the CIB", errs.Invalid, xpath, "", err)
+	}
+	text := ""
+	for _, n := range nodes {
+		text += n.Indent()
+	}
+	if text == "" {
+		return "", errs.E("read the CIB", errs.NotFound, xpath, "takt cib query shows the whole.", errors.New("nothing matches"))
+	}
+	return text, nil
+}
+
+// Apply changes the configuration, or says what it would do (api.Backend).
+func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
+	there, err := a.leader(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if there != nil {
+		defer there.Close()
+		return there.Apply(ctx, req)
+	}
+	root := a.store.State().Root
+	after, ops, err := a.plan(root, req)
+	if err != nil {
+		return nil, err
+	}
+	if err := cib.ValidateWith(after, a.checkAgent); err != nil {
+		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", err)
+	}
+	e := edit{text: "apply " + req.Source, ops: ops}
+	if after.Child("configuration") == root.Child("configuration") || len(differences(root, after)) == 0 {
+		return &api.Outcome{Text: req.Source + ": the configuration is so already", CIBVersion: cib.VersionOf(root).String(), Settled: true}, nil
+	}
+	if req.DryRun {
+		t := scheduler.Schedule(after, time.Now())
+		return &api.Outcome{Text: req.Source + ": nothing was changed (dry run)", Changes: differences(root, after), Actions: actionLines(t), Warnings: t.Warnings, Settled: true}, nil
+	}
+	return a.perform(ctx, e, api.Verb{Wait: req.Wait, User: req.User})
+}
+
+// plan turns a request into operations and gives the CIB that they lead to, in
+// which elements still know their lines in the request.
+func (a *App) plan(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
+	if len(req.Ops) > 0 {
+		var ops []cib.Op
+		for _, op := range req.Ops {
+			ops = append(ops, cib.Op{Kind: cib.OpKind(op.Kind), ID: op.ID, Path: op.Path, Parent: op.Parent, XML: op.XML})
+		}
+		after, err := cib.Apply(root, ops)
+		return after, ops, err
+	}
+	given, err := cib.Parse([]byte(req.XML))
+	if err != nil {
+		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
+	}
+	sections, err := sectionsOf(given)
+	if err != nil {
+		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
+	}
+	after := root
+	var ops []cib.Op
+	for _, s := range sections {
+		if s.Name() == "nodes" {
+			if s, err = mergeNodes(root.Path("configuration", "nodes"), s); err != nil {
+				return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
+			}
+		}
+		section := s
+		after = after.WithPath(func(*cib.Node) *cib.Node { return section }, "configuration", s.Name())
+		ops = append(ops, cib.Op{Kind: cib.Replace, Path: "/cib/configuration/" + s.Name(), Parent: "/cib/configuration", XML: s.String()})
+	}
+	return after, ops, nil
+}
+
+// configSections are the parts of the configuration, in schema order.
+var configSections = []string{"crm_config", "nodes", "resources", "constraints", "acls", "tags", "alerts", "fencing-topology", "rsc_defaults", "op_defaults", "templates"}
+
+// sectionsOf returns the sections that a whole CIB, a configuration or a
+// fragment gives.
+func sectionsOf(given *cib.Node) ([]*cib.Node, error) {
+	if given.Name() == "cib" {
+		given = given.Child("configuration")
+		if given == nil {
+			return nil, errors.New("<cib> holds no <configuration>")
+		}
+	}
+	if given.Name() != "configuration" {
+		for _, name := range configSections {
+			if given.Name() == name {
+				return []*cib.Node{given}, nil
+			}
+		}
+		return nil, fmt.Errorf("line %d: <%s> is no section of a configuration: give a whole <cib>, a <configuration>, or one of %v", given.Line(), given.Name(), configSections)
+	}
+	var sections []*cib.Node
+	for s := range given.Elements {
+		sections = append(sections, s)
+	}
+	return sections, nil
+}
+
+// mergeNodes keeps who the nodes are, which only joining and leaving change,
+// and takes their other attributes from what is given.
+func mergeNodes(have, given *cib.Node) (*cib.Node, error) {
+	merged := have
+	for g := range given.Elements {
+		old := have.ChildByID("node", g.ID())
+		if old == nil || old.Attr("uname") != g.Attr("uname") {
+			return nil, fmt.Errorf("line %d: node %s (id %s) is no member: a machine becomes one by takt join", g.Line(), g.Attr("uname"), g.ID())
+		}
+		n := g
+		for set := range old.Elements {
+			for nv := range set.Elements {
+				if nv.Attr("name") == linksAttr {
+					n = setPair(n, "instance_attributes", "nodes-"+old.ID(), linksAttr, nv.Attr("value"))
+				}
+			}
+		}
+		merged = merged.WithReplaced(old, n)
+	}
+	return merged, nil
+}
+
+// checkAgent says what an agent finds wrong with a resource (cib.AgentCheck).
+func (a *App) checkAgent(class, provider, typ string, params map[string]string) []string {
+	id := agent.ID{Class: class, Provider: provider, Type: typ}
+	impl, err := a.agents.Lookup(id)
+	if err != nil {
+		return []string{err.Error()}
+	}
+	ctx, done := context.WithTimeout(a.ctx, 5*time.Second)
+	defer done()
+	meta, err := impl.Metadata(ctx)
+	if err != nil || meta == nil {
+		return nil // an agent that does not describe itself cannot be checked
+	}
+	return meta.Check(params)
+}
+
+// differences is a line a difference of two configurations.
+func differences(before, after *cib.Node) []string {
+	var lines []string
+	for _, d := range cib.Diff(before.Child("configuration"), after.Child("configuration")) {
+		lines = append(lines, d.String())
+	}
+	return lines
+}

@@ -1,0 +1,272 @@
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/store"
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/internal/identity"
+)
+
+// How members come and go: Token and Join admit a machine as a learner, the
+// coordinator gives it a vote once it has caught up (tendMembers), Leave takes
+// it out again.
+
+const (
+	tokenLife = time.Hour
+	maxVoters = 7 // more votes make every change slower; further nodes stay learners
+	lastIDKey = "takt-last-node-id"
+)
+
+// Token makes a join token for this node's addresses (api.Backend).
+func (a *App) Token(context.Context) (*api.Token, error) {
+	t, err := a.tokens.Issue(a.id, tokenLife)
+	if err != nil {
+		return nil, err
+	}
+	return &api.Token{Text: t.String(), Command: "takt join " + t.String(), Expires: t.Expires.Unix()}, nil
+}
+
+// Join admits the holder of a token (identity.Joiner).
+func (a *App) Join(ctx context.Context, req identity.JoinRequest) (*identity.JoinAnswer, error) {
+	if err := a.tokens.Redeem(req.Secret); err != nil {
+		return nil, err
+	}
+	return a.admit(ctx, req, 0)
+}
+
+// admission is what the coordinator is asked for when a node joins.
+type admission struct {
+	Name  string           `json:"name"`
+	Links []netip.AddrPort `json:"links"`
+	Old   cib.NodeID       `json:"old,omitempty"` // the id that a node gives up because it lost its log
+}
+
+type admitted struct {
+	ID  cib.NodeID `json:"id"`
+	CIB string     `json:"cib"`
+}
+
+// admit lets the coordinator add the node and signs its certificate.
+func (a *App) admit(ctx context.Context, req identity.JoinRequest, old cib.NodeID) (*identity.JoinAnswer, error) {
+	ask := admission{Name: req.Name, Links: req.Links, Old: old}
+	var got admitted
+	var err error
+	switch l := a.store.Leadership(); {
+	case l.Leader == a.self:
+		got, err = a.addNode(ctx, ask)
+	case l.Leader == 0:
+		_, why := a.peers.standing()
+		err = errs.E("join", errs.Unavailable, req.Name, "Join again when the cluster is quorate.", fmt.Errorf("nobody coordinates the cluster now (%s)", why))
+	default:
+		err = a.nodes.call(ctx, l.Leader, "/admit", ask, &got)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.id.Answer(req, uint64(got.ID), got.CIB)
+}
+
+func (a *App) answerAdmit(ctx context.Context, _ cib.NodeID, ask admission) (admitted, error) {
+	return a.addNode(ctx, ask)
+}
+
+// answerRejoin admits anew a member that lost its log: it gets a new id,
+// because Raft must never meet the old one with less than it had.
+func (a *App) answerRejoin(ctx context.Context, from cib.NodeID, req identity.JoinRequest) (*identity.JoinAnswer, error) {
+	if node := a.root().Path("configuration", "nodes").ChildByID("node", from.String()); node.Attr("uname") != req.Name {
+		return nil, errs.E("rejoin", errs.Permission, req.Name, "Use takt join with a token.", fmt.Errorf("node %d is not a member of that name", from))
+	}
+	return a.admit(ctx, req, from)
+}
+
+// addNode puts a node into the CIB and into the log's members, on the coordinator.
+func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
+	root := a.store.State().Root
+	var ops []cib.Op
+	if have := findNode(root, ask.Name); have != nil {
+		id, _ := cib.ParseNodeID(have.ID())
+		if id != ask.Old && (id == a.self || a.peers.get(id).Alive) {
+			return admitted{}, errs.E("join", errs.Exists, "node "+ask.Name, "Give the new node another name (takt join --node NAME).",
+				errors.New("a node of that name is alive"))
+		}
+		if err := a.store.Remove(ctx, id); err != nil && errs.KindOf(err) != errs.NotFound {
+			return admitted{}, err
+		}
+		ops = append(ops, removeOps(id)...)
+	}
+	id := nextID(root, a.store.State())
+	ops = append(ops,
+		cib.Op{Kind: cib.Modify, Path: "/cib", XML: cib.NewNode("cib", lastIDKey, id.String()).String()},
+		cib.Op{Kind: cib.Create, Path: "/cib/configuration/nodes", XML: nodeElement(id, ask.Name, ask.Links).String()})
+	state, err := a.store.Propose(ctx, store.Change{Author: "join", Reason: ask.Name + " joins", Time: time.Now(), Ops: ops})
+	if err != nil {
+		return admitted{}, err
+	}
+	if err := a.store.AddLearner(ctx, id); err != nil {
+		return admitted{}, err
+	}
+	a.journal.add(api.Event{Kind: "membership", On: ask.Name, Text: fmt.Sprintf("%s was admitted as node %d", ask.Name, id)})
+	return admitted{ID: id, CIB: state.Root.String()}, nil
+}
+
+func removeOps(id cib.NodeID) []cib.Op {
+	return []cib.Op{
+		{Kind: cib.Delete, Path: "/cib/configuration/nodes/node[@id='" + id.String() + "']", Optional: true},
+		{Kind: cib.Delete, Path: "/cib/status/node_state[@id='" + id.String() + "']", Optional: true},
+	}
+}
+
+// nextID returns an id that no node of this cluster has ever had.
+func nextID(root *cib.Node, s store.State) cib.NodeID {
+	last, _ := strconv.ParseUint(root.Attr(lastIDKey), 10, 64)
+	for n := range root.Path("configuration", "nodes").Elements {
+		if id, ok := cib.ParseNodeID(n.ID()); ok {
+			last = max(last, uint64(id))
+		}
+	}
+	for _, id := range append(append([]cib.NodeID(nil), s.Voters...), s.Learners...) {
+		last = max(last, uint64(id))
+	}
+	return cib.NodeID(last + 1)
+}
+
+// tendMembers gives learners their vote, on the coordinator.
+func (a *App) tendMembers(ctx context.Context) error {
+	changed, cancel := a.store.Subscribe()
+	defer cancel()
+	for {
+		var again <-chan time.Time
+		if s := a.store.State(); len(s.Learners) > 0 && a.store.Leadership().Ready && len(s.Voters) < maxVoters {
+			a.promote(ctx, s)
+			again = time.After(200 * time.Millisecond)
+		}
+		select {
+		case <-changed:
+		case <-again:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (a *App) promote(ctx context.Context, s store.State) {
+	for _, id := range s.Learners {
+		p := a.peers.get(id)
+		if !p.Alive || p.Manager == link.ManagerDown || len(a.store.State().Voters) >= maxVoters {
+			continue
+		}
+		ctx, done := context.WithTimeout(ctx, time.Second)
+		err := a.store.Promote(ctx, id)
+		done()
+		if err == nil {
+			a.journal.add(api.Event{Kind: "membership", On: a.peerName(id), Text: a.peerName(id) + " has caught up and got a vote"})
+		}
+	}
+}
+
+// Leave takes this node out of the cluster for good (api.Backend).
+func (a *App) Leave(ctx context.Context, v api.Verb) (*api.Outcome, error) {
+	if len(a.knownPeers()) == 1 {
+		return nil, errs.E("leave", errs.Conflict, a.id.Name, "To end the cluster, stop its resources and then the daemon, and remove "+a.opts.Dir+".",
+			errors.New("it is the last node"))
+	}
+	if err := a.drain(ctx, v); err != nil {
+		return nil, err
+	}
+	if l := a.store.Leadership(); l.Leader == a.self {
+		if err := a.handOver(ctx); err != nil {
+			return nil, err
+		}
+	}
+	l := a.store.Leadership()
+	if err := a.nodes.call(ctx, l.Leader, "/remove", admission{Name: a.id.Name, Old: a.self}, &struct{}{}); err != nil {
+		return nil, err
+	}
+	out := &api.Outcome{Text: a.id.Name + " has left the cluster", Settled: true}
+	a.sayGoodbye(ctx)
+	if err := identity.Retire(a.opts.Dir, a.opts.State, time.Now()); err != nil {
+		out.Warnings = append(out.Warnings, err.Error())
+	}
+	close(a.leave)
+	return out, nil
+}
+
+// answerRemove takes a node out, on the coordinator.
+func (a *App) answerRemove(ctx context.Context, from cib.NodeID, ask admission) (struct{}, error) {
+	if from != ask.Old {
+		return struct{}{}, errs.E("remove", errs.Permission, ask.Name, "", errors.New("a node can only take itself out"))
+	}
+	if err := a.store.Remove(ctx, ask.Old); err != nil {
+		return struct{}{}, err
+	}
+	_, err := a.store.Propose(ctx, store.Change{Author: "leave", Reason: ask.Name + " leaves", Time: time.Now(), Ops: removeOps(ask.Old)})
+	a.journal.add(api.Event{Kind: "membership", On: ask.Name, Text: ask.Name + " has left the cluster for good"})
+	return struct{}{}, err
+}
+
+// drain moves everything away from this node and waits until nothing runs here.
+func (a *App) drain(ctx context.Context, v api.Verb) error {
+	path := "/cib/status/node_state[@id='" + a.self.String() + "']"
+	state := cib.WithNodeAttr(a.root().Child("status").ChildByID("node_state", a.self.String()), "shutdown", strconv.FormatInt(time.Now().Unix(), 10))
+	ops := []api.Op{{Kind: string(cib.Replace), Path: path + "/transient_attributes", Parent: path, XML: state.Child("transient_attributes").String()}}
+	wait := v.Wait
+	if wait <= 0 {
+		wait = 60_000
+	}
+	if _, err := a.Apply(ctx, api.Apply{Ops: ops, Source: "shutdown of " + a.id.Name, Wait: wait, User: v.User}); err != nil {
+		return err
+	}
+	if active := a.exec.Active(); len(active) > 0 && !v.Force {
+		return errs.E("leave", errs.Conflict, a.id.Name, "takt status says why; --force leaves them as they are.", fmt.Errorf("still active here: %v", active))
+	}
+	return nil
+}
+
+// handOver makes another voter the coordinator.
+func (a *App) handOver(ctx context.Context) error {
+	for _, id := range a.store.State().Voters {
+		if p := a.peers.get(id); id != a.self && p.Alive && p.Working {
+			return a.store.Transfer(ctx, id)
+		}
+	}
+	return errs.E("hand over", errs.Unavailable, a.id.Name, "Wait until another voter is back.", errors.New("no other voter is there"))
+}
+
+// sayGoodbye tells the peers that this node goes, so that they need not wait
+// for it to fall silent, and ends the heartbeats.
+func (a *App) sayGoodbye(ctx context.Context) {
+	a.peers.setLeaving()
+	err := a.pulse.SetView(ctx, link.View{State: link.ManagerLeaving})
+	if err == nil {
+		err = a.pulse.Sent(ctx, 3)
+	}
+	if stop := a.pulse.Stop(ctx); err != nil || stop != nil {
+		a.log.Warn("the heartbeats did not end in good order", "error", errors.Join(err, stop))
+	}
+}
+
+// Shutdown stops the daemon (api.Backend).
+func (a *App) Shutdown(ctx context.Context, keep bool) error {
+	if !keep {
+		if err := a.drain(ctx, api.Verb{}); err != nil {
+			return err
+		}
+		if a.store.Leadership().Leader == a.self && len(a.store.State().Voters) > 1 {
+			if err := a.handOver(ctx); err != nil {
+				a.log.Warn("the others have to elect a coordinator", "error", err)
+			}
+		}
+		a.sayGoodbye(ctx)
+	}
+	close(a.leave)
+	return nil
+}

@@ -1,0 +1,246 @@
+package app
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/takt-ha/takt/agent"
+	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/internal/identity"
+	"github.com/takt-ha/takt/internal/mesh"
+)
+
+// The protocols between daemons, besides the store's own.
+const (
+	nodeALPN = "takt-node/1" // the coordinator's commands, and what nodes report to it
+	apiALPN  = "takt-api/1"  // the API, for a node that forwards a request
+)
+
+// joinAsk is what a new coordinator asks a node.
+type joinAsk struct {
+	Term       uint64 `json:"term"`
+	Generation uint64 `json:"generation"`
+}
+
+// joinSay is what the node knows.
+type joinSay struct {
+	Records []agent.Record `json:"records"`
+}
+
+// serveNodes serves the other daemons.
+func (a *App) serveNodes() {
+	mux := http.NewServeMux()
+	mux.HandleFunc("POST /join", answer(a.answerJoin))
+	mux.HandleFunc("POST /run", answer(a.answerRun))
+	mux.HandleFunc("POST /notice", answer(a.answerNotice))
+	mux.HandleFunc("POST /admit", answer(a.answerAdmit))
+	mux.HandleFunc("POST /remove", answer(a.answerRemove))
+	mux.HandleFunc("POST /rejoin", answer(a.answerRejoin))
+	mesh.ServeHTTP(a.mesh, nodeALPN, mux)
+	server := api.NewServer(a, a.log)
+	mesh.ServeHTTP(a.mesh, apiALPN, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		from := mesh.PeerOf(r.Context())
+		caller := api.Caller{Node: from, Name: a.peerName(cib.NodeID(from))}
+		server.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), caller)))
+	}))
+	a.mesh.HandleAnonymous(identity.JoinALPN, func(ctx context.Context, _ uint64, conn net.Conn) {
+		api.ServeConn(ctx, conn, identity.Handler(a))
+	})
+}
+
+// answer makes a handler of a function from JSON to JSON.
+func answer[In, Out any](f func(ctx context.Context, from cib.NodeID, in In) (Out, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var in In
+		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<20)).Decode(&in)
+		if err != nil {
+			err = errs.E("read a node's request", errs.Invalid, r.URL.Path, "", err)
+		}
+		var out any
+		if err == nil {
+			out, err = f(r.Context(), cib.NodeID(mesh.PeerOf(r.Context())), in)
+		}
+		if err != nil {
+			w.WriteHeader(errs.KindOf(err).HTTP())
+			out = api.Failed{Error: err.Error(), Kind: errs.KindOf(err).String(), Hint: errs.HintOf(err)}
+		}
+		json.NewEncoder(w).Encode(out)
+	}
+}
+
+// answerJoin tells a new coordinator what runs here. From then on commands of
+// earlier terms are refused.
+func (a *App) answerJoin(_ context.Context, from cib.NodeID, ask joinAsk) (joinSay, error) {
+	if quorate, why := a.peers.standing(); !quorate {
+		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", errors.New(why))
+	}
+	if err := a.exec.Fence(ask.Generation, ask.Term); err != nil {
+		return joinSay{}, err
+	}
+	return joinSay{Records: a.exec.Snapshot()}, nil
+}
+
+// answerRun runs a coordinator's command. A coordinator that goes away meanwhile
+// does not end the operation: its successor hears the result as a notice.
+func (a *App) answerRun(ctx context.Context, _ cib.NodeID, c agent.Command) (agent.Record, error) {
+	if quorate, why := a.peers.standing(); !quorate {
+		return agent.Record{}, errs.E("obey "+c.Action, errs.Unavailable, c.Resource, "", errors.New(why))
+	}
+	if c.Stamp.Action < 0 {
+		return a.ownDoing(ctx, c)
+	}
+	return a.exec.Do(ctx, c)
+}
+
+func (a *App) answerNotice(_ context.Context, from cib.NodeID, r agent.Record) (struct{}, error) {
+	if l := a.store.Leadership(); l.Leader != a.self || !l.Ready {
+		return struct{}{}, errs.E("take a result", errs.Unavailable, a.id.Name, "", errors.New("this node does not coordinate"))
+	}
+	a.control.Send(noticed(from, r))
+	return struct{}{}, nil
+}
+
+// nodeClient speaks to other daemons.
+type nodeClient struct {
+	app  *App
+	http *http.Client
+
+	mu      sync.Mutex
+	unsent  map[string]agent.Record // results to report, the newest of each operation
+	sending bool
+}
+
+func newNodeClient(a *App) *nodeClient {
+	return &nodeClient{app: a, http: &http.Client{Transport: a.mesh.RoundTripper(nodeALPN)}, unsent: map[string]agent.Record{}}
+}
+
+func (n *nodeClient) name(node cib.NodeID) string {
+	if n.app == nil {
+		return "node " + node.String()
+	}
+	return n.app.peerName(node)
+}
+
+// call sends one request to a node.
+func (n *nodeClient) call(ctx context.Context, node cib.NodeID, path string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+mesh.Host(uint64(node))+path, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	resp, err := n.http.Do(req)
+	if err != nil {
+		return &unreached{err}
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode != http.StatusOK {
+		var f api.Failed
+		if json.NewDecoder(resp.Body).Decode(&f) != nil {
+			f = api.Failed{Error: resp.Status}
+		}
+		return errs.E("ask "+n.name(node), errs.ParseKind(f.Kind), "", f.Hint, errors.New(f.Error))
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return &unreached{err}
+	}
+	io.Copy(io.Discard, resp.Body)
+	return nil
+}
+
+// unreached is a failure of the way to a node: it may have heard or not.
+type unreached struct{ error }
+
+// insist repeats a request over a broken way for as long as the node is there.
+func (n *nodeClient) insist(ctx context.Context, node cib.NodeID, path string, in, out any) error {
+	for {
+		err := n.call(ctx, node, path, in, out)
+		var way *unreached
+		if !errors.As(err, &way) || ctx.Err() != nil {
+			return err
+		}
+		if p := n.app.peers.get(node); !p.Alive || !p.Working {
+			return fmt.Errorf("%s is gone: %w", n.app.peerName(node), err)
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// notify reports a result to the coordinator, whoever that is by then. It does
+// not wait.
+func (n *nodeClient) notify(r agent.Record) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.unsent[fmt.Sprintf("%s/%s/%d", r.Command.Resource, r.Command.Action, r.Command.Interval)] = r
+	if !n.sending {
+		n.sending = true
+		n.app.background("notices", n.sendNotices)
+	}
+}
+
+func (n *nodeClient) take() (string, agent.Record, bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for key, r := range n.unsent {
+		return key, r, true
+	}
+	n.sending = false
+	return "", agent.Record{}, false
+}
+
+// sent forgets a result, unless a newer one has taken its place.
+func (n *nodeClient) sent(key string, r agent.Record) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.unsent[key].Call == r.Call && n.unsent[key].Result.Code == r.Result.Code {
+		delete(n.unsent, key)
+	}
+}
+
+func (n *nodeClient) sendNotices(ctx context.Context) error {
+	for {
+		key, r, any := n.take()
+		if !any {
+			return nil
+		}
+		if n.report(ctx, r) == nil {
+			n.sent(key, r)
+			continue
+		}
+		select {
+		case <-time.After(20 * time.Millisecond):
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+func (n *nodeClient) report(ctx context.Context, r agent.Record) error {
+	l := n.app.store.Leadership()
+	if l.Leader == 0 {
+		return errors.New("nobody coordinates")
+	}
+	if l.Leader == n.app.self {
+		n.app.control.Send(noticed(n.app.self, r))
+		return nil
+	}
+	ctx, done := context.WithTimeout(ctx, 2*time.Second)
+	defer done()
+	return n.call(ctx, l.Leader, "/notice", r, &struct{}{})
+}

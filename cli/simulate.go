@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// simulateFlags are the flags of takt simulate.
+type simulateFlags struct {
+	file, now, as string
+	scores        bool
+}
+
+// newSimulateCommand returns the command that shows what the scheduler would do.
+func newSimulateCommand(g *globals) *cobra.Command {
+	var f simulateFlags
+	cmd := &cobra.Command{
+		Use:   "simulate [--xml-file FILE]",
+		Short: "Show what the cluster would do with a configuration and state",
+		Long: "Reads a whole CIB, from a file or else from the running cluster, and shows what the\n" +
+			"scheduler would decide: each action with its reason, in an order in which they could\n" +
+			"happen. Nothing is changed; with a file no daemon is needed.",
+		Example: "  takt simulate --scores\n  takt cib query > now.xml && takt simulate --xml-file now.xml",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return simulate(cmd, g, f) },
+	}
+	cmd.Flags().StringVarP(&f.file, "xml-file", "x", "", "the CIB to read; - is standard input (default: the running cluster's)")
+	cmd.Flags().StringVarP(&f.now, "now", "t", "", "the time at which rules and expiries are judged: epoch seconds or an ISO 8601 date (default: the CIB's execution-date, else now)")
+	cmd.Flags().StringVar(&f.as, "output-as", "", "takt-json: actions, order and placement as the comparison tools read them")
+	cmd.Flags().BoolVarP(&f.scores, "scores", "s", false, "show the score of each resource on each node")
+	return cmd
+}
+
+func simulate(cmd *cobra.Command, g *globals, f simulateFlags) error {
+	if f.as != "" && f.as != "takt-json" {
+		return usage(cmd, fmt.Errorf("--output-as %q: want takt-json", f.as))
+	}
+	root, err := simulatedCIB(cmd, g, f.file)
+	if err != nil {
+		return err
+	}
+	now, err := simulatedTime(root, f.now)
+	if err != nil {
+		return usage(cmd, err)
+	}
+	t := scheduler.Schedule(root, now)
+	out := cmd.OutOrStdout()
+	if f.as == "takt-json" {
+		return writeTransitionJSON(out, t)
+	}
+	warnings(cmd.ErrOrStderr(), root)
+	if g.json() {
+		return printJSON(cmd, t)
+	}
+	writeTransition(out, t, f.scores)
+	return nil
+}
+
+// simulatedCIB is the file's CIB, without a file the running cluster's.
+func simulatedCIB(cmd *cobra.Command, g *globals, file string) (*cib.Node, error) {
+	if file != "" {
+		return readCIB(cmd.InOrStdin(), file)
+	}
+	xml, err := g.client().CIB(cmd.Context(), "")
+	if err != nil {
+		return nil, err
+	}
+	root, err := cib.Parse([]byte(xml))
+	if err != nil {
+		return nil, errs.E("simulate", errs.Corrupt, "the running CIB", "", err)
+	}
+	return root, nil
+}
+
+func readCIB(stdin io.Reader, name string) (*cib.Node, error) {
+	var data []byte
+	var err error
+	if name == "-" {
+		data, err = io.ReadAll(stdin)
+	} else {
+		data, err = os.ReadFile(name)
+	}
+	if err != nil {
+		return nil, errs.E("simulate", errs.NotFound, name, "name a file that holds a CIB, as \"takt cib query\" prints it", err)
+	}
+	root, err := cib.Parse(data)
+	if err != nil {
+		return nil, errs.E("simulate", errs.Invalid, name, "mend the file and try again", err)
+	}
+	return root, nil
+}
+
+// warnings prints what the configuration check says. A CIB of another cluster
+// may have findings and can be simulated nevertheless.
+func warnings(w io.Writer, root *cib.Node) {
+	if err := cib.Validate(root); err != nil {
+		fmt.Fprintln(w, "warning:", clean(err.Error()))
+	}
+}
+
+// simulatedTime is the time asked for, else when the CIB says that it is from, else now.
+func simulatedTime(root *cib.Node, text string) (time.Time, error) {
+	if text == "" {
+		text = root.Attr("execution-date")
+	}
+	if text == "" {
+		return time.Now(), nil
+	}
+	return scheduler.ParseTime(text)
+}
+
+// writeTransition prints the actions in an order in which they can happen.
+func writeTransition(w io.Writer, t *scheduler.Transition, scores bool) {
+	if t.Empty() {
+		fmt.Fprintln(w, "Nothing has to be done.")
+	} else {
+		fmt.Fprintln(w, "What would happen:")
+	}
+	step := 0
+	for _, a := range sequence(t) {
+		if a.Kind == scheduler.Pseudo {
+			continue
+		}
+		step++
+		fmt.Fprintf(w, "%4d. %-40s %s\n", step, clean(actionWords(a)), clean(a.Reason))
+	}
+	fmt.Fprintln(w, "\nWhere resources would be:")
+	for _, a := range t.Allocations {
+		fmt.Fprintf(w, "  %s\n", clean(a.Reason))
+		if scores {
+			writeScores(w, a)
+		}
+	}
+	if !t.Recheck.IsZero() {
+		fmt.Fprintf(w, "\nThe answer may change at %s.\n", t.Recheck.UTC().Format(time.RFC3339))
+	}
+	for _, text := range t.Warnings {
+		fmt.Fprintln(w, "warning:", clean(text))
+	}
+}
+
+func actionWords(a scheduler.Action) string {
+	task := a.Task
+	switch {
+	case task == "monitor" && a.Interval > 0:
+		task = "monitor every " + (time.Duration(a.Interval) * time.Millisecond).String()
+	case task == "monitor":
+		task = "probe"
+	}
+	return strings.Join(strings.Fields(task+" "+a.Resource+" on "+a.Node), " ")
+}
+
+func writeScores(w io.Writer, a scheduler.Allocation) {
+	for _, node := range slices.Sorted(maps.Keys(a.Scores)) {
+		fmt.Fprintf(w, "    %-16s %10s\n", clean(node), a.Scores[node])
+		for _, term := range a.Terms {
+			if term.Node == node {
+				fmt.Fprintf(w, "      %10s  %s\n", term.Score, clean(term.Why))
+			}
+		}
+	}
+}
+
+// sequence sorts the actions so that each comes after those it waits for; among
+// those that could be next, the first in the transition.
+func sequence(t *scheduler.Transition) []scheduler.Action {
+	waits := make([]int, len(t.Actions))
+	after := make([][]scheduler.ActionID, len(t.Actions))
+	for _, o := range t.Order {
+		waits[o.After]++
+		after[o.Before] = append(after[o.Before], o.After)
+	}
+	var ready []scheduler.ActionID
+	for i, n := range waits {
+		if n == 0 {
+			ready = append(ready, scheduler.ActionID(i))
+		}
+	}
+	list := make([]scheduler.Action, 0, len(t.Actions))
+	for i := 0; i < len(ready); i++ {
+		list = append(list, t.Actions[ready[i]])
+		next := after[ready[i]]
+		slices.Sort(next)
+		for _, id := range next {
+			if waits[id]--; waits[id] == 0 {
+				ready = append(ready, id)
+			}
+		}
+	}
+	return list
+}
+
+// comparableAction is one action as the comparison tools read it.
+type comparableAction struct {
+	ID       string `json:"id"`
+	Kind     string `json:"kind"`
+	Task     string `json:"task"`
+	Resource string `json:"resource"`
+	Node     string `json:"node"`
+	Interval int64  `json:"interval_ms"`
+	Detail   string `json:"detail,omitempty"`
+}
+
+type comparablePlacement struct {
+	Placement scheduler.Placement `json:"placement"`
+}
+
+func writeTransitionJSON(w io.Writer, t *scheduler.Transition) error {
+	before, after := t.Placements()
+	doc := struct {
+		Actions []comparableAction  `json:"actions"`
+		Order   [][2]int            `json:"order"`
+		Before  comparablePlacement `json:"before"`
+		After   comparablePlacement `json:"after"`
+	}{[]comparableAction{}, [][2]int{}, comparablePlacement{before}, comparablePlacement{after}}
+	for _, a := range t.Actions {
+		id := fmt.Sprintf("%d:%s_%s_%d@%s", a.ID, a.Resource, a.Task, a.Interval, a.Node)
+		doc.Actions = append(doc.Actions, comparableAction{id, string(a.Kind), a.Task, a.Resource, a.Node, a.Interval, a.Detail})
+	}
+	for _, o := range t.Order {
+		doc.Order = append(doc.Order, [2]int{int(o.Before), int(o.After)})
+	}
+	return json.NewEncoder(w).Encode(doc)
+}
