@@ -1,0 +1,96 @@
+// Package archtest holds the architecture as a test: who may import whom, which
+// packages must be pure, and which third-party module belongs to which room.
+//
+// The rules stand in tables, so that a change of the architecture is a change
+// of a table, and seen in review.
+package archtest
+
+// module is the import path of this project.
+const module = "github.com/takt-ha/takt"
+
+// Tier says what a room may import of ours.
+type Tier struct {
+	// Imports are the packages of ours that it may import, relative to the
+	// module; "x/..." stands for x and everything below it. internal/* that is
+	// no I/O may be imported by everybody and is not repeated.
+	Imports []string
+	// Pure packages neither do I/O nor know time, randomness or goroutines.
+	Pure bool
+}
+
+// everywhere are the leaves that any room may import.
+var everywhere = []string{"internal/errs"}
+
+// tiers is the architecture. A package that is not listed falls under its
+// nearest listed parent; one without any is an error.
+var tiers = map[string]Tier{
+	// Vocabulary.
+	"cluster/cib": {Pure: true},
+	"agent":       {},
+	// Leaves.
+	"internal/errs":     {Pure: true},
+	"internal/osfs":     {},
+	"internal/command":  {},
+	"internal/netif":    {},
+	"internal/mesh":     {},
+	"internal/identity": {},
+	"internal/archtest": {},
+	// Pure cores.
+	"cluster/scheduler": {Pure: true, Imports: []string{"cluster/cib"}},
+	"cluster/quorum":    {Pure: true, Imports: []string{"cluster/cib"}},
+	"cluster/detector":  {Pure: true, Imports: []string{"cluster/cib"}},
+	// Shells: each with its own cores, and not with each other.
+	"cluster/link":       {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum"}},
+	"cluster/store":      {Imports: []string{"cluster/cib", "internal/mesh", "internal/osfs"}},
+	"cluster/executor":   {Imports: []string{"agent", "internal/osfs"}},
+	"cluster/controller": {Imports: []string{"agent", "cluster/cib", "cluster/scheduler"}},
+	"agent/classes":      {Imports: []string{"agent/..."}},
+	"agent/outcome":      {Imports: []string{"agent", "internal/command"}},
+	"agent/ocf":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
+	"agent/lsb":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
+	"agent/systemd":      {Imports: []string{"agent"}},
+	"agent/native":       {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs"}},
+	// Faces and wiring.
+	"api": {Imports: []string{"cluster/link", "cluster/cib"}},
+	"lab": {Imports: []string{"api", "lab/..."}},
+	"app": {Imports: []string{"..."}},
+	"cli": {Imports: []string{"..."}},
+	"cmd": {Imports: []string{"..."}},
+	// Tests and measurements of the whole.
+	"bench": {Imports: []string{"lab/...", "api"}},
+}
+
+// thirdParty lists the modules outside the standard library, each with the
+// rooms that may import it, and "test" where tests may use it anywhere.
+var thirdParty = map[string][]string{
+	"go.etcd.io/raft/v3":                {"cluster/store"},
+	"google.golang.org/protobuf":        {"cluster/store"}, // raft's messages
+	"github.com/vishvananda/netlink":    {"internal/netif", "lab"},
+	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
+	"github.com/mdlayher/packet":        {"internal/netif"},
+	"golang.org/x/net":                  {"internal/netif", "agent/native"},
+	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "lab", "cli", "api"},
+	"golang.org/x/crypto":               {"cluster/link"},
+	"github.com/spf13/cobra":            {"cli"},
+	"github.com/spf13/pflag":            {"cli"}, // the flags of cobra's commands
+	"charm.land/bubbletea/v2":           {"cli", "lab"},
+	"charm.land/lipgloss/v2":            {"cli", "lab"},
+	"github.com/coreos/go-systemd/v22":  {"agent/systemd"},
+	"github.com/godbus/dbus/v5":         {"agent/systemd"},
+	"github.com/cockroachdb/datadriven": {"test"},
+	"github.com/google/go-cmp":          {"test"},
+	"github.com/rogpeppe/go-internal":   {"test"},
+	"go.uber.org/goleak":                {"test"},
+	"pgregory.net/rapid":                {"test"},
+}
+
+// pureFiles are the pure parts of packages that hold a shell, too.
+var pureFiles = map[string][]string{
+	"cluster/controller": {"machine.go", "run.go", "work.go", "status.go", "local.go"},
+}
+
+// impure are imports that a pure package must not have.
+var impure = []string{"os", "net", "math/rand", "crypto/rand", "log", "syscall", "golang.org/x/sys", "internal/osfs", "internal/mesh", "internal/netif", "internal/command"}
+
+// impureTime are functions of package time that read or wait for the clock.
+var impureTime = []string{"Now", "Since", "Until", "Sleep", "After", "AfterFunc", "Tick", "NewTimer", "NewTicker"}
