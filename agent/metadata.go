@@ -65,25 +65,43 @@ var everywhere = []string{"OCF_CHECK_LEVEL", "trace_ra", "trace_file", "trace_di
 // words and sorted; nothing if all is well. An unknown name is reported too:
 // it is most often a misspelling.
 func (m *Metadata) Check(params map[string]string) []string {
-	var problems []string
+	var texts []string
+	for _, p := range m.Problems(params) {
+		texts = append(texts, p.Text)
+	}
+	return texts
+}
+
+// Problem is one parameter that an agent could not work with.
+type Problem struct {
+	Param string // its name
+	Text  string // what is wrong, naming it
+}
+
+// Problems is Check with the parameters' names apart, sorted by text.
+func (m *Metadata) Problems(params map[string]string) []Problem {
+	var problems []Problem
+	report := func(param, format string, args ...any) {
+		problems = append(problems, Problem{param, fmt.Sprintf(format, args...)})
+	}
 	for i := range m.Parameters {
 		p := &m.Parameters[i]
 		value, ok := params[p.Name]
 		switch {
 		case p.Required && value == "":
-			problems = append(problems, fmt.Sprintf("parameter %s is required: %s", p.Name, p.summary()))
+			report(p.Name, "parameter %s is required: %s", p.Name, p.summary())
 		case ok && value != "":
 			if what := p.check(value); what != "" {
-				problems = append(problems, fmt.Sprintf("parameter %s=%q: %s", p.Name, value, what))
+				report(p.Name, "parameter %s=%q: %s", p.Name, value, what)
 			}
 		}
 	}
 	for name := range params {
 		if m.Parameter(name) == nil && !slices.Contains(everywhere, name) && !strings.HasPrefix(name, "CRM_meta_") {
-			problems = append(problems, fmt.Sprintf("parameter %s is not known to %s%s", name, m.Name, m.similar(name)))
+			report(name, "parameter %s is not known to %s%s", name, m.Name, m.similar(name))
 		}
 	}
-	slices.Sort(problems)
+	slices.SortFunc(problems, func(a, b Problem) int { return strings.Compare(a.Text, b.Text) })
 	return problems
 }
 

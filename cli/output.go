@@ -117,4 +117,8 @@ func printJSON(cmd *cobra.Command, v any) error {
 }
 
 // printLine prints a value as one line of JSON.
-func printLine(w io.Writer, v any) error { return json.NewEncoder(w).Encode(v) }
+func printLine(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

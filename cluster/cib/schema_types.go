@@ -135,6 +135,10 @@ func checkXPath(v string) string {
 	return ""
 }
 
+// Nearest returns the candidate that a misspelled name must have been meant for, ""
+// if none is nearer than all others and only a slip away.
+func Nearest(name string, candidates []string) string { return nearest(name, candidates) }
+
 // nearest returns the candidate that a name must have been meant for: nearer
 // than any other and only a slip away. "" if there is none.
 func nearest(name string, candidates []string) string {

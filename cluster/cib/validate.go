@@ -42,9 +42,16 @@ func (e *ValidationError) Error() string {
 }
 
 // AgentCheck looks at a resource's agent and parameters and returns what is
-// wrong, a full sentence each: an unknown agent, a parameter that is missing
-// or malformed. Parameters that a rule decides are not among params.
-type AgentCheck func(class, provider, typ string, params map[string]string) []string
+// wrong: an unknown agent, a parameter that is missing or malformed. Parameters
+// that a rule decides are not among params.
+type AgentCheck func(class, provider, typ string, params map[string]string) []AgentProblem
+
+// AgentProblem is one thing that is wrong with a resource's agent.
+type AgentProblem struct {
+	Param   string // the parameter that it is about, "" if none
+	Message string // what is wrong, without a full stop
+	Remedy  string // what would be right, a full sentence; "" points to takt agents info
+}
 
 // Validate checks a whole document, <cib>, against all that is known of the
 // CIB; see the schema table in this package. It returns an *errs.Error of kind
@@ -206,9 +213,31 @@ func (v *validator) checkAgent(n *Node) {
 	if class == "" || typ == "" {
 		return
 	}
-	for _, message := range v.agent(class, provider, typ, params) {
-		v.report(n, "", "See takt agents info "+agentName(class, provider, typ)+".", "%s", strings.TrimSuffix(message, "."))
+	for _, p := range v.agent(class, provider, typ, params) {
+		if p.Remedy == "" {
+			p.Remedy = "See takt agents info " + agentName(class, provider, typ) + "."
+		}
+		v.reportParam(n, p)
 	}
+}
+
+// reportParam reports at the place that gives the parameter, or at the resource.
+func (v *validator) reportParam(n *Node, p AgentProblem) {
+	message := strings.TrimSuffix(p.Message, ".")
+	for set := range n.Elements {
+		if set.name != "instance_attributes" || p.Param == "" {
+			continue
+		}
+		for pair := range set.Elements {
+			if pair.Attr("name") == p.Param {
+				v.path = append(v.path, "/"+stepOf(set)+"/"+stepOf(pair))
+				v.report(pair, "", p.Remedy, "%s", message)
+				v.path = v.path[:len(v.path)-1]
+				return
+			}
+		}
+	}
+	v.report(n, "", p.Remedy, "%s", message)
 }
 
 func agentName(class, provider, typ string) string {

@@ -128,10 +128,10 @@ func TestAgentCheck(t *testing.T) {
 <primitive id="a" template="t"><instance_attributes id="ai"><nvpair id="a1" name="x" value="2"/></instance_attributes><instance_attributes id="aj"><rule id="r"><expression id="e" attribute="z" operation="defined"/></rule><nvpair id="a2" name="z" value="2"/></instance_attributes></primitive>
 <primitive id="b" class="lsb" type="sshd"><instance_attributes id-ref="ai"/></primitive></resources></configuration></cib>`)
 	var seen []string
-	err := ValidateWith(root, func(class, provider, typ string, params map[string]string) []string {
+	err := ValidateWith(root, func(class, provider, typ string, params map[string]string) []AgentProblem {
 		seen = append(seen, strings.Join([]string{class, provider, typ, params["x"], params["y"], params["z"]}, " "))
 		if class == "lsb" {
-			return []string{"there is no such agent."}
+			return []AgentProblem{{Message: "there is no such agent."}}
 		}
 		return nil
 	})
@@ -140,6 +140,15 @@ func TestAgentCheck(t *testing.T) {
 	}
 	if err == nil || !strings.Contains(err.Error(), "primitive[@id='b']: there is no such agent. See takt agents info lsb:sshd.") {
 		t.Errorf("error %v", err)
+	}
+	err = ValidateWith(root, func(_, _, typ string, _ map[string]string) []AgentProblem {
+		if typ == "sshd" {
+			return nil
+		}
+		return []AgentProblem{{Param: "x", Message: "no", Remedy: "Yes."}}
+	})
+	if err == nil || !strings.Contains(err.Error(), "line 2: /cib/configuration/resources/primitive[@id='a']/instance_attributes[@id='ai']/nvpair[@id='a1']: no. Yes.") {
+		t.Errorf("not at the parameter: %v", err)
 	}
 }
 

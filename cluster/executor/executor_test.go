@@ -28,14 +28,10 @@ type fake struct {
 
 func (f *fake) Metadata(context.Context) (*agent.Metadata, error) { return nil, nil }
 
-func (f *fake) RunSpawned(ctx context.Context, inv agent.Invocation, started func(int)) agent.Result {
-	if f.pid != 0 {
+func (f *fake) Run(ctx context.Context, inv agent.Invocation) agent.Result {
+	if started := agent.OnStart(ctx); started != nil && f.pid != 0 {
 		started(f.pid)
 	}
-	return f.Run(ctx, inv)
-}
-
-func (f *fake) Run(ctx context.Context, inv agent.Invocation) agent.Result {
 	f.mu.Lock()
 	f.calls = append(f.calls, inv.Action)
 	run := f.run

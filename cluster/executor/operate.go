@@ -95,7 +95,7 @@ func (e *Executor) execute(r *resource, j *job, rec Record, timeout time.Duratio
 	failed := func(s agent.Status, why string) (agent.Result, bool) {
 		return agent.Result{Code: agent.Unknown, Status: s, Reason: why, Started: rec.Result.Started}, false
 	}
-	ag, err := e.cfg.Agents.Lookup(rec.Command.Agent)
+	ag, err := e.cfg.Agents.Lookup(e.effective(r, rec.Command).Agent)
 	switch {
 	case errs.KindOf(err) == errs.NotFound:
 		res, _ := failed(agent.NotInstalled, err.Error())
@@ -117,6 +117,18 @@ func (e *Executor) execute(r *resource, j *job, rec Record, timeout time.Duratio
 	return e.callAgent(r, j, ag, rec, timeout), true
 }
 
+// effective is the command as the agent is to get it. What is stopped is what
+// runs, with the agent and the parameters that it was started with: the
+// configuration may have changed since, or no longer know the resource.
+func (e *Executor) effective(r *resource, c Command) Command {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if c.Action == agent.Stop && r.watched != nil {
+		c.Agent, c.Params = r.watched.Agent, r.watched.Params
+	}
+	return c
+}
+
 // callAgent calls the agent and answers at the latest when the time-out and
 // the grace have passed; the call that then still runs leaves the resource stuck.
 func (e *Executor) callAgent(r *resource, j *job, ag agent.Agent, rec Record, timeout time.Duration) agent.Result {
@@ -128,7 +140,7 @@ func (e *Executor) callAgent(r *resource, j *job, ag agent.Agent, rec Record, ti
 	e.work.Go(func() {
 		defer close(ended)
 		defer cancel()
-		res := e.invoke(ctx, r, ag, invocation(rec.Command, timeout))
+		res := e.invoke(ctx, r, ag, invocation(e.effective(r, rec.Command), timeout))
 		done := rec
 		done.Result = res
 		if err := e.calls.ended(done, time.Now()); err != nil {
@@ -175,10 +187,7 @@ func (e *Executor) invoke(ctx context.Context, r *resource, ag agent.Agent, inv 
 			res.Status = agent.TimedOut
 		}
 	}()
-	if s, ok := ag.(Spawner); ok {
-		return s.RunSpawned(ctx, inv, func(pid int) { e.spawned(r, pid) })
-	}
-	return ag.Run(ctx, inv)
+	return ag.Run(agent.WithOnStart(ctx, func(pid int) { e.spawned(r, pid) }), inv)
 }
 
 // spawned records the process group of the operation in flight.

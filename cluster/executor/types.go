@@ -14,7 +14,6 @@ package executor
 
 import (
 	"cmp"
-	"context"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
@@ -54,15 +53,6 @@ type Event struct {
 	Recurring bool
 	// Changed is set at End when the result differs from the one before.
 	Changed bool
-}
-
-// Spawner is an agent.Agent that tells the process group of an operation as
-// soon as it lives, so that a daemon that restarts can end what an earlier one
-// left behind. Agents without processes of their own need not implement it.
-type Spawner interface {
-	// RunSpawned is Run; started is called once, with the id of the process
-	// that leads the operation's process group.
-	RunSpawned(ctx context.Context, inv agent.Invocation, started func(pid int)) agent.Result
 }
 
 // compareStamps orders by generation, term and transition; the actions of one

@@ -146,17 +146,25 @@ func TestJudge(t *testing.T) {
 			5 n2 end monitor 1 rc=8`, 1},
 		{"a monitor that looked before the stop", `
 			1 n1 begin start 1
+			2 n1 end start 1
 			3 n1 begin monitor/10 2
 			4 n1 begin stop 3
 			5 n1 end stop 3
 			6 n1 end monitor/10 2 rc=0
 			7 n2 begin start 1`, 0},
-		{"a number that comes again after a crash", `
-			1 n1 begin stop 1
+		{"a stop beside a start in flight", `
+			1 n1 begin start 1
+			2 n1 begin stop 2
+			3 n1 end stop 2
+			4 n2 begin start 1`, 1},
+		{"a start that a crash cut off", `
+			1 n1 begin start 1
 			2 n1 crash
 			3 n1 begin start 2
-			4 n1 end stop 1
-			5 n2 begin start 1`, 0},
+			4 n1 end start 2
+			5 n1 begin stop 3
+			6 n1 end stop 3
+			7 n2 begin start 1`, 0},
 		{"three nodes", `
 			1 n1 begin start 1
 			2 n2 begin start 1
@@ -168,6 +176,7 @@ func TestJudge(t *testing.T) {
 			7 n2 begin start 1
 			5 n1 begin stop 2
 			6 n1 end stop 2
+			2 n1 end start 1
 			1 n1 begin start 1`, 0},
 	} {
 		calls, crashes := script(t, c.log)
