@@ -56,7 +56,7 @@ func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 		return nil, err
 	}
 	if err := cib.ValidateWith(after, a.checkAgent); err != nil {
-		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", err)
+		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err))
 	}
 	e := edit{text: "apply " + req.Source, ops: ops}
 	if after.Child("configuration") == root.Child("configuration") || len(differences(root, after)) == 0 {
@@ -152,12 +152,28 @@ func mergeNodes(have, given *cib.Node) (*cib.Node, error) {
 	return merged, nil
 }
 
+// listed puts each finding of a refused document on a line of its own.
+func listed(err error) error {
+	var v *cib.ValidationError
+	if !errors.As(err, &v) {
+		return err
+	}
+	text := "the configuration is wrong in one place:"
+	if n := len(v.Findings); n > 1 {
+		text = fmt.Sprintf("the configuration is wrong in %d places:", n)
+	}
+	for _, f := range v.Findings {
+		text += "\n  " + f.String()
+	}
+	return errors.New(text)
+}
+
 // checkAgent says what an agent finds wrong with a resource (cib.AgentCheck).
-func (a *App) checkAgent(class, provider, typ string, params map[string]string) []string {
+func (a *App) checkAgent(class, provider, typ string, params map[string]string) []cib.AgentProblem {
 	id := agent.ID{Class: class, Provider: provider, Type: typ}
 	impl, err := a.agents.Lookup(id)
 	if err != nil {
-		return []string{err.Error()}
+		return []cib.AgentProblem{{Message: err.Error(), Remedy: errs.HintOf(err)}}
 	}
 	ctx, done := context.WithTimeout(a.ctx, 5*time.Second)
 	defer done()
@@ -165,7 +181,22 @@ func (a *App) checkAgent(class, provider, typ string, params map[string]string) 
 	if err != nil || meta == nil {
 		return nil // an agent that does not describe itself cannot be checked
 	}
-	return meta.Check(params)
+	var names []string
+	for _, p := range meta.Parameters {
+		names = append(names, p.Name)
+	}
+	var problems []cib.AgentProblem
+	for _, p := range meta.Problems(params) {
+		found := cib.AgentProblem{Param: p.Param, Message: p.Text}
+		if near := cib.Nearest(p.Param, names); near != "" && near != p.Param {
+			found.Remedy = "Did you mean " + near + "?"
+		}
+		problems = append(problems, found)
+	}
+	if why := a.agents.Refuses(ctx, id, params); why != "" && len(problems) == 0 {
+		problems = append(problems, cib.AgentProblem{Message: why})
+	}
+	return problems
 }
 
 // differences is a line a difference of two configurations.

@@ -57,10 +57,10 @@ func (a *App) ownDoing(ctx context.Context, c agent.Command) (agent.Record, erro
 }
 
 // Propose changes the CIB on behalf of the coordinator.
-func (s shell) Propose(ctx context.Context, reason string, ops []cib.Op) (controller.State, error) {
+func (s shell) Propose(ctx context.Context, term uint64, reason string, ops []cib.Op) (controller.State, error) {
 	ctx, done := context.WithTimeout(ctx, 5*time.Second)
 	defer done()
-	state, err := s.a.store.Propose(ctx, store.Change{Author: "controller@" + s.a.id.Name, Reason: reason, Time: time.Now(), Ops: ops})
+	state, err := s.a.store.Propose(ctx, store.Change{Author: "controller@" + s.a.id.Name, Reason: reason, Time: time.Now(), Ops: ops, Term: term})
 	return controller.State{Root: state.Root, Index: state.Index, Generation: state.Generation}, err
 }
 

@@ -127,10 +127,34 @@ func (a *App) perform(ctx context.Context, e edit, v api.Verb) (*api.Outcome, er
 		return nil, err
 	}
 	a.journal.add(api.Event{Kind: "config", On: a.id.Name, Text: strings.TrimSpace(v.User + ": " + e.text)})
+	// The controller must judge this state, not the one before it: nothing else
+	// may make it look again.
+	a.control.Send(controller.State{Root: state.Root, Index: state.Index, Generation: state.Generation})
 	a.control.Send(controller.Poke{Reason: e.text})
 	out.CIBVersion = cib.VersionOf(state.Root).String()
 	out.Settled = a.waitSettled(ctx, state.Index, v.Wait)
+	out.Warnings = append(out.Warnings, newFailures(state.Root, a.store.State().Root)...)
 	return out, nil
+}
+
+// newFailures tells, a line each, what has failed since before.
+func newFailures(before, after *cib.Node) []string {
+	known := map[api.Failure]bool{}
+	for _, f := range statusFailures(before) {
+		known[f] = true
+	}
+	var lines []string
+	for _, f := range statusFailures(after) {
+		if known[f] {
+			continue
+		}
+		why := f.Reason
+		if why == "" {
+			why = fmt.Sprintf("%s, exit status %d", f.Status, f.Code)
+		}
+		lines = append(lines, fmt.Sprintf("%s of %s failed on %s: %s", f.Action, f.Resource, f.Node, why))
+	}
+	return lines
 }
 
 func (a *App) waitSettled(ctx context.Context, index uint64, wait int64) bool {
@@ -148,7 +172,14 @@ func actionLines(t *scheduler.Transition) []string {
 		if act.Kind == scheduler.Pseudo {
 			continue
 		}
-		line := strings.TrimSpace(act.Task+" "+act.Resource) + " on " + act.Node
+		task := act.Task
+		switch {
+		case task == agent.Monitor && act.Interval == 0:
+			task = "probe"
+		case task == "lrm_delete":
+			task = "forget"
+		}
+		line := strings.TrimSpace(task+" "+act.Resource) + " on " + act.Node
 		if act.Reason != "" {
 			line += ": " + act.Reason
 		}

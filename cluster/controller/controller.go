@@ -115,6 +115,7 @@ type (
 	// Propose changes the CIB; answered by Proposed.
 	Propose struct {
 		ID     uint64
+		Term   uint64 // of the coordinator: void in any other
 		Reason string
 		Ops    []cib.Op
 	}
@@ -159,8 +160,9 @@ type Shell interface {
 	// connection does not leave an operation unknown while the node lives.
 	Query(ctx context.Context, node cib.NodeID, term, generation uint64) ([]agent.Record, error)
 	Do(ctx context.Context, node cib.NodeID, c agent.Command) (agent.Record, error)
-	// Propose changes the CIB and returns the state that holds it.
-	Propose(ctx context.Context, reason string, ops []cib.Op) (State, error)
+	// Propose changes the CIB and returns the state that holds it. The change
+	// must not be made in any other term: another coordinator may know better.
+	Propose(ctx context.Context, term uint64, reason string, ops []cib.Op) (State, error)
 	// Recall returns what this node's executor knows.
 	Recall() []agent.Record
 	// Report takes a line of the story; it must not block.

@@ -108,7 +108,7 @@ func (c *Controller) carryOut(effects []Effect, timer *time.Timer) {
 			c.aside(func(ctx context.Context) Input { return c.query(ctx, e) })
 		case Propose:
 			c.aside(func(ctx context.Context) Input {
-				s, err := c.shell.Propose(ctx, e.Reason, e.Ops)
+				s, err := c.shell.Propose(ctx, e.Term, e.Reason, e.Ops)
 				return Proposed{ID: e.ID, State: s, Err: err}
 			})
 		case Do:

@@ -57,7 +57,7 @@ func (m *Machine) propose() {
 func (m *Machine) send(reason string, ops []cib.Op) {
 	m.proposals++
 	m.proposal = m.proposals
-	m.emit(Propose{ID: m.proposal, Reason: reason, Ops: ops})
+	m.emit(Propose{ID: m.proposal, Term: m.lead.Term, Reason: reason, Ops: ops})
 }
 
 // draftMembership writes who is there. While answers are awaited it writes

@@ -130,6 +130,14 @@ func (t *track) deaf(d int64) bool { return t.hold >= d && t.heardU-t.mutualU >=
 // fresh tells whether both directions worked within d of undisturbed time u.
 func (t *track) fresh(u, d int64) bool { return !t.silent(u, d) && t.heardU-t.mutualU < d }
 
+// arrived notes an arrival; links are read one after the other, so it may be
+// older than the newest.
+func (t *track) arrived(now, u int64) {
+	if now > t.heard {
+		t.heard, t.heardU = now, u
+	}
+}
+
 // note takes an echo: a new arrival must have been noted before.
 func (t *track) note(echo, echoU, hold int64) {
 	switch {
@@ -246,7 +254,8 @@ func (d *Detector) Advance(now int64, out []Verdict) []Verdict {
 	return append(out, Verdict{Kind: Paused, Silent: late})
 }
 
-// Heard notes a datagram that arrived by now. Only datagrams that prove to come
+// Heard notes a datagram that arrived at now, which may be before the last
+// Advance: what was queued is read later than it came. Only datagrams that prove to come
 // from the peer's present life and to know this node's present life may be given.
 func (d *Detector) Heard(now int64, a *Arrival) {
 	p := d.peer(a.Peer)
@@ -254,8 +263,8 @@ func (d *Detector) Heard(now int64, a *Arrival) {
 		return
 	}
 	u := d.clock.at(now)
-	p.links[a.Link].heard, p.links[a.Link].heardU = now, u
-	p.all.heard, p.all.heardU = now, u
+	p.links[a.Link].arrived(now, u)
+	p.all.arrived(now, u)
 	for k, echo := range a.Echoes[:d.cfg.Links] {
 		if echo <= 0 || echo > now || echo < d.void {
 			continue

@@ -430,6 +430,46 @@ func TestRestartResumesAndRebootForgets(t *testing.T) {
 	})
 }
 
+// TestStopKnowsWhatRuns: the configuration may have changed or gone since the
+// start; what is stopped is what was started, also by a later daemon.
+func TestStopKnowsWhatRuns(t *testing.T) {
+	within(t, func(t *testing.T) {
+		b := newBench(t)
+		var stopped []string
+		b.agent.set(func() {
+			b.agent.run = func(_ context.Context, inv agent.Invocation) (agent.Result, bool) {
+				if inv.Action == agent.Stop {
+					stopped = append(stopped, inv.Params["ip"])
+				}
+				return agent.Result{Code: agent.ErrGeneric}, inv.Action == agent.Start && inv.Params["ip"] == "bad"
+			}
+		})
+		run := func(action, ip string) {
+			t.Helper()
+			c := b.command(action, 0)
+			if ip != "" {
+				c.Params = map[string]string{"ip": ip}
+			}
+			if _, err := b.Do(context.Background(), c); err != nil {
+				t.Fatal(err)
+			}
+		}
+		run(agent.Start, "old")
+		run(agent.Stop, "new")
+		run(agent.Start, "old")
+		b.close()
+		b.open()
+		run(agent.Stop, "")
+		run(agent.Stop, "new") // nothing runs: the configuration decides
+		run(agent.Start, "bad")
+		run(agent.Stop, "") // a start that failed may have got far enough
+		if got := strings.Join(stopped, " "); got != "old old new bad" {
+			t.Errorf("stopped %q", got)
+		}
+		b.close()
+	})
+}
+
 func TestDiskErrors(t *testing.T) {
 	within(t, func(t *testing.T) {
 		b := newBench(t)

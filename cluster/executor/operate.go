@@ -123,8 +123,15 @@ func (e *Executor) execute(r *resource, j *job, rec Record, timeout time.Duratio
 func (e *Executor) effective(r *resource, c Command) Command {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if c.Action == agent.Stop && r.watched != nil {
+	if c.Action != agent.Stop {
+		return c
+	}
+	start, started := r.history[opKey{agent.Start, 0}]
+	switch {
+	case r.watched != nil:
 		c.Agent, c.Params = r.watched.Agent, r.watched.Params
+	case started && len(c.Params) == 0: // a start that failed may have got far enough
+		c.Agent, c.Params = start.Command.Agent, start.Command.Params
 	}
 	return c
 }

@@ -244,6 +244,9 @@ func (c *Client) start() error {
 	}
 	cmd := exec.Command(exe, "pulse", "--socket", c.opt.Socket)
 	cmd.Dir = "/"
+	// The thread that beats waits where the runtime cannot see it (see loop.poll);
+	// it must not be poked each 10 ms for that.
+	cmd.Env = append(os.Environ(), "GODEBUG=asyncpreemptoff=1")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := cmd.Start(); err != nil {
 		return err

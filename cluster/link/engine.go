@@ -239,6 +239,9 @@ func (e *engine) next(send int64) int64 {
 	if e.nextGone > 0 {
 		next = min(next, e.nextGone)
 	}
+	if e.standing.Quorate {
+		next = min(next, quorum.Expiry(&e.input))
+	}
 	return next
 }
 

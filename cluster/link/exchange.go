@@ -13,7 +13,8 @@ func (e *engine) refuse(counter *int64, from netip.AddrPort, why string) {
 }
 
 // receive takes one datagram that arrived on a link. Whatever it refuses leaves no trace but a count.
-func (e *engine) receive(now int64, link int, from netip.AddrPort, b []byte) {
+// at is when it arrived, at the latest now.
+func (e *engine) receive(at int64, link int, from netip.AddrPort, b []byte) {
 	var h header
 	r := &e.refused
 	switch err := parseHeader(b, &h); {
@@ -34,7 +35,7 @@ func (e *engine) receive(now int64, link int, from netip.AddrPort, b []byte) {
 	case h.receiver != e.cfg.Self || int(h.link) != link:
 		e.refuse(&r.UnknownNode, from, "addressed to another node or link: the address lists of the nodes differ")
 	default:
-		e.admit(now, e.peer(h.sender), &h, from, b)
+		e.admit(at, e.peer(h.sender), &h, from, b)
 	}
 }
 

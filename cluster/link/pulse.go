@@ -11,6 +11,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -56,13 +57,14 @@ type loop struct {
 	rt      realtime
 	eng     *engine
 	socks   []*socket
-	addrs   [][]unix.Sockaddr // of each peer, by link
+	addrs   [][]*rawAddr // of each peer, by link
 	ctl     control
 	wake    [2]int
 	fds     []unix.PollFd
 	ts      unix.Timespec
 	timeout unix.Timespec
 	sendAt  int64
+	drained int64  // when the sockets were read last
 	rounds  uint64 // of heartbeats ever sent
 	late    lateness
 	stopped bool
@@ -109,8 +111,9 @@ func (l *loop) close() {
 // now reads CLOCK_BOOTTIME, which goes on while the machine is suspended: a
 // node that slept must know.
 func (l *loop) now() int64 {
-	if err := unix.ClockGettime(unix.CLOCK_BOOTTIME, &l.ts); err != nil {
-		panic("link: no CLOCK_BOOTTIME: " + err.Error()) // every supported kernel has it
+	_, _, e := unix.RawSyscall(unix.SYS_CLOCK_GETTIME, unix.CLOCK_BOOTTIME, uintptr(unsafe.Pointer(&l.ts)), 0)
+	if e != 0 {
+		panic("link: no CLOCK_BOOTTIME: " + e.Error()) // every supported kernel has it
 	}
 	return l.ts.Nano()
 }
@@ -135,17 +138,29 @@ func (l *loop) step() error {
 	return nil
 }
 
-// wait sleeps until something arrives or the planned moment comes.
+// wait sleeps until the planned moment comes or the daemon wants something.
+// Datagrams do not wake it: the kernel notes when each arrives, and they are read
+// before anything is decided. An idle pulse wakes once a round, not once a datagram.
 func (l *loop) wait(planned int64) error {
 	l.fds = append(l.fds[:0], unix.PollFd{Fd: int32(l.wake[0]), Events: unix.POLLIN}, unix.PollFd{Fd: int32(l.ctl.listener), Events: unix.POLLIN}, l.ctl.poll())
-	for _, s := range l.socks {
-		l.fds = append(l.fds, unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN}) // -1 is ignored
-	}
 	l.timeout = unix.NsecToTimespec(max(planned-l.now(), 0))
-	if _, err := unix.Ppoll(l.fds, &l.timeout, nil); err != nil && err != unix.EINTR {
-		return fmt.Errorf("ppoll: %w", err)
+	if e := l.poll(); e != 0 && e != unix.EINTR {
+		return fmt.Errorf("ppoll: %w", e)
 	}
 	return nil
+}
+
+// poll is ppoll(2). In a process of its own it is raw, too: a runtime that knows
+// that a thread waits wakes its monitor each time it comes back, which costs
+// several times what the heartbeats do. The price is that a collection waits
+// for the poll to end, and a pulse hardly ever collects.
+func (l *loop) poll() unix.Errno {
+	call := unix.Syscall6
+	if !l.opt.NoRealtime {
+		call = unix.RawSyscall6
+	}
+	_, _, e := call(unix.SYS_PPOLL, uintptr(unsafe.Pointer(&l.fds[0])), uintptr(len(l.fds)), uintptr(unsafe.Pointer(&l.timeout)), 0, 0, 0)
+	return e
 }
 
 // maxDrain bounds the datagrams read from one socket at a time, so that a flood
@@ -154,18 +169,29 @@ const maxDrain = 4096
 
 // drain reads everything queued, before any verdict.
 func (l *loop) drain(now int64) {
+	ahead := now - time.Now().UnixNano() // of the wall clock, in which the kernel stamps
 	for k, s := range l.socks {
 		for total := 0; total < maxDrain; {
 			n := s.receive()
 			for i := range n {
 				b, from := s.datagram(i)
-				l.eng.receive(now, k, from, b)
+				l.eng.receive(l.arrival(s.arrived(i), ahead, now), k, from, b)
 			}
 			if total += n; n < batch {
 				break
 			}
 		}
 	}
+	l.drained = now
+}
+
+// arrival turns the kernel's stamp into the loop's time. It lies between the last
+// drain and now, whatever the wall clock did meanwhile.
+func (l *loop) arrival(stamp, ahead, now int64) int64 {
+	if stamp == 0 {
+		return now
+	}
+	return max(l.drained, min(stamp+ahead, now))
 }
 
 // send sends one round of heartbeats.
@@ -219,9 +245,9 @@ func (l *loop) configure(cfg Config) error {
 	}
 	l.addrs = nil
 	for _, p := range l.eng.peers {
-		var to []unix.Sockaddr
+		var to []*rawAddr
 		for _, a := range p.Addrs {
-			to = append(to, sockaddr(a))
+			to = append(to, newRawAddr(a))
 		}
 		l.addrs = append(l.addrs, to)
 	}

@@ -32,7 +32,11 @@
 // says nothing any more.
 package quorum
 
-import "github.com/takt-ha/takt/cluster/cib"
+import (
+	"math"
+
+	"github.com/takt-ha/takt/cluster/cib"
+)
 
 // Size is how much of the voters a set of nodes is.
 type Size uint8
@@ -147,6 +151,18 @@ func (in *Input) contact(id cib.NodeID) *Contact {
 func (in *Input) fresh(id cib.NodeID) bool {
 	c := in.contact(id)
 	return c != nil && in.Now-c.Mutual < in.Bound
+}
+
+// Expiry returns when the first fresh contact goes stale without news: before
+// that the standing cannot change by time alone. Very late if there is none.
+func Expiry(in *Input) int64 {
+	first := int64(math.MaxInt64)
+	for i := range in.Contacts {
+		if c := &in.Contacts[i]; in.Now-c.Mutual < in.Bound {
+			first = min(first, c.Mutual+in.Bound)
+		}
+	}
+	return first
 }
 
 // threatened tells whether the coordinator is alive without this node.

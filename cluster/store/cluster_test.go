@@ -324,6 +324,35 @@ func TestLateVerdict(t *testing.T) {
 	})
 }
 
+// What a coordinator decided must not be recorded under its successor, by
+// whatever way it comes.
+func TestChangeOfAnEarlierTerm(t *testing.T) {
+	inCluster(t, 3, nil, func(t *testing.T, c *cluster) {
+		old := c.leader()
+		change := Change{Ops: []cib.Op{{Kind: cib.Modify, Path: "/cib", XML: `<cib dc-uuid="1"/>`}}, Term: old.store.Leadership().Term}
+		if _, err := old.store.Propose(t.Context(), change); err != nil {
+			t.Fatalf("in its own term: %v", err)
+		}
+		c.net.Isolate(uint64(old.id))
+		for _, n := range c.nodes {
+			if n != old {
+				n.store.LeaderLost()
+			}
+		}
+		c.until("a new leader", func() bool { return c.leader() != old })
+		c.net.Rejoin(uint64(old.id))
+		c.until("the old leader follows", func() bool { return old.store.Leadership().Leader == c.leader().id })
+		before := old.store.State().Root
+		change.Ops[0].XML = `<cib dc-uuid="2"/>`
+		if _, err := old.store.Propose(t.Context(), change); errs.KindOf(err) != errs.Stale {
+			t.Errorf("in the next term: got %v, want an error of kind stale", err)
+		}
+		if old.store.State().Root != before {
+			t.Error("a change of an earlier term was made")
+		}
+	})
+}
+
 func TestMinorityCannotChange(t *testing.T) {
 	inCluster(t, 3, func(c *Config) { c.ProposeTimeout = 5 * time.Second }, func(t *testing.T, c *cluster) {
 		l := c.leader()

@@ -115,7 +115,13 @@ func (m *machine) applyChange(c command) outcome {
 			fmt.Errorf("the change was under way while %d others happened", m.index-c.Base))
 		return o // not remembered: the first copy may have been forgotten already
 	}
-	next, err := changed(m.root, *c.Change)
+	next, err := m.root, error(nil)
+	if t := c.Change.Term; t != 0 && t != m.term {
+		err = errs.E("change the configuration", errs.Stale, "", "Nothing was changed: a newer coordinator is at work.",
+			fmt.Errorf("the change was for term %d, and this is term %d", t, m.term))
+	} else {
+		next, err = changed(m.root, *c.Change)
+	}
 	if err != nil {
 		o.Refused = refusalOf("change the configuration", err)
 	} else if next != m.root {

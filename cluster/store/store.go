@@ -28,6 +28,10 @@ type Change struct {
 	Reason string    `json:"reason"` // why, in words
 	Time   time.Time `json:"time"`   // when, by the proposer's clock
 	Ops    []cib.Op  `json:"ops"`
+	// Term, if not 0, is the only Raft term in which the change may be applied:
+	// what a coordinator decided is void once another one may have decided
+	// otherwise. In any later term it is refused as Stale.
+	Term uint64 `json:"term,omitempty"`
 }
 
 // State is one immutable version of everything that the store keeps.
