@@ -2,6 +2,7 @@ package app
 
 import (
 	"sync"
+	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
@@ -16,7 +17,8 @@ type peerTable struct {
 	reason  string
 	stops   int // losses of the standing after which not all has been stopped yet
 	leaving bool
-	broken  string // why this node must not act whatever the pulse says
+	handed  time.Time // when the lead was last handed over
+	broken  string    // why this node must not act whatever the pulse says
 }
 
 type peerState struct {
@@ -102,6 +104,17 @@ func (t *peerTable) setBroken(why string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.broken = why
+}
+
+// mayHandOver allows one hand-over of the lead in every pause.
+func (t *peerTable) mayHandOver(now time.Time, pause time.Duration) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.handed) < pause {
+		return false
+	}
+	t.handed = now
+	return true
 }
 
 func (t *peerTable) setLeaving() {

@@ -198,6 +198,9 @@ func (a *App) onPeer(e link.Event) {
 	if e.Peer == leader && e.Kind != link.PeerGone && !(p.Alive && p.Working) {
 		a.store.LeaderLost()
 	}
+	if e.Kind == link.PeerLost {
+		a.background("hand-over", func(ctx context.Context) error { return a.reconsiderLead(ctx, e.Peer) })
+	}
 	a.control.Send(controller.Peer{ID: e.Peer, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Reason: e.Reason})
 }
 

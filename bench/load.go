@@ -62,51 +62,79 @@ func collect(ctx context.Context) {
 	runtime.KeepAlive(&heap)
 }
 
-func measureLoad(ctx context.Context, o options, c *cluster, profile string) ([]loadRow, error) {
+// measureLoads runs a cluster of each profile at once, and every kind of load
+// over all of them: the machine is overloaded either way.
+func measureLoads(ctx context.Context, o options) ([]loadRow, error) {
+	clusters := map[string]*cluster{}
+	for _, profile := range o.profiles {
+		c, err := newCluster(ctx, o, profile)
+		if err != nil {
+			return nil, err
+		}
+		defer c.close()
+		clusters[profile] = c
+	}
 	var rows []loadRow
 	for _, l := range loads {
-		r := loadRow{Profile: profile, Load: l.name}
-		for range o.load {
-			if err := c.settled(ctx); err != nil {
-				return rows, err
-			}
-			moved, longest, err := underLoad(ctx, o, c, l.run)
-			if err != nil {
-				return rows, err
-			}
-			r.Runs++
-			r.Failovers += moved
-			r.Longest = max(r.Longest, longest)
+		byProfile := map[string]*loadRow{}
+		for _, p := range o.profiles {
+			byProfile[p] = &loadRow{Profile: p, Load: l.name}
 		}
-		fmt.Fprintf(os.Stderr, "%-8s under %s: %d failovers in %d runs, longest gap %.0f ms\n", profile, r.Load, r.Failovers, r.Runs, r.Longest)
-		rows = append(rows, r)
+		for range o.load {
+			if err := underLoad(ctx, o, clusters, l.run, byProfile); err != nil {
+				return rows, err
+			}
+		}
+		for _, p := range o.profiles {
+			r := byProfile[p]
+			fmt.Fprintf(os.Stderr, "%-8s under %s: %d failovers in %d runs, longest gap %.0f ms\n", p, r.Load, r.Failovers, r.Runs, r.Longest)
+			rows = append(rows, *r)
+		}
 		runtime.GC()
 	}
 	return rows, nil
 }
 
-// underLoad counts what was decided while the load ran: any decision is a
-// failover without cause.
-func underLoad(ctx context.Context, o options, c *cluster, load func(context.Context)) (int, float64, error) {
+// underLoad runs a load once and counts what was decided meanwhile: any decision
+// is a failover without cause.
+func underLoad(ctx context.Context, o options, clusters map[string]*cluster, load func(context.Context), rows map[string]*loadRow) error {
+	for _, c := range clusters {
+		if err := c.settled(ctx); err != nil {
+			return err
+		}
+	}
 	began := time.Now()
 	loading, stop := context.WithTimeout(ctx, o.loadFor)
 	defer stop()
 	var done sync.WaitGroup
 	done.Go(func() { load(loading) })
-	report, err := c.lab.Probe(loading, lab.Client, lab.ProbeOptions{Address: service + ":80", Interval: 20 * time.Millisecond, Timeout: time.Second}, nil)
+	reports := map[string]*lab.Report{}
+	var mu sync.Mutex
+	for profile, c := range clusters {
+		done.Go(func() {
+			r, _ := c.lab.Probe(loading, lab.Client, lab.ProbeOptions{Address: service + ":80", Interval: 50 * time.Millisecond, Timeout: time.Second}, nil)
+			mu.Lock()
+			defer mu.Unlock()
+			reports[profile] = r
+		})
+	}
 	done.Wait()
-	if report == nil {
-		return 0, 0, err
-	}
-	if err := c.settled(ctx); err != nil {
-		return 0, 0, err
-	}
-	moved := 0
-	for _, e := range c.events(ctx, "n1", began) {
-		if e.Kind == "decision" {
-			moved++
-			fmt.Fprintln(os.Stderr, "   ", e.Node, e.Text)
+	for profile, c := range clusters {
+		if reports[profile] == nil {
+			return fmt.Errorf("%s: the client gave no report", profile)
+		}
+		if err := c.settled(ctx); err != nil {
+			return err
+		}
+		r := rows[profile]
+		r.Runs++
+		r.Longest = max(r.Longest, reports[profile].Longest())
+		for _, e := range c.events(ctx, "n1", began) {
+			if e.Kind == "decision" {
+				r.Failovers++
+				fmt.Fprintln(os.Stderr, "   ", profile, e.Node, e.Text)
+			}
 		}
 	}
-	return moved, report.Longest(), nil
+	return nil
 }

@@ -16,6 +16,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/lab"
@@ -79,6 +80,13 @@ func run(ctx context.Context, o options) error {
 	for _, profile := range o.profiles {
 		if err := measureProfile(ctx, o, profile, &all); err != nil {
 			return fmt.Errorf("profile %s: %w", profile, err)
+		}
+	}
+	if o.load > 0 && strings.Contains("load", o.only) {
+		rows, err := measureLoads(ctx, o)
+		all.Load = rows
+		if err != nil {
+			return err
 		}
 	}
 	if o.peers {

@@ -111,11 +111,6 @@ func measureProfile(ctx context.Context, o options, profile string, all *results
 		}
 		all.Idle = append(all.Idle, i)
 	}
-	if o.load > 0 && strings.Contains("load", o.only) {
-		rows, err := measureLoad(ctx, o, c, profile)
-		all.Load = append(all.Load, rows...)
-		return err
-	}
 	return nil
 }
 
