@@ -67,8 +67,11 @@ func (j *journal) reopen() {
 		j.log.Warn("events are kept in memory only", "error", err)
 		return
 	}
-	if info, err := f.Stat(); err == nil {
+	if info, err := f.Stat(); err == nil && info.Size() > 0 {
 		j.size = info.Size()
+		// The last line may have been cut short; the next must not be joined to it.
+		n, _ := f.WriteString("\n")
+		j.size += int64(n)
 	}
 	j.file = f
 }

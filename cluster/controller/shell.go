@@ -78,9 +78,22 @@ func (c *Controller) loop(m *Machine) {
 		case <-c.ctx.Done():
 			return
 		}
-		c.carryOut(m.Step(time.Now(), in), timer)
+		began := time.Now()
+		effects := m.Step(began, in)
 		c.publish(m)
+		c.carryOut(timed(effects, time.Since(began)), timer)
 	}
+}
+
+// timed says in a decision how long it took to make.
+func timed(effects []Effect, took time.Duration) []Effect {
+	for i, e := range effects {
+		if r, is := e.(Report); is && r.Kind == "decision" && r.Duration == 0 {
+			r.Duration = took
+			effects[i] = r
+		}
+	}
+	return effects
 }
 
 func (c *Controller) publish(m *Machine) {

@@ -2,6 +2,7 @@ package controller
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 
 	"github.com/takt-ha/takt/agent"
@@ -45,10 +46,15 @@ func (m *Machine) propose() {
 	}
 	d := draft{root: m.state.Root, states: map[cib.NodeID]*cib.Node{}}
 	m.draftMembership(&d)
+	var held []result
 	for _, r := range m.history {
+		if p := m.members[r.node]; p != nil && p.fresh {
+			held = append(held, r) // the answer, still to be written, is older than this
+			continue
+		}
 		m.draftResult(&d, r)
 	}
-	m.history = nil
+	m.history = held
 	if ops := d.ops(); len(ops) > 0 {
 		m.send("what happened", ops)
 	}
@@ -140,9 +146,34 @@ func (m *Machine) draftResult(d *draft, r result) {
 	if failedWith(r.record) {
 		state = cib.WithFailure(state, c.Resource, c.Action, c.Interval, m.fatal(c), r.record.Changed)
 	}
-	state = withRecord(state, m.name(r.node), r.record)
+	if !superseded(state, r.record) {
+		state = withRecord(state, m.name(r.node), r.record)
+	}
 	d.modify(r.node, state)
 	d.touch(r.node, c.Resource)
+}
+
+// superseded reports whether the history holds something newer than a result: a
+// node that had nobody to report to sends results late, and a later operation
+// may have overtaken them. Call numbers grow with each operation of a node, and
+// its answer replaces the history whole after a reboot.
+func superseded(state *cib.Node, r agent.Record) bool {
+	if r.Call == 0 {
+		return false
+	}
+	c := r.Command
+	lrm := state.Path("lrm", "lrm_resources").ChildByID("lrm_resource", c.Resource)
+	for op := range lrm.Elements {
+		call, err := strconv.ParseInt(op.Attr("call-id"), 10, 64)
+		if err != nil || call <= r.Call {
+			continue
+		}
+		interval := op.Attr("interval")
+		if interval == "0" || op.Attr("operation") == c.Action && interval == strconv.FormatInt(c.Interval, 10) {
+			return true
+		}
+	}
+	return false
 }
 
 // failedWith reports whether a result counts as a failure of the resource: a

@@ -68,7 +68,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netlink":    {"internal/netif", "lab"},
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
-	"golang.org/x/net":                  {"internal/netif", "agent/native"},
+	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab"},
 	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "lab", "cli", "api"},
 	"golang.org/x/crypto":               {"cluster/link"},
 	"github.com/spf13/cobra":            {"cli"},

@@ -1,0 +1,72 @@
+package controller
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/takt-ha/takt/agent"
+	"github.com/takt-ha/takt/cluster/cib"
+)
+
+// A node that was cut off stops what it ran and reports that as soon as there is
+// a coordinator again, which may have started the same there meanwhile.
+func TestSuperseded(t *testing.T) {
+	id := agent.ID{Class: "ocf", Provider: "takt", Type: "Dummy"}
+	op := func(action string, interval, call int64) agent.Record {
+		return agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: action, Interval: interval}, Call: call}
+	}
+	state := cib.NodeState(1, "n1", true)
+	for _, r := range []agent.Record{op(agent.Start, 0, 5), op(agent.Monitor, 1000, 6), op(agent.Monitor, 2000, 9)} {
+		state = withRecord(state, "n1", r)
+	}
+	for _, c := range []struct {
+		name   string
+		record agent.Record
+		want   bool
+	}{
+		{"a stop before the start", op(agent.Stop, 0, 4), true},
+		{"a monitor before the start", op(agent.Monitor, 1000, 4), true},
+		{"an older poll", op(agent.Monitor, 2000, 8), true},
+		{"a poll of another monitor", op(agent.Monitor, 1000, 7), false},
+		{"the same again", op(agent.Start, 0, 5), false},
+		{"a newer stop", op(agent.Stop, 0, 10), false},
+		{"a stop beside a later poll", op(agent.Stop, 0, 8), false},
+		{"without a number", op(agent.Cancel, 1000, 0), false},
+	} {
+		if got := superseded(state, c.record); got != c.want {
+			t.Errorf("%s: %v, want %v", c.name, got, c.want)
+		}
+	}
+	if superseded(cib.NodeState(1, "n1", true), op(agent.Stop, 0, 1)) {
+		t.Error("nothing is known, and yet newer")
+	}
+}
+
+// What a node reports between its answer and the moment when the answer is
+// written must not be overwritten by it.
+func TestResultAfterTheAnswer(t *testing.T) {
+	w := newWorld(t, "n1")
+	root, err := cib.Parse([]byte(`<cib epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config><cluster_property_set id="o"><nvpair id="o-s" name="stonith-enabled" value="false"/></cluster_property_set></crm_config><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/><node id="3" uname="n3"/></nodes><resources><primitive id="web" class="ocf" provider="takt" type="Dummy"/></resources><constraints/></configuration><status/></cib>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(root)
+	id := agent.ID{Class: "ocf", Provider: "takt", Type: "Dummy"}
+	start := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Start}, Call: 3}
+	for _, in := range []Input{
+		w.state(), Peer{ID: 2, Alive: true, Working: true}, Peer{ID: 3, Alive: true, Working: true},
+		Standing{Quorate: true}, Lead{Leadership{Leader: 1, Term: 5, Ready: true}},
+		Joined{Node: 1, Term: 5}, Joined{Node: 2, Term: 5}, Noticed{Node: 2, Record: start}, // and n3 still thinks
+	} {
+		for _, e := range w.m.Step(w.now, in) {
+			if p, is := e.(Propose); is {
+				t.Fatalf("written before everybody has answered: %v", p.Ops)
+			}
+		}
+	}
+	w.feed(Joined{Node: 3, Term: 5})
+	lrm := w.root.Child("status").ChildByID("node_state", "2").Path("lrm", "lrm_resources").ChildByID("lrm_resource", "web")
+	if !strings.Contains(lrm.String(), "web_start_0") {
+		t.Errorf("the start is not in the history: %v", lrm)
+	}
+}
