@@ -62,6 +62,8 @@ type Machine struct {
 	proposals  uint64            // ids given so far
 	retryAt    time.Time         // no proposal before this
 	dirty      string            // why to schedule again, "" = no need
+	learned    bool              // something new has come since the last decision
+	rest       time.Time         // no decision before this
 	recheck    time.Time         // when time alone may change the answer
 	settled    uint64            // index last reported as settled
 
@@ -214,7 +216,7 @@ func (m *Machine) takeOver() {
 // dropWork forgets what only a coordinator may go on with.
 func (m *Machine) dropWork() {
 	m.run, m.history, m.proposal, m.dirty = nil, nil, 0, ""
-	m.recheck, m.retryAt, m.settled = time.Time{}, time.Time{}, 0
+	m.recheck, m.retryAt, m.rest, m.settled = time.Time{}, time.Time{}, time.Time{}, 0
 }
 
 func (m *Machine) onState(s State) {
@@ -404,7 +406,12 @@ func (m *Machine) wake() {
 	if m.retryAt.After(m.now) {
 		earliest(m.retryAt)
 	}
-	earliest(m.recheck)
+	if m.run == nil {
+		earliest(m.recheck)
+		if m.rest.After(m.now) {
+			earliest(m.rest)
+		}
+	}
 	if !at.IsZero() {
 		m.emit(Wake{At: at})
 	}

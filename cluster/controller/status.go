@@ -21,6 +21,7 @@ const managerDown = "maintenance"
 // record remembers a result for the next proposal. asked is false for a result
 // that the node reports by itself.
 func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
+	m.learned = true
 	m.history = append(m.history, result{node: node, record: r})
 	if failedWith(r) {
 		m.want(r.Command.Resource + " failed on " + m.name(node) + " (" + Words(r) + ")")
@@ -35,6 +36,7 @@ func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
 // clearFailures forgets the failures of a resource on a node.
 func (m *Machine) clearFailures(node, resource string) {
 	if id, ok := m.nodeID(node); ok {
+		m.learned = true
 		m.history = append(m.history, result{node: id, forget: resource})
 	}
 }

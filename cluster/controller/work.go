@@ -16,11 +16,11 @@ func (m *Machine) schedule() {
 		m.recheck = time.Time{}
 		m.want("time has passed")
 	}
-	if m.dirty == "" {
+	if m.dirty == "" || m.now.Before(m.rest) {
 		return
 	}
 	why := m.dirty
-	m.dirty = ""
+	m.dirty, m.learned = "", false
 	t := scheduler.Schedule(m.state.Root, m.now)
 	m.recheck = t.Recheck
 	if !m.doable(t) {
@@ -141,7 +141,14 @@ func (m *Machine) finish() {
 	m.emit(Report{Kind: "result", Transition: m.runName(), On: m.cfg.Name, Text: text, Duration: m.now.Sub(m.started)})
 	m.run = nil
 	m.want("the last transition is over")
+	if !m.learned {
+		// Nothing came of it, so the next decision would be the same one.
+		m.rest = m.now.Add(restAfterNothing)
+	}
 }
+
+// restAfterNothing is the pause after a transition that changed nothing.
+const restAfterNothing = 2 * time.Second
 
 // start sends one action on its way. What the cluster does itself is done at once.
 func (m *Machine) start(a scheduler.Action) {
@@ -258,6 +265,7 @@ func (m *Machine) unanswered(a scheduler.Action, err error) {
 			p.forget()
 		}
 	}
+	m.learned = true
 	m.run.Abort("no answer from " + a.Node)
 	m.run.End(a.ID, false)
 	m.want("no answer from " + a.Node)
