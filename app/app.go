@@ -166,6 +166,9 @@ func (a *App) openStore() error {
 	}
 	_, err := os.Stat(cfg.Dir)
 	cfg.Join = errors.Is(err, os.ErrNotExist)
+	if cfg.Join && a.remembered.Self == a.self {
+		return fmt.Errorf("%w: %s is gone, and this node had a log there", errBroken, cfg.Dir)
+	}
 	a.store, err = store.Open(cfg)
 	if errs.KindOf(err) == errs.Corrupt {
 		return fmt.Errorf("%w: %w", errBroken, err)
@@ -181,7 +184,7 @@ func (a *App) Start() error {
 	if err := a.store.Start(); err != nil {
 		return err
 	}
-	a.mesh.SetPeers(meshPeers(a.knownPeers(), a.self))
+	a.setMeshPeers()
 	a.background("mesh", a.mesh.Serve)
 	pulse, err := link.Attach(a.ctx, link.ClientOptions{Socket: a.opts.pulseSocket(), Exe: a.opts.Exe, Log: a.log})
 	if err != nil {

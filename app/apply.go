@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
@@ -56,10 +58,10 @@ func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 		return nil, err
 	}
 	if err := cib.ValidateWith(after, a.checkAgent); err != nil {
-		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err))
+		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err, ops, req))
 	}
 	e := edit{text: "apply " + req.Source, ops: ops}
-	if after.Child("configuration") == root.Child("configuration") || len(differences(root, after)) == 0 {
+	if len(cib.Diff(root, after)) == 0 {
 		return &api.Outcome{Text: req.Source + ": the configuration is so already", CIBVersion: cib.VersionOf(root).String(), Settled: true}, nil
 	}
 	if req.DryRun {
@@ -152,8 +154,9 @@ func mergeNodes(have, given *cib.Node) (*cib.Node, error) {
 	return merged, nil
 }
 
-// listed puts each finding of a refused document on a line of its own.
-func listed(err error) error {
+// listed puts each finding of a refused document on a line of its own. What lies
+// outside the sections that were given has no line there.
+func listed(err error, ops []cib.Op, req api.Apply) error {
 	var v *cib.ValidationError
 	if !errors.As(err, &v) {
 		return err
@@ -163,6 +166,10 @@ func listed(err error) error {
 		text = fmt.Sprintf("the configuration is wrong in %d places:", n)
 	}
 	for _, f := range v.Findings {
+		given := slices.ContainsFunc(ops, func(op cib.Op) bool { return len(req.Ops) == 0 && strings.HasPrefix(f.Path+"/", op.Path+"/") })
+		if !given {
+			f.Line, f.Path = 0, "running configuration: "+f.Path
+		}
 		text += "\n  " + f.String()
 	}
 	return errors.New(text)

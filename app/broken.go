@@ -71,6 +71,7 @@ func (a *App) markBroken(cause error) {
 
 // remembered is how to reach the others, as of a log entry.
 type remembered struct {
+	Self  cib.NodeID  `json:"self"` // who had that log
 	Index uint64      `json:"index"`
 	Peers []link.Peer `json:"peers"`
 }
@@ -78,7 +79,7 @@ type remembered struct {
 // savePeers remembers how to reach the others, for a start without a log or
 // with one that is behind.
 func (a *App) savePeers() {
-	data, err := json.Marshal(remembered{Index: a.store.State().Index, Peers: a.knownPeers()})
+	data, err := json.Marshal(remembered{Self: a.self, Index: max(a.remembered.Index, a.store.State().Index), Peers: a.knownPeers()})
 	if err == nil {
 		err = osfs.WriteFile(osfs.OS{}, "peers.write", a.opts.peersFile(), data, 0o600)
 	}

@@ -82,16 +82,27 @@ func (a *App) answerAdmit(ctx context.Context, _ cib.NodeID, ask admission) (adm
 // answerRejoin admits anew a member that lost its log: it gets a new id,
 // because Raft must never meet the old one with less than it had.
 func (a *App) answerRejoin(ctx context.Context, from cib.NodeID, req identity.JoinRequest) (*identity.JoinAnswer, error) {
-	if node := a.root().Path("configuration", "nodes").ChildByID("node", from.String()); node.Attr("uname") != req.Name {
+	old := from
+	if node := a.root().Path("configuration", "nodes").ChildByID("node", from.String()); node == nil {
+		// It may have been admitted before and not have got the answer.
+		if have := findNode(a.root(), req.Name); have != nil {
+			old, _ = cib.ParseNodeID(have.ID())
+		}
+		if old <= from || a.peers.get(old).Alive {
+			return nil, errs.E("rejoin", errs.Permission, req.Name, "Use takt join with a token.", fmt.Errorf("node %d is not a member of that name", from))
+		}
+	} else if node.Attr("uname") != req.Name {
 		return nil, errs.E("rejoin", errs.Permission, req.Name, "Use takt join with a token.", fmt.Errorf("node %d is not a member of that name", from))
 	}
-	return a.admit(ctx, req, from)
+	a.keepForGoodbye(from) // the answer goes over its old connection
+	return a.admit(ctx, req, old)
 }
 
 // addNode puts a node into the CIB and into the log's members, on the coordinator.
 func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
 	root := a.store.State().Root
 	var ops []cib.Op
+	next := nextID(root, a.store.State())
 	if have := findNode(root, ask.Name); have != nil {
 		id, _ := cib.ParseNodeID(have.ID())
 		if id != ask.Old && (id == a.self || a.peers.get(id).Alive) {
@@ -102,8 +113,11 @@ func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
 			return admitted{}, err
 		}
 		ops = append(ops, removeOps(id)...)
+		if ask.Old != 0 {
+			ops = append(ops, inherit(root, id, next)...)
+		}
 	}
-	id := nextID(root, a.store.State())
+	id := next
 	ops = append(ops,
 		cib.Op{Kind: cib.Modify, Path: "/cib", XML: cib.NewNode("cib", lastIDKey, id.String()).String()},
 		cib.Op{Kind: cib.Create, Path: "/cib/configuration/nodes", XML: nodeElement(id, ask.Name, ask.Links).String()})
@@ -116,6 +130,22 @@ func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
 	}
 	a.journal.add(api.Event{Kind: "membership", On: ask.Name, Text: fmt.Sprintf("%s was admitted as node %d", ask.Name, id)})
 	return admitted{ID: id, CIB: state.Root.String()}, nil
+}
+
+// inherit keeps what an old node id ran as the new one's. Its machine lost its
+// log, not its resources: until it has told what runs there, nothing may be
+// started elsewhere.
+func inherit(root *cib.Node, old, id cib.NodeID) []cib.Op {
+	state := root.Child("status").ChildByID("node_state", old.String())
+	if state == nil {
+		return nil
+	}
+	state = state.WithAttr("id", id.String())
+	if lrm := state.Child("lrm"); lrm != nil {
+		state = state.WithReplaced(lrm, lrm.WithAttr("id", id.String()))
+	}
+	state = cib.WithNodeAttr(state, "maintenance", "true")
+	return []cib.Op{{Kind: cib.Create, Path: "/cib/status", XML: state.String()}}
 }
 
 func removeOps(id cib.NodeID) []cib.Op {
@@ -205,12 +235,34 @@ func (a *App) answerRemove(ctx context.Context, from cib.NodeID, ask admission) 
 	if from != ask.Old {
 		return struct{}{}, errs.E("remove", errs.Permission, ask.Name, "", errors.New("a node can only take itself out"))
 	}
+	a.keepForGoodbye(ask.Old)
 	if err := a.store.Remove(ctx, ask.Old); err != nil {
 		return struct{}{}, err
 	}
 	_, err := a.store.Propose(ctx, store.Change{Author: "leave", Reason: ask.Name + " leaves", Time: time.Now(), Ops: removeOps(ask.Old)})
 	a.journal.add(api.Event{Kind: "membership", On: ask.Name, Text: ask.Name + " has left the cluster for good"})
 	return struct{}{}, err
+}
+
+// goodbyeTime is how long a node that has left keeps its connections: it waits
+// for the answer that it is out.
+const goodbyeTime = 5 * time.Second
+
+func (a *App) keepForGoodbye(id cib.NodeID) {
+	for _, p := range meshPeers(a.knownPeers(), a.self) {
+		if p.ID == uint64(id) {
+			a.peers.depart(p)
+		}
+	}
+	a.background("goodbye", func(ctx context.Context) error {
+		select {
+		case <-time.After(goodbyeTime):
+		case <-ctx.Done():
+		}
+		a.peers.forgetDeparted(uint64(id))
+		a.setMeshPeers()
+		return nil
+	})
 }
 
 // drain moves everything away from this node and waits until nothing runs here.

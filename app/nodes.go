@@ -197,11 +197,14 @@ func (n *nodeClient) notify(r agent.Record) {
 func (n *nodeClient) take() (string, agent.Record, bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for key, r := range n.unsent {
-		return key, r, true
+	first, found := "", false
+	for key, r := range n.unsent { // in the order in which it happened
+		if !found || r.Call < n.unsent[first].Call {
+			first, found = key, true
+		}
 	}
-	n.sending = false
-	return "", agent.Record{}, false
+	n.sending = found
+	return first, n.unsent[first], found
 }
 
 // sent forgets a result, unless a newer one has taken its place.

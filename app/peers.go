@@ -1,11 +1,13 @@
 package app
 
 import (
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/internal/mesh"
 )
 
 // peerTable is what the pulse last said: about the peers, and about this node.
@@ -17,8 +19,9 @@ type peerTable struct {
 	reason  string
 	stops   int // losses of the standing after which not all has been stopped yet
 	leaving bool
-	handed  time.Time // when the lead was last handed over
-	broken  string    // why this node must not act whatever the pulse says
+	handed  time.Time   // when the lead was last handed over
+	broken  string      // why this node must not act whatever the pulse says
+	goodbye []mesh.Peer // members no more, but still to be answered
 }
 
 type peerState struct {
@@ -50,6 +53,26 @@ func (t *peerTable) note(e link.Event) peerState {
 	p.Working = p.Alive && p.Manager == link.ManagerUp
 	t.peers[e.Peer] = p
 	return p
+}
+
+// depart keeps the connections of a node that leaves until it has been told.
+func (t *peerTable) depart(p mesh.Peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.goodbye = append(t.goodbye, p)
+}
+
+// forgetDeparted ends that.
+func (t *peerTable) forgetDeparted(id uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.goodbye = slices.DeleteFunc(t.goodbye, func(p mesh.Peer) bool { return p.ID == id })
+}
+
+func (t *peerTable) departed() []mesh.Peer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.Clone(t.goodbye)
 }
 
 func (t *peerTable) get(id cib.NodeID) peerState {

@@ -141,6 +141,23 @@ func statusResources(root *cib.Node, t *scheduler.Transition) []api.ResourceStat
 			list = append(list, statusResource(root, res, allocations))
 		}
 	}
+	return append(list, statusOrphans(root, t)...)
+}
+
+// statusOrphans lists what still runs and is not configured any more: its stop
+// is under way, or has failed.
+func statusOrphans(root *cib.Node, t *scheduler.Transition) []api.ResourceStatus {
+	var list []api.ResourceStatus
+	for i := range t.Allocations {
+		al := &t.Allocations[i]
+		if len(al.From) == 0 || findResource(root, al.Resource) != nil {
+			continue
+		}
+		list = append(list, api.ResourceStatus{
+			ID: al.Resource, Role: string(scheduler.Started), Nodes: al.From, Managed: true,
+			Failures: failCount(root, al.Resource), Why: "it is not configured any more; " + al.Reason,
+		})
+	}
 	return list
 }
 
@@ -175,7 +192,7 @@ func statusResource(root, res *cib.Node, allocations map[string]*scheduler.Alloc
 		if len(al.From) > 0 {
 			r.Role = string(scheduler.Started)
 		}
-		if len(al.From) != 1 || al.From[0] != al.Node {
+		if al.Blocked || len(al.From) != 1 || al.From[0] != al.Node {
 			r.Why = al.Reason
 		}
 	}
@@ -302,7 +319,7 @@ func (a *App) warnings(st *api.Status, root *cib.Node, t *scheduler.Transition) 
 		if p.Refused.DuplicateNode > 0 {
 			w = append(w, fmt.Sprintf("%d heartbeats came from a second node with an id that is taken, last from %s", p.Refused.DuplicateNode, p.Refused.LastFrom))
 		}
-		if n := p.Refused.BadKey + p.Refused.ForeignCluster + p.Refused.UnknownNode + p.Refused.Replayed; n > 0 {
+		if n := p.Refused.BadKey + p.Refused.ForeignCluster + p.Refused.UnknownNode + p.Refused.Replayed + p.Refused.Truncated + p.Refused.Version; n > 0 {
 			w = append(w, fmt.Sprintf("%d heartbeats were refused, the last from %s: %s", n, p.Refused.LastFrom, p.Refused.LastWhy))
 		}
 	}

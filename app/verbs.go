@@ -70,6 +70,9 @@ func (a *App) Resource(ctx context.Context, id, verb string, v api.Verb) (*api.O
 	root := a.store.State().Root
 	res := findResource(root, id)
 	if res == nil {
+		if e := retryOrphan(root, id, v.Node); len(e.ops) > 0 && (verb == "cleanup" || verb == "refresh") {
+			return a.perform(ctx, e, v)
+		}
 		return nil, errs.E(verb, errs.NotFound, "resource "+id, "takt status lists the resources.", nil)
 	}
 	if v.Node != "" && findNode(root, v.Node) == nil {
@@ -250,7 +253,8 @@ func (a *App) move(root, res *cib.Node, v api.Verb) (edit, error) {
 	if err := outermost(root, res, "move"); err != nil {
 		return edit{}, err
 	}
-	from := activeNodes(scheduler.Schedule(root, time.Now()), res)
+	now := scheduler.Schedule(root, time.Now())
+	from := activeNodes(now, res)
 	if v.Node != "" && len(from) == 1 && from[0] == v.Node {
 		return edit{text: fmt.Sprintf("%s is on %s already", res.ID(), v.Node)}, nil
 	}
@@ -271,9 +275,62 @@ func (a *App) move(root, res *cib.Node, v api.Verb) (edit, error) {
 	if where := futureNodes(t, res); len(where) == 0 || (v.Node != "" && where[0] != v.Node) {
 		return edit{}, errs.E("move", errs.Conflict, "resource "+res.ID(),
 			"takt status shows failures and bans; takt resource cleanup or clear takes them away.",
-			fmt.Errorf("it would not run there: %s", allocationReason(t, res)))
+			fmt.Errorf("it would not run there: %s", whyNot(root, t, res, v.Node)))
+	} else if len(from) == 1 && returns(now, res, from[0], where[0]) {
+		e.warn = append(e.warn, fmt.Sprintf("%s prefers %s to %s and goes back as soon as the move is over; takt resource ban %s %s keeps it away until takt resource clear",
+			res.ID(), from[0], where[0], res.ID(), from[0]))
 	}
 	return e, nil
+}
+
+// returns reports whether a resource that has been moved would go back by
+// itself: the scores without the stickiness, which goes where it goes.
+func returns(now *scheduler.Transition, res *cib.Node, from, to string) bool {
+	back, asked := false, false
+	eachAllocation(now, res, func(al *scheduler.Allocation) {
+		if asked {
+			return // the first member of a group decides for all
+		}
+		asked = true
+		var sticks scheduler.Score
+		for _, term := range al.Terms {
+			if term.Node == from && strings.Contains(term.Why, "stickiness") {
+				sticks += term.Score
+			}
+		}
+		back = al.Scores[from]-sticks > al.Scores[to]+sticks
+	})
+	return back
+}
+
+// whyNot says what keeps a resource away from a node; without a node, from all.
+func whyNot(root *cib.Node, t *scheduler.Transition, res *cib.Node, node string) string {
+	n := findNode(root, node)
+	if n == nil {
+		return allocationReason(t, res)
+	}
+	state := root.Child("status").ChildByID("node_state", n.ID())
+	switch {
+	case nodeAttr(n, "standby"):
+		return node + " is in standby (takt node online " + node + " ends that)"
+	case nodeAttr(n, "maintenance"):
+		return node + " is in maintenance (takt node ready " + node + " ends that)"
+	case state.Attr("crmd") != "online":
+		return node + " is not online"
+	}
+	why, own := "", false
+	eachAllocation(t, res, func(al *scheduler.Allocation) {
+		for _, term := range al.Terms {
+			// What keeps one member of a group away goes before that the others follow it.
+			if follows := strings.HasPrefix(term.Why, "colocation"); term.Node == node && term.Score <= -scheduler.Infinity && (why == "" || !own && !follows) {
+				why, own = term.Why+" keeps "+al.Resource+" away from "+node, !follows
+			}
+		}
+	})
+	if why == "" {
+		return allocationReason(t, res)
+	}
+	return why
 }
 
 func location(id, res, node, score string) cib.Op {
@@ -359,7 +416,7 @@ func restart(root, res *cib.Node) (edit, error) {
 				if op.Attr("operation") == agent.Start && op.Attr("rc-code") == "0" {
 					path := fmt.Sprintf("/cib/status/node_state[@id='%s']/lrm/lrm_resources/lrm_resource[@id='%s']/lrm_rsc_op[@id='%s']", state.ID(), lrm.ID(), op.ID())
 					e.ops = append(e.ops, cib.Op{Kind: cib.Modify, Path: path, Optional: true,
-						XML: cib.NewNode("lrm_rsc_op", "id", op.ID(), "op-digest", "restart-was-asked-for").String()})
+						XML: cib.NewNode("lrm_rsc_op", "id", op.ID(), "op-digest", scheduler.RestartAsked).String()})
 				}
 			}
 		}
@@ -394,6 +451,26 @@ func (a *App) cleanup(ctx context.Context, root, res *cib.Node, verb, only strin
 		}
 	}
 	return e, nil
+}
+
+// retryOrphan forgets that a resource, which is not configured any more, could
+// not be stopped. That it may run is not forgotten: it is stopped again.
+func retryOrphan(root *cib.Node, id, only string) edit {
+	e := edit{text: "stop " + id + " again, which is not configured any more"}
+	for state := range root.Child("status").Elements {
+		lrm := state.Path("lrm", "lrm_resources").ChildByID("lrm_resource", id)
+		if lrm == nil || (only != "" && state.Attr("uname") != only) || lrm.ChildByID("lrm_rsc_op", id+"_last_failure_0") == nil {
+			continue
+		}
+		path := "/cib/status/node_state[@id='" + state.ID() + "']"
+		runs := cib.MergeOp(cib.LRMResource(id, lrm.Attr("class"), lrm.Attr("provider"), lrm.Attr("type")),
+			cib.OpRecord{Resource: id, Operation: agent.Start, OnNode: state.Attr("uname"), Changed: time.Now()})
+		e.ops = append(e.ops, cib.Op{Kind: cib.Replace, Path: path + "/lrm/lrm_resources/lrm_resource[@id='" + id + "']", Parent: path + "/lrm/lrm_resources", XML: runs.String()})
+		if ta := cib.WithoutFailures(state, id).Child("transient_attributes"); ta != state.Child("transient_attributes") {
+			e.ops = append(e.ops, cib.Op{Kind: cib.Replace, Path: path + "/transient_attributes", Parent: path, XML: ta.String()})
+		}
+	}
+	return e
 }
 
 // forget makes a node's executor drop the history of a resource. A node that is

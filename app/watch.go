@@ -38,6 +38,12 @@ func (a *App) state() controller.State {
 	return controller.State{Root: s.Root, Index: s.Index, Generation: s.Generation}
 }
 
+// setMeshPeers tells the mesh who may connect: the members, and those that have
+// just left and are still to be told so.
+func (a *App) setMeshPeers() {
+	a.mesh.SetPeers(append(meshPeers(a.knownPeers(), a.self), a.peers.departed()...))
+}
+
 // configurePulse tells the pulse who the nodes are and how fast to beat.
 func (a *App) configurePulse() error {
 	t := timingOf(a.root())
@@ -88,9 +94,12 @@ func (a *App) tellPulse(ctx context.Context) error {
 func (a *App) view() link.View {
 	s, l := a.store.State(), a.store.Leadership()
 	v := link.View{Voters: s.Voters, Leader: l.Leader, Term: l.Term, State: link.ManagerJoining}
-	if len(v.Voters) == 0 { // has just joined and has no log yet: whoever it knows votes
+	// Without a log, or with one that is not replayed yet, whoever is known votes:
+	// an old set of voters may be so small that this node is a majority of it.
+	if none := len(v.Voters) == 0; none || a.remembered.Index > s.Index {
+		v.Voters = nil
 		for _, p := range a.knownPeers() {
-			if p.ID != a.self {
+			if p.ID != a.self || !none {
 				v.Voters = append(v.Voters, p.ID)
 			}
 		}
@@ -120,7 +129,7 @@ func (a *App) watchStore(ctx context.Context) error {
 		root := a.root()
 		if n, o := root.Path("configuration", "nodes"), root.Path("configuration", "crm_config"); n != nodes || o != options {
 			nodes, options = n, o
-			a.mesh.SetPeers(meshPeers(a.knownPeers(), a.self))
+			a.setMeshPeers()
 			a.savePeers()
 			if err := a.configurePulse(); err != nil {
 				a.log.Error("the heartbeats keep their old configuration", "error", err)

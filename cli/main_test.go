@@ -250,6 +250,11 @@ func TestReport(t *testing.T) {
 			t.Errorf("%s: %d %q", kind, code, b.String())
 		}
 	}
+	var b strings.Builder
+	code := report(&b, errs.E("do", errs.Conflict, "<thing>", "Try again.", errors.New("no")), true)
+	if want := `{"error":"do <thing>: no","kind":"conflict","hint":"Try again."}` + "\n"; code != 8 || b.String() != want {
+		t.Errorf("as JSON: %d %q", code, b.String())
+	}
 	if code := report(io.Discard, exitStatus(42), false); code != 42 {
 		t.Errorf("exit status: %d", code)
 	}

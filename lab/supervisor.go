@@ -25,7 +25,7 @@ type supervisorConfig struct {
 	Exe      string   `json:"exe"`
 	Nodes    []string `json:"nodes"` // with the client
 	Links    int      `json:"links"`
-	Env      []string `json:"env"` // beside the nodes' own
+	Env      []string `json:"env"`  // beside the nodes' own
 	Root     bool     `json:"root"` // really root: no user namespace around it
 	Attached bool     `json:"attached"`
 	Purge    bool     `json:"purge"`

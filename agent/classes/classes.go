@@ -100,6 +100,24 @@ func (r *Registry) Lookup(id agent.ID) (agent.Agent, error) {
 	return nil, errs.E("find agent", errs.NotFound, id.String(), "Install the package that holds it, or see `takt agents list`.", fmt.Errorf("looked through %s", where))
 }
 
+// Refuses returns why one of Takt's own agents can work with these parameters on
+// no node (validate-all: not configured), "" if it could. Scripts are not asked:
+// many judge the node that they are called on.
+func (r *Registry) Refuses(ctx context.Context, id agent.ID, params map[string]string) string {
+	if id.Class == "ocf" && id.Provider != "takt" && r.ocf.Installed(id) {
+		return ""
+	}
+	a, ok := r.native.Agent(id.Type)
+	if id.Class != "ocf" || !ok {
+		return ""
+	}
+	res := a.Run(ctx, agent.Invocation{Resource: id.Type, Agent: id, Action: agent.ValidateAll, Timeout: lookTime, Params: params})
+	if res.Status != agent.Done || res.Code != agent.ErrConfigured {
+		return ""
+	}
+	return res.Reason
+}
+
 // List implements agent.Registry.
 func (r *Registry) List() []agent.ID {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)

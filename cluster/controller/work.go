@@ -47,7 +47,10 @@ func (m *Machine) commandable(node string) bool {
 func (m *Machine) doable(t *scheduler.Transition) bool {
 	for i := range t.Actions {
 		a := &t.Actions[i]
-		if a.Kind != scheduler.Pseudo && (a.Node == "" || m.commandable(a.Node)) {
+		if a.Kind == scheduler.Pseudo || a.Task == "do_shutdown" {
+			continue // a node that asked to leave goes by itself, once nothing runs there
+		}
+		if a.Node == "" || m.commandable(a.Node) {
 			return true
 		}
 	}

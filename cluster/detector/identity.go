@@ -77,6 +77,8 @@ func (i *Identity) Admit(now int64, incarnation, echoed, mine uint64) Admission 
 	switch {
 	case !proven && echoed != 0 && now-c.first >= i.Patience:
 		return Unproven
+	case !proven && i.current != 0 && now-c.first >= i.Patience && now-i.heard < i.Quiet:
+		return Duplicate // it hears nobody, and the present one talks
 	case !proven:
 		return Pending
 	case i.current != 0 && i.heard > c.first:

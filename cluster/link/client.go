@@ -35,7 +35,8 @@ type Client struct {
 	events chan Event
 	ctx    context.Context
 	cancel context.CancelFunc
-	done   chan struct{} // closed when the keeper has ended
+	seen   chan Event    // from keep to deliver
+	done   chan struct{} // closed when keep and deliver have ended
 
 	mu     sync.Mutex
 	conn   *conn   // nil while there is none
@@ -49,7 +50,7 @@ func Attach(ctx context.Context, opt ClientOptions) (*Client, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{opt: opt, events: make(chan Event, eventBacklog), done: make(chan struct{})}
+	c := &Client{opt: opt, events: make(chan Event, eventBacklog), seen: make(chan Event), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -58,6 +59,7 @@ func Attach(ctx context.Context, opt ClientOptions) (*Client, error) {
 	}
 	c.conn = conn
 	go c.keep(conn)
+	go c.deliver()
 	return c, nil
 }
 
@@ -133,12 +135,11 @@ func (c *Client) ask(ctx context.Context, r request) (message, error) {
 	return conn.ask(ctx, r)
 }
 
-// keep delivers events, and brings the pulse back whenever it is gone.
+// keep reads events, and brings the pulse back whenever it is gone.
 func (c *Client) keep(conn *conn) {
-	defer close(c.done)
-	defer close(c.events)
+	defer close(c.seen)
 	for {
-		err := conn.read(c.ctx, c.events)
+		err := conn.read(c.ctx, c.seen)
 		conn.close()
 		c.set(nil)
 		if c.ctx.Err() != nil {
@@ -146,15 +147,13 @@ func (c *Client) keep(conn *conn) {
 		}
 		c.opt.Log.Warn("pulse is gone", "err", err)
 		lost := time.Now()
+		c.pass(c.seen, Event{Kind: pulseGone})
 		if conn = c.again(); conn == nil {
 			return
 		}
 		back := Event{Kind: PulseBack, At: time.Now().UnixNano(), Silent: time.Since(lost).Milliseconds(),
 			Reason: fmt.Sprintf("the pulse was gone (%v) and is attached again", err)}
-		select {
-		case c.events <- back:
-		case <-c.ctx.Done():
-		}
+		c.pass(c.seen, back)
 	}
 }
 

@@ -155,7 +155,7 @@ func (w *working) best(r *resource) *member {
 
 // allocation describes where a primitive was placed.
 func (w *working) allocation(r *resource) Allocation {
-	a := Allocation{Resource: r.id, Role: r.next, Scores: map[string]Score{}, Terms: append([]Term{}, r.terms...)}
+	a := Allocation{Resource: r.id, Role: r.next, Blocked: r.blocked, Scores: map[string]Score{}, Terms: append([]Term{}, r.terms...)}
 	sort.SliceStable(a.Terms, func(i, j int) bool { return lessTerm(&a.Terms[i], &a.Terms[j]) })
 	for _, m := range w.nodes {
 		if r.allowed[m.index] {

@@ -7,6 +7,10 @@ import (
 	"strings"
 )
 
+// RestartAsked stands in the history for the digest of a start's parameters when
+// somebody has asked for a restart: it equals no digest.
+const RestartAsked = "restart-was-asked-for"
+
 // ParamsDigest returns the digest of an operation's parameters that is kept
 // with its result as op-digest; when the configured parameters later give
 // another digest, the resource is restarted. It is the form that Pacemaker

@@ -68,6 +68,9 @@ func (h *history) compare(ops []opResult) {
 		case o.task == "start", o.task == "migrate_from", o.task == "monitor" && start < 0:
 			if r.runs(m) && h.changed(o, 0) {
 				r.restart = "the parameters of " + r.id + " changed"
+				if o.digest == RestartAsked {
+					r.restart = "somebody asked for a restart of " + r.id
+				}
 			}
 		}
 	}

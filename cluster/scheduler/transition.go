@@ -67,12 +67,13 @@ type Term struct {
 // Allocation is where one resource instance was placed, and why.
 type Allocation struct {
 	Resource string           `json:"resource"`
-	Node     string           `json:"node,omitempty"` // "" = nowhere
-	Role     Role             `json:"role"`           // role it will have
-	From     []string         `json:"from,omitempty"` // nodes where it runs now
-	Scores   map[string]Score `json:"scores"`         // final score a node
-	Terms    []Term           `json:"terms"`          // what made the scores
-	Reason   string           `json:"reason"`         // one sentence: why there, or why nowhere
+	Node     string           `json:"node,omitempty"`    // "" = nowhere
+	Role     Role             `json:"role"`              // role it will have
+	From     []string         `json:"from,omitempty"`    // nodes where it runs now
+	Scores   map[string]Score `json:"scores"`            // final score a node
+	Terms    []Term           `json:"terms"`             // what made the scores
+	Reason   string           `json:"reason"`            // one sentence: why there, or why nowhere
+	Blocked  bool             `json:"blocked,omitempty"` // left alone until somebody has looked; Reason says why
 }
 
 // Transition is what has to happen.

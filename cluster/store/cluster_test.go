@@ -281,6 +281,23 @@ func TestLeaderCut(t *testing.T) {
 	})
 }
 
+// A leader that restarts faster than anybody misses it leads no more, and nobody
+// may wait for it.
+func TestLeaderRestartsUnnoticed(t *testing.T) {
+	tune := func(cfg *Config) { cfg.PeerAlive = func(cib.NodeID) bool { return true } }
+	inCluster(t, 3, tune, func(t *testing.T, c *cluster) {
+		old := c.leader()
+		c.mustPut(old)
+		c.crash(old, rand.New(rand.NewPCG(1, 1)))
+		c.start(old, false)
+		began := time.Now()
+		c.mustPut(c.leader())
+		if took := time.Since(began); took > 500*time.Millisecond {
+			t.Errorf("without a leader for %v", took)
+		}
+	})
+}
+
 // The survivor whose detector is slower holds the vote until it agrees.
 func TestLateVerdict(t *testing.T) {
 	var alive atomic.Bool

@@ -123,6 +123,11 @@ func (l *loop) holdVote(m *pb.Message) bool {
 	if lead == 0 || lead == uint64(l.cfg.Self) {
 		return false // without a leader anybody may stand; a leader refuses by itself
 	}
+	if lead == m.GetFrom() && m.GetTerm() > l.rn.BasicStatus().GetTerm() {
+		_ = l.rn.ForgetLeader() // it stands anew, so it leads no more: it has restarted
+		l.elect()
+		return false
+	}
 	if !l.alive(lead) {
 		l.forget()
 		l.elect() // the verdict on the leader is on its way here, too

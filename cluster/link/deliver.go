@@ -1,0 +1,56 @@
+package link
+
+import "time"
+
+// pulseGone is what keep tells deliver when the pulse has ended; it goes no further.
+const pulseGone EventKind = "pulse-gone"
+
+// deliver hands events to the daemon. A pulse that died says nothing more about
+// how this node stands, and its successor nothing before it is in contact again:
+// if that takes longer than the others wait before they call this node lost, the
+// daemon hears that the node is cut off.
+func (c *Client) deliver() {
+	defer close(c.done)
+	defer close(c.events)
+	quorate := false
+	var overdue <-chan time.Time
+	for {
+		select {
+		case e, open := <-c.seen:
+			switch {
+			case !open:
+				return
+			case e.Kind == pulseGone && quorate && overdue == nil:
+				overdue = time.After(c.grace())
+			case e.Kind == StandingMove:
+				quorate, overdue = e.Standing == Quorate, nil
+			}
+			if e.Kind != pulseGone {
+				c.pass(c.events, e)
+			}
+		case <-overdue:
+			quorate, overdue = false, nil
+			c.pass(c.events, Event{Kind: StandingMove, Standing: Isolated, At: time.Now().UnixNano(),
+				Reason: "the pulse died and has not been in contact again: they may call this node lost"})
+		}
+	}
+}
+
+// grace is how long after the end of a pulse this node still counts as being in
+// contact: as with a living one, 0.7 of the dead time after the last heartbeat
+// that others may have heard, which was no older than two intervals.
+func (c *Client) grace() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.config == nil {
+		return 0
+	}
+	return time.Duration(max(0, c.config.Deadtime*7/10-2*c.config.Keepalive)) * time.Millisecond
+}
+
+func (c *Client) pass(to chan<- Event, e Event) {
+	select {
+	case to <- e:
+	case <-c.ctx.Done():
+	}
+}
