@@ -38,6 +38,7 @@ type App struct {
 	control *controller.Controller
 	nodes   *nodeClient
 	peers   *peerTable
+	editing sync.Mutex // held while an edit of the CIB is made and proposed
 	settle  *settle
 	// remembered is what an earlier daemon wrote down; it does not change.
 	remembered remembered
@@ -50,6 +51,7 @@ type App struct {
 	stop   sync.Once
 	failed chan error // the first reason to give up
 	leave  chan struct{}
+	left   sync.Once // closes leave
 }
 
 // Bootstrap makes the state of a new cluster whose only node is id. profile is

@@ -52,23 +52,43 @@ func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 		defer there.Close()
 		return there.Apply(ctx, req)
 	}
+	if req.DryRun {
+		return a.rehearse(req)
+	}
+	return a.change(ctx, api.Verb{Wait: req.Wait, User: req.User}, func(root *cib.Node) (edit, error) {
+		after, ops, err := a.checked(root, req)
+		if err != nil || len(cib.Diff(root, after)) == 0 {
+			return edit{text: req.Source + ": the configuration is so already"}, err
+		}
+		return edit{text: "apply " + req.Source, ops: ops}, nil
+	})
+}
+
+// rehearse says what a request would do.
+func (a *App) rehearse(req api.Apply) (*api.Outcome, error) {
 	root := a.store.State().Root
-	after, ops, err := a.plan(root, req)
+	after, _, err := a.checked(root, req)
 	if err != nil {
 		return nil, err
 	}
+	t := scheduler.Schedule(after, time.Now())
+	return &api.Outcome{
+		Text: req.Source + ": nothing was changed (dry run)", CIBVersion: cib.VersionOf(root).String(),
+		Changes: differences(root, after), Actions: actionLines(t), Warnings: t.Warnings, Settled: true,
+	}, nil
+}
+
+// checked is plan for a request whose outcome is valid, by the schema and by what
+// the agents say.
+func (a *App) checked(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
+	after, ops, err := a.plan(root, req)
+	if err != nil {
+		return nil, nil, err
+	}
 	if err := cib.ValidateWith(after, a.checkAgent); err != nil {
-		return nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err, ops, req))
+		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err, ops, req))
 	}
-	e := edit{text: "apply " + req.Source, ops: ops}
-	if len(cib.Diff(root, after)) == 0 {
-		return &api.Outcome{Text: req.Source + ": the configuration is so already", CIBVersion: cib.VersionOf(root).String(), Settled: true}, nil
-	}
-	if req.DryRun {
-		t := scheduler.Schedule(after, time.Now())
-		return &api.Outcome{Text: req.Source + ": nothing was changed (dry run)", Changes: differences(root, after), Actions: actionLines(t), Warnings: t.Warnings, Settled: true}, nil
-	}
-	return a.perform(ctx, e, api.Verb{Wait: req.Wait, User: req.User})
+	return after, ops, nil
 }
 
 // plan turns a request into operations and gives the CIB that they lead to, in

@@ -226,7 +226,7 @@ func (a *App) Leave(ctx context.Context, v api.Verb) (*api.Outcome, error) {
 	if err := identity.Retire(a.opts.Dir, a.opts.State, time.Now()); err != nil {
 		out.Warnings = append(out.Warnings, err.Error())
 	}
-	close(a.leave)
+	a.quit()
 	return out, nil
 }
 
@@ -306,6 +306,9 @@ func (a *App) sayGoodbye(ctx context.Context) {
 	}
 }
 
+// quit lets Run end; it may be called twice.
+func (a *App) quit() { a.left.Do(func() { close(a.leave) }) }
+
 // Shutdown stops the daemon (api.Backend).
 func (a *App) Shutdown(ctx context.Context, keep bool) error {
 	if !keep {
@@ -319,6 +322,6 @@ func (a *App) Shutdown(ctx context.Context, keep bool) error {
 		}
 		a.sayGoodbye(ctx)
 	}
-	close(a.leave)
+	a.quit()
 	return nil
 }

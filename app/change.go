@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/takt-ha/takt/agent"
+	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/controller"
+	"github.com/takt-ha/takt/cluster/scheduler"
+	"github.com/takt-ha/takt/cluster/store"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// leader returns nil if this node coordinates, else a client of the one that
+// does: what changes the cluster happens there, where its effects are seen.
+func (a *App) leader(ctx context.Context) (*api.Client, error) {
+	l := a.awaitLeader(ctx)
+	switch {
+	case l.Leader == a.self && l.Ready:
+		return nil, nil
+	case l.Leader == 0 || l.Leader == a.self:
+		_, why := a.peers.standing()
+		return nil, errs.E("change the cluster", errs.Unavailable, a.id.Cluster,
+			"takt status says what it waits for.", fmt.Errorf("nobody coordinates it now (%s)", why))
+	}
+	name := a.peerName(l.Leader)
+	return api.NewClientDial(name, func(ctx context.Context) (net.Conn, error) {
+		return a.mesh.Dial(ctx, uint64(l.Leader), apiALPN)
+	}), nil
+}
+
+// leaderPatience is how long a request waits while the cluster elects.
+const leaderPatience = 3 * time.Second
+
+// awaitLeader returns the leadership, at once if there is one.
+func (a *App) awaitLeader(ctx context.Context) store.Leadership {
+	ctx, done := context.WithTimeout(ctx, leaderPatience)
+	defer done()
+	changed, cancel := a.store.LeadershipChanged()
+	defer cancel()
+	for {
+		l := a.store.Leadership()
+		if l.Leader != 0 && (l.Leader != a.self || l.Ready) {
+			return l
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return l
+		}
+	}
+}
+
+// edit is a change of the CIB with its words.
+type edit struct {
+	text string
+	ops  []cib.Op
+	warn []string
+}
+
+// change makes an edit of the newest CIB, proposes it, and waits, if wished, until
+// the cluster has settled. Edits are made one after the other: each sees the one
+// before.
+func (a *App) change(ctx context.Context, v api.Verb, make func(root *cib.Node) (edit, error)) (*api.Outcome, error) {
+	out, before, state, err := a.propose(ctx, v, make)
+	if err != nil || state.Root == nil {
+		return out, err
+	}
+	out.Settled = a.waitSettled(ctx, state.Index, v.Wait)
+	out.Warnings = append(out.Warnings, newFailures(before, a.store.State().Root)...)
+	return out, nil
+}
+
+// propose is the part of change that others must not interrupt. The state is
+// void where nothing had to be changed.
+func (a *App) propose(ctx context.Context, v api.Verb, make func(root *cib.Node) (edit, error)) (*api.Outcome, *cib.Node, store.State, error) {
+	a.editing.Lock()
+	defer a.editing.Unlock()
+	before := a.store.State().Root
+	e, err := make(before)
+	if err != nil {
+		return nil, nil, store.State{}, err
+	}
+	out := &api.Outcome{Text: e.text, Warnings: e.warn, Settled: true}
+	if len(e.ops) == 0 {
+		out.CIBVersion = cib.VersionOf(before).String()
+		return out, nil, store.State{}, nil
+	}
+	if after, err := cib.Apply(before, e.ops); err == nil {
+		out.Changes = differences(before, after)
+		out.Actions = actionLines(scheduler.Schedule(after, time.Now()))
+	}
+	state, err := a.store.Propose(ctx, store.Change{Author: v.User, Reason: e.text, Time: time.Now(), Ops: e.ops})
+	if err != nil {
+		return nil, nil, store.State{}, err
+	}
+	a.journal.add(api.Event{Kind: "config", On: a.id.Name, Text: strings.TrimSpace(v.User + ": " + e.text)})
+	// The controller must judge this state, not the one before it: nothing else
+	// may make it look again.
+	a.control.Send(controller.State{Root: state.Root, Index: state.Index, Generation: state.Generation})
+	a.control.Send(controller.Poke{Reason: e.text})
+	out.CIBVersion = cib.VersionOf(state.Root).String()
+	return out, before, state, nil
+}
+
+// newFailures tells, a line each, what has failed since before.
+func newFailures(before, after *cib.Node) []string {
+	known := map[api.Failure]bool{}
+	for _, f := range statusFailures(before) {
+		known[f] = true
+	}
+	var lines []string
+	for _, f := range statusFailures(after) {
+		if known[f] {
+			continue
+		}
+		why := f.Reason
+		if why == "" {
+			why = fmt.Sprintf("%s, exit status %d", f.Status, f.Code)
+		}
+		lines = append(lines, fmt.Sprintf("%s of %s failed on %s: %s", f.Action, f.Resource, f.Node, why))
+	}
+	return lines
+}
+
+func (a *App) waitSettled(ctx context.Context, index uint64, wait int64) bool {
+	if wait <= 0 {
+		return false
+	}
+	ctx, done := context.WithTimeout(ctx, time.Duration(wait)*time.Millisecond)
+	defer done()
+	return a.settle.wait(ctx, index)
+}
+
+func actionLines(t *scheduler.Transition) []string {
+	var lines []string
+	for _, act := range t.Actions {
+		if act.Kind == scheduler.Pseudo {
+			continue
+		}
+		task := act.Task
+		switch {
+		case task == agent.Monitor && act.Interval == 0:
+			task = "probe"
+		case task == "lrm_delete":
+			task = "forget"
+		}
+		line := strings.TrimSpace(task+" "+act.Resource) + " on " + act.Node
+		if act.Reason != "" {
+			line += ": " + act.Reason
+		}
+		lines = append(lines, line)
+	}
+	return lines
+}
