@@ -2,130 +2,181 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/lab"
 )
 
-// measurePeers runs other systems in the same namespaces with the same client.
-// What is not installed is left out, with a line that says so.
+// peer is another system with one setting, in the same namespaces and under the
+// same client as Takt. Its daemons die with the laboratory's nodes.
+type peer struct {
+	system  string
+	profile string   // the setting, as in "token 1000 ms"
+	needs   []string // programs, by name or by path
+	install string   // the packages that hold them
+	asRoot  bool     // its daemons run as users that only a laboratory of root has
+	nodes   int
+	links   int
+	steps   []peerStep
+	// boot starts the peer's daemons on a node that was just powered on.
+	boot func(ctx context.Context, b *bench, node string) error
+	// form configures the running cluster once; nil: files were enough.
+	form func(ctx context.Context, b *bench) error
+	// settled names the node that serves, or says what is not as it should be yet.
+	settled func(ctx context.Context, b *bench) (at string, err error)
+}
+
+// peerStep is what is done to the node that serves.
+type peerStep struct {
+	name    string
+	watch   time.Duration                             // how long the client is observed from then on
+	prepare func(ctx context.Context, b *bench) error // nil: any settled state will do
+	do      func(ctx context.Context, b *bench, at string) error
+	after   func(ctx context.Context, b *bench, at string) error // nil: nothing to bring back
+}
+
+// bench is a bare laboratory with a peer in it.
+type bench struct {
+	peer
+	lab  *lab.Lab
+	takt string
+}
+
+// measurePeers runs every peer that is installed. What is not, or does not come
+// up, is left out, with a line that says so.
 func measurePeers(ctx context.Context, o options) []row {
 	var rows []row
-	if !strings.Contains("keepalived crash of the active node", o.only) {
-		return nil
-	}
-	bin, err := exec.LookPath("keepalived")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "keepalived is not installed: left out")
-		return nil
-	}
-	for _, advert := range []string{"1", "0.1", "0.02"} {
-		r, err := keepalived(ctx, o, bin, advert)
-		if err != nil {
-			fmt.Fprintf(os.Stderr, "keepalived, adverts every %s s: left out: %v\n", advert, err)
+	missing := map[string]bool{}
+	for _, p := range slices.Concat(keepalivedPeers(), heartbeatPeers(), pacemakerPeers()) {
+		p.steps = slices.DeleteFunc(p.steps, func(s peerStep) bool {
+			return !strings.Contains(p.system+" "+s.name, o.only)
+		})
+		if len(p.steps) == 0 || missing[p.system] {
 			continue
 		}
-		rows = append(rows, r)
+		if err := p.possible(); err != nil {
+			fmt.Fprintf(os.Stderr, "%s: left out: %v\n", p.system, err)
+			missing[p.system] = true
+			continue
+		}
+		measured, err := p.measure(ctx, o)
+		rows = append(rows, measured...)
+		if err != nil {
+			fmt.Fprintf(os.Stderr, "%s, %s: left out: %v\n", p.system, p.profile, err)
+		}
 	}
 	return rows
 }
 
-// keepalived measures the crash of a master: two routers, one address, the web
-// service on both.
-func keepalived(ctx context.Context, o options, bin, advert string) (row, error) {
-	r := row{System: "keepalived", Step: "crash of the active node", Profile: "advert " + advert}
-	for range o.runs {
-		longest, err := keepalivedOnce(ctx, o, bin, advert)
-		if err != nil {
-			return r, err
+// possible says why a peer cannot run here.
+func (p peer) possible() error {
+	for _, program := range p.needs {
+		if _, err := exec.LookPath(program); err != nil {
+			return fmt.Errorf("%s is not installed (packages: %s)", program, p.install)
 		}
-		r.Outages = append(r.Outages, longest)
 	}
-	r.finish(nil)
-	fmt.Fprintf(os.Stderr, "keepalived, adverts every %s s: median %.0f ms (%.0f)\n", advert, r.Median, r.Outages)
-	return r, nil
+	if p.asRoot && os.Geteuid() != 0 {
+		return errors.New("its daemons run as users of their own, which only a laboratory of root has")
+	}
+	return nil
 }
 
-func keepalivedOnce(ctx context.Context, o options, bin, advert string) (float64, error) {
+// measure runs all steps in one laboratory; rows that were complete are returned
+// beside an error.
+func (p peer) measure(ctx context.Context, o options) ([]row, error) {
+	b, err := p.up(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	defer b.lab.Down(context.Background(), true)
+	var rows []row
+	for _, s := range p.steps {
+		r := row{System: p.system, Step: s.name, Profile: p.profile}
+		for i := range o.runs {
+			longest, err := b.once(ctx, s)
+			if err != nil {
+				return rows, fmt.Errorf("%s, run %d: %w", s.name, i+1, err)
+			}
+			r.Outages = append(r.Outages, longest)
+		}
+		r.finish(nil)
+		fmt.Fprintf(os.Stderr, "%s, %s: %s: median %.0f ms, max %.0f ms (%.0f)\n", p.system, p.profile, s.name, r.Median, r.Max, r.Outages)
+		rows = append(rows, r)
+	}
+	return rows, nil
+}
+
+// up powers the nodes on and boots the peer on all of them.
+func (p peer) up(ctx context.Context, o options) (*bench, error) {
 	dir, err := os.MkdirTemp("", "takt-bench-")
 	if err != nil {
+		return nil, err
+	}
+	l, err := lab.Up(ctx, lab.Options{Dir: dir, Nodes: p.nodes, Links: p.links, Exe: o.takt, Bare: true, Attached: true, Purge: true})
+	if err != nil {
+		return nil, err
+	}
+	b := &bench{peer: p, lab: l, takt: o.takt}
+	for _, node := range l.Nodes() {
+		if err = p.boot(ctx, b, node); err != nil {
+			break
+		}
+	}
+	if err == nil && p.form != nil {
+		err = p.form(ctx, b)
+	}
+	if err != nil {
+		l.Down(context.Background(), true)
+		return nil, err
+	}
+	return b, nil
+}
+
+// once runs a step once and returns the longest gap that a client saw, in ms.
+func (b *bench) once(ctx context.Context, s peerStep) (float64, error) {
+	if _, err := b.wait(ctx); err != nil {
 		return 0, err
 	}
-	l, err := lab.Up(ctx, lab.Options{Dir: dir, Nodes: 2, Links: 1, Exe: o.takt, Bare: true, Attached: true, Purge: true})
+	if s.prepare != nil {
+		if err := s.prepare(ctx, b); err != nil {
+			return 0, err
+		}
+	}
+	at, err := b.wait(ctx)
 	if err != nil {
 		return 0, err
 	}
-	defer l.Down(context.Background(), true)
-	for i, node := range l.Nodes() {
-		file := filepath.Join(dir, node+".conf")
-		if err := os.WriteFile(file, []byte(keepalivedConf(i, advert)), 0o600); err != nil {
-			return 0, err
-		}
-		script := fmt.Sprintf("setsid %s lab serve --listen 0.0.0.0:80 >/dev/null 2>&1 & setsid %s -n -l -f %s >%s.log 2>&1 &", o.takt, bin, file, file)
-		if _, err := l.Exec(ctx, node, "sh", "-c", script); err != nil {
-			return 0, err
-		}
+	longest, err := b.observe(ctx, s.watch, func() error { return s.do(ctx, b, at) })
+	if err == nil && s.after != nil {
+		err = s.after(ctx, b, at)
 	}
-	return keepalivedCrash(ctx, l)
+	return longest, err
 }
 
-func keepalivedConf(i int, advert string) string {
-	return fmt.Sprintf(`global_defs {
-  vrrp_version 3
-}
-vrrp_instance V {
-  state BACKUP
-  interface eth1
-  virtual_router_id 51
-  priority %d
-  advert_int %s
-  virtual_ipaddress { %s/24 }
-}
-`, 150-50*i, advert, service)
+// wait returns the node that serves once the peer has settled.
+func (b *bench) wait(ctx context.Context) (at string, err error) {
+	err = poll(ctx, 90*time.Second, func() (err error) {
+		at, err = b.settled(ctx, b)
+		return err
+	})
+	return at, err
 }
 
-func keepalivedCrash(ctx context.Context, l *lab.Lab) (float64, error) {
-	probing, stop := context.WithCancel(ctx)
-	defer stop()
-	active := make(chan string, 1)
-	done := make(chan *lab.Report, 1)
-	go func() {
-		r, _ := l.Probe(probing, lab.Client, lab.ProbeOptions{Address: service + ":80", Interval: 2 * time.Millisecond}, func(a lab.Attempt) {
-			if a.Error == "" {
-				select {
-				case active <- a.Node:
-				default:
-				}
+// crashed is the step that every peer is measured with: the power of the node
+// that serves fails, and later comes back.
+func crashed(watch time.Duration) peerStep {
+	return peerStep{name: "crash of the active node", watch: watch,
+		do: func(_ context.Context, b *bench, at string) error { return b.lab.Crash(at) },
+		after: func(ctx context.Context, b *bench, at string) error {
+			if err := b.lab.Start(at); err != nil {
+				return err
 			}
-		})
-		done <- r
-	}()
-	select {
-	case <-active:
-	case <-time.After(15 * time.Second):
-		return 0, fmt.Errorf("no answer within 15 s")
-	}
-	time.Sleep(5 * time.Second) // until the one with the higher priority has it for good
-	began := time.Now()
-	if err := l.Crash("n1"); err != nil {
-		return 0, err
-	}
-	time.Sleep(4500 * time.Millisecond)
-	stop()
-	r := <-done
-	longest := 0.0
-	for _, g := range r.Gaps {
-		if g.Start+int64(g.Length*1e6) > began.UnixNano() && g.After != "" {
-			longest = max(longest, g.Length)
-		}
-	}
-	if longest == 0 {
-		return 0, fmt.Errorf("the second router never answered")
-	}
-	return longest, nil
+			return b.boot(ctx, b, at)
+		}}
 }
