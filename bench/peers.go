@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -77,7 +78,7 @@ func measurePeers(ctx context.Context, o options) []row {
 // possible says why a peer cannot run here.
 func (p peer) possible() error {
 	for _, program := range p.needs {
-		if _, err := exec.LookPath(program); err != nil {
+		if !installed(program) {
 			return fmt.Errorf("%s is not installed (packages: %s)", program, p.install)
 		}
 	}
@@ -85,6 +86,15 @@ func (p peer) possible() error {
 		return errors.New("its daemons run as users of their own, which only a laboratory of root has")
 	}
 	return nil
+}
+
+// installed also looks where a user's PATH often does not, but a node's does.
+func installed(program string) bool {
+	_, err := exec.LookPath(program)
+	if err != nil {
+		_, err = exec.LookPath(filepath.Join("/usr/sbin", program))
+	}
+	return err == nil
 }
 
 // measure runs all steps in one laboratory; rows that were complete are returned
