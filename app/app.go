@@ -74,7 +74,7 @@ func storeConfig(opts Options, self cib.NodeID) store.Config {
 	cfg.FS = osfs.OS{}
 	cfg.Self = self
 	cfg.Log = opts.Log
-	cfg.TickInterval = 250 * time.Millisecond // Raft's own clock is the fallback; the detector decides
+	cfg.TickInterval = 500 * time.Millisecond // Raft's own clock is the fallback; the detector decides
 	return cfg
 }
 

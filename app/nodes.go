@@ -26,10 +26,16 @@ const (
 	apiALPN  = "takt-api/1"  // the API, for a node that forwards a request
 )
 
-// joinAsk is what a new coordinator asks a node.
+// Bounds of what somebody without a certificate can ask for: a join.
+const (
+	maxJoining  = 16
+	joiningTime = time.Minute
+)
+
+// joinAsk is what a coordinator asks a node: tell what you know, and obey nothing
+// older than this any more.
 type joinAsk struct {
-	Term       uint64 `json:"term"`
-	Generation uint64 `json:"generation"`
+	Stamp agent.Stamp `json:"stamp"`
 }
 
 // joinSay is what the node knows.
@@ -40,26 +46,39 @@ type joinSay struct {
 // serveNodes serves the other daemons.
 func (a *App) serveNodes() {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /join", answer(a.answerJoin))
-	mux.HandleFunc("POST /run", answer(a.answerRun))
-	mux.HandleFunc("POST /notice", answer(a.answerNotice))
-	mux.HandleFunc("POST /admit", answer(a.answerAdmit))
-	mux.HandleFunc("POST /remove", answer(a.answerRemove))
-	mux.HandleFunc("POST /rejoin", answer(a.answerRejoin))
+	mux.HandleFunc("POST /join", answer(a, a.answerJoin))
+	mux.HandleFunc("POST /run", answer(a, a.answerRun))
+	mux.HandleFunc("POST /notice", answer(a, a.answerNotice))
+	mux.HandleFunc("POST /admit", answer(a, a.answerAdmit))
+	mux.HandleFunc("POST /remove", answer(a, a.answerRemove))
+	mux.HandleFunc("POST /rejoin", answer(a, a.answerRejoin))
 	mesh.ServeHTTP(a.mesh, nodeALPN, mux)
 	server := api.NewServer(a, a.log)
 	mesh.ServeHTTP(a.mesh, apiALPN, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		from := mesh.PeerOf(r.Context())
+		if !a.peers.member(cib.NodeID(from)) {
+			http.Error(w, "this node is no member any more", http.StatusForbidden)
+			return
+		}
 		caller := api.Caller{Node: from, Name: a.peerName(cib.NodeID(from))}
 		server.ServeHTTP(w, r.WithContext(api.WithCaller(r.Context(), caller)))
 	}))
+	joining := make(chan struct{}, maxJoining)
 	a.mesh.HandleAnonymous(identity.JoinALPN, func(ctx context.Context, _ uint64, conn net.Conn) {
-		api.ServeConn(ctx, conn, identity.Handler(a))
+		select {
+		case joining <- struct{}{}:
+			defer func() { <-joining }()
+		default:
+			return // strangers may not use up what the cluster needs
+		}
+		if conn.SetDeadline(time.Now().Add(joiningTime)) == nil {
+			api.ServeConn(ctx, conn, identity.Handler(a))
+		}
 	})
 }
 
 // answer makes a handler of a function from JSON to JSON.
-func answer[In, Out any](f func(ctx context.Context, from cib.NodeID, in In) (Out, error)) http.HandlerFunc {
+func answer[In, Out any](a *App, f func(ctx context.Context, from cib.NodeID, in In) (Out, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		var in In
 		err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 64<<20)).Decode(&in)
@@ -67,8 +86,12 @@ func answer[In, Out any](f func(ctx context.Context, from cib.NodeID, in In) (Ou
 			err = errs.E("read a node's request", errs.Invalid, r.URL.Path, "", err)
 		}
 		var out any
+		from := cib.NodeID(mesh.PeerOf(r.Context()))
+		if err == nil && !a.peers.member(from) {
+			err = errs.E("answer a node", errs.Permission, "node "+from.String(), "It is no member any more; it may join again with a token.", nil)
+		}
 		if err == nil {
-			out, err = f(r.Context(), cib.NodeID(mesh.PeerOf(r.Context())), in)
+			out, err = f(r.Context(), from, in)
 		}
 		if err != nil {
 			w.WriteHeader(errs.KindOf(err).HTTP())
@@ -84,7 +107,10 @@ func (a *App) answerJoin(_ context.Context, from cib.NodeID, ask joinAsk) (joinS
 	if quorate, why := a.peers.standing(); !quorate {
 		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", errors.New(why))
 	}
-	if err := a.exec.Fence(ask.Generation, ask.Term); err != nil {
+	if have := a.store.State().Generation; ask.Stamp.Generation > have {
+		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", fmt.Errorf("its log has generation %d, the coordinator says %d", have, ask.Stamp.Generation))
+	}
+	if err := a.exec.Fence(ask.Stamp); err != nil {
 		return joinSay{}, err
 	}
 	return joinSay{Records: a.exec.Snapshot()}, nil
@@ -96,8 +122,11 @@ func (a *App) answerRun(ctx context.Context, _ cib.NodeID, c agent.Command) (age
 	if quorate, why := a.peers.standing(); !quorate {
 		return agent.Record{}, errs.E("obey "+c.Action, errs.Unavailable, c.Resource, "", errors.New(why))
 	}
-	if c.Stamp.Action < 0 {
+	if c.Stamp.Action < 0 && c.Action == agent.Forget {
 		return a.ownDoing(ctx, c)
+	}
+	if c.Stamp.Action < 0 {
+		return agent.Record{}, errs.E("obey "+c.Action, errs.Permission, c.Resource, "", errors.New("only the node itself may act without a transition"))
 	}
 	return a.exec.Do(ctx, c)
 }

@@ -22,6 +22,7 @@ type peerTable struct {
 	handed  time.Time   // when the lead was last handed over
 	broken  string      // why this node must not act whatever the pulse says
 	goodbye []mesh.Peer // members no more, but still to be answered
+	members map[cib.NodeID]bool
 }
 
 type peerState struct {
@@ -73,6 +74,24 @@ func (t *peerTable) departed() []mesh.Peer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return slices.Clone(t.goodbye)
+}
+
+// setMembers notes who may ask this node for anything.
+func (t *peerTable) setMembers(peers []mesh.Peer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.members = map[cib.NodeID]bool{}
+	for _, p := range peers {
+		t.members[cib.NodeID(p.ID)] = true
+	}
+}
+
+// member reports whether a node is, or was a moment ago, in the configuration: a
+// certificate alone outlives that.
+func (t *peerTable) member(id cib.NodeID) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.members[id]
 }
 
 func (t *peerTable) get(id cib.NodeID) peerState {

@@ -19,8 +19,8 @@ func noticed(node cib.NodeID, r agent.Record) controller.Noticed {
 }
 
 // Query asks a node what runs there.
-func (s shell) Query(ctx context.Context, node cib.NodeID, term, generation uint64) ([]agent.Record, error) {
-	ask := joinAsk{Term: term, Generation: generation}
+func (s shell) Query(ctx context.Context, node cib.NodeID, stamp agent.Stamp) ([]agent.Record, error) {
+	ask := joinAsk{Stamp: stamp}
 	if node == s.a.self {
 		say, err := s.a.answerJoin(ctx, s.a.self, ask)
 		return say.Records, err
@@ -64,8 +64,11 @@ func (s shell) Propose(ctx context.Context, term uint64, reason string, ops []ci
 	return controller.State{Root: state.Root, Index: state.Index, Generation: state.Generation}, err
 }
 
-// Recall returns what this node's executor knows.
-func (s shell) Recall() []agent.Record { return s.a.exec.Snapshot() }
+// Recall seals this node's executor and returns what it knows.
+func (s shell) Recall() []agent.Record {
+	s.a.exec.Seal()
+	return s.a.exec.Snapshot()
+}
 
 // Report writes a line of the story.
 func (s shell) Report(r controller.Report) {

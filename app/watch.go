@@ -41,7 +41,9 @@ func (a *App) state() controller.State {
 // setMeshPeers tells the mesh who may connect: the members, and those that have
 // just left and are still to be told so.
 func (a *App) setMeshPeers() {
-	a.mesh.SetPeers(append(meshPeers(a.knownPeers(), a.self), a.peers.departed()...))
+	peers := append(meshPeers(a.knownPeers(), a.self), a.peers.departed()...)
+	a.peers.setMembers(peers)
+	a.mesh.SetPeers(peers)
 }
 
 // configurePulse tells the pulse who the nodes are and how fast to beat.
@@ -215,7 +217,12 @@ func (a *App) onPeer(e link.Event) {
 
 // announce repeats which addresses are here after the membership changed:
 // switches and neighbours may have learned otherwise meanwhile.
-func (a *App) announce() { a.agents.AnnounceAgain() }
+// A node that may not act keeps quiet: the addresses may be elsewhere by now.
+func (a *App) announce() {
+	if quorate, _ := a.peers.standing(); quorate {
+		a.agents.AnnounceAgain()
+	}
+}
 
 func (a *App) peerName(id cib.NodeID) string {
 	if id == 0 || id == a.self {

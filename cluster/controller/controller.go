@@ -51,10 +51,11 @@ type (
 	}
 	// Joined answers a Query effect.
 	Joined struct {
-		Node    cib.NodeID
-		Term    uint64
-		Records []agent.Record
-		Err     error
+		Node       cib.NodeID
+		Term       uint64
+		Transition uint64 // of the Query
+		Records    []agent.Record
+		Err        error
 	}
 	// Ended answers a Do effect.
 	Ended struct {
@@ -111,6 +112,7 @@ type (
 		Node       cib.NodeID
 		Term       uint64
 		Generation uint64
+		Transition uint64 // greater than that of any command sent so far; numbers the queries, too
 	}
 	// Propose changes the CIB; answered by Proposed.
 	Propose struct {
@@ -158,12 +160,13 @@ func (Wake) effect()      {}
 type Shell interface {
 	// Query and Do ask a node; Do retries until ctx ends, so that a broken
 	// connection does not leave an operation unknown while the node lives.
-	Query(ctx context.Context, node cib.NodeID, term, generation uint64) ([]agent.Record, error)
+	Query(ctx context.Context, node cib.NodeID, stamp agent.Stamp) ([]agent.Record, error)
 	Do(ctx context.Context, node cib.NodeID, c agent.Command) (agent.Record, error)
 	// Propose changes the CIB and returns the state that holds it. The change
 	// must not be made in any other term: another coordinator may know better.
 	Propose(ctx context.Context, term uint64, reason string, ops []cib.Op) (State, error)
-	// Recall returns what this node's executor knows.
+	// Recall makes this node's executor begin nothing more that a coordinator
+	// asked for, until the next Query, and returns what it knows.
 	Recall() []agent.Record
 	// Report takes a line of the story; it must not block.
 	Report(Report)

@@ -19,6 +19,7 @@ type localStop struct {
 	number  uint64 // of the local stop, to tell results of an earlier one
 	reason  string
 	started time.Time
+	failed  int // stops that failed
 }
 
 // beginLocalStop asks the executor what runs here.
@@ -42,7 +43,7 @@ func (m *Machine) onLocal(in Local) {
 	// Never used before, not even by an earlier daemon: the executor takes a
 	// number that it knows for a repetition.
 	m.local.number = max(m.local.number+1, uint64(m.now.UnixMilli()))
-	m.local.run = NewRun(t, 0)
+	m.local.run, m.local.failed = NewRun(t, 0), 0
 	m.local.started = m.now
 	if !t.Empty() {
 		m.emit(Report{Kind: "decision", On: m.cfg.Name, Text: "stop what runs on " + m.cfg.Name + ": " + m.local.reason})
@@ -118,14 +119,19 @@ func (m *Machine) onLocalEnded(in Ended) {
 		kind = "failure"
 	}
 	m.emit(Report{Kind: kind, Resource: a.Resource, On: a.Node, Text: describe(a) + ": " + text, Duration: in.Record.Result.Duration})
-	m.local.run.End(a.ID, ok)
+	if !ok {
+		m.local.failed++
+	}
+	// What waits for a stop that failed is stopped all the same: an address that
+	// is let go is better than one that is kept because of what stood on it.
+	m.local.run.End(a.ID, true)
 }
 
 func (m *Machine) finishLocal() {
-	ok, bad, skipped := m.local.run.Counts()
+	ok, _, _ := m.local.run.Counts()
 	took := m.now.Sub(m.local.started)
 	m.localDone()
-	if bad+skipped > 0 {
+	if m.local.failed > 0 {
 		m.emit(Report{Kind: "failure", On: m.cfg.Name, Duration: took,
 			Text: "not everything could be stopped on " + m.cfg.Name + ": see the failed operations; stop it by hand, or switch the machine off"})
 		return

@@ -52,7 +52,8 @@ type Machine struct {
 
 	// The coordinator's work; void while not leading.
 	run        *Run
-	transition uint64
+	transition uint64            // the newest number given, to a run or to a Query
+	number     uint64            // of the run
 	started    time.Time         // of the run
 	deadlines  map[int]time.Time // of the run's actions in flight
 	begun      map[int]time.Time // when they were sent
@@ -89,13 +90,15 @@ type member struct {
 	asked   time.Time // when its Query went out; zero: not asked
 	joined  bool      // has answered, and is in the CIB as it answered
 	silent  bool      // did not answer within JoinTimeout: no longer waited for
+	query   uint64    // number of the newest Query; only its answer counts
 	answer  []agent.Record
-	fresh   bool // answer is to be written to the CIB
+	fresh   bool           // answer is to be written to the CIB
+	late    []agent.Record // came while the answer was awaited; may be newer than it
 }
 
 // forget makes the node join anew.
 func (p *member) forget() {
-	p.joined, p.silent, p.asked, p.fresh, p.answer = false, false, time.Time{}, false, nil
+	p.joined, p.silent, p.asked, p.fresh, p.answer, p.late = false, false, time.Time{}, false, nil, nil
 }
 
 // awaited reports whether news of the node is worth waiting for: its answer, or
@@ -129,13 +132,13 @@ func (m *Machine) Leading() bool {
 // Pending returns the actions in flight with the time when each was sent.
 func (m *Machine) Pending() (transition uint64, actions []scheduler.Action, since []time.Time) {
 	if m.run == nil {
-		return m.transition, nil, nil
+		return m.number, nil, nil
 	}
 	for _, a := range m.run.InFlight() {
 		actions = append(actions, a)
 		since = append(since, m.begun[int(a.ID)])
 	}
-	return m.transition, actions, since
+	return m.number, actions, since
 }
 
 // Step takes one input and returns what is to be done. now never goes back.
@@ -216,6 +219,7 @@ func (m *Machine) takeOver() {
 // dropWork forgets what only a coordinator may go on with.
 func (m *Machine) dropWork() {
 	m.run, m.history, m.proposal, m.dirty = nil, nil, 0, ""
+	clear(m.deadlines)
 	m.recheck, m.retryAt, m.rest, m.settled = time.Time{}, time.Time{}, time.Time{}, 0
 }
 
@@ -264,7 +268,9 @@ func (m *Machine) onPeer(in Peer) {
 		m.want(name + " joins")
 	}
 	if m.run != nil && !is {
-		m.run.DropNode(name)
+		for _, a := range m.run.DropNode(name) {
+			delete(m.deadlines, int(a))
+		}
 		m.run.Abort(name + " is not there")
 	}
 }
@@ -291,7 +297,7 @@ func (m *Machine) onStanding(in Standing) {
 
 func (m *Machine) onJoined(in Joined) {
 	p := m.members[in.Node]
-	if !m.Leading() || p == nil || in.Term != m.lead.Term || p.asked.IsZero() || p.joined {
+	if !m.Leading() || p == nil || in.Term != m.lead.Term || p.asked.IsZero() || p.joined || in.Transition != p.query {
 		return
 	}
 	if in.Err != nil {
@@ -299,6 +305,10 @@ func (m *Machine) onJoined(in Joined) {
 		return // asked stays: it is asked again after JoinTimeout
 	}
 	p.joined, p.answer, p.fresh = true, in.Records, true
+	for _, r := range p.late {
+		m.record(in.Node, r, false)
+	}
+	p.late = nil
 	m.want(m.name(in.Node) + " joined")
 }
 
@@ -330,10 +340,13 @@ func (m *Machine) rejoinAll() {
 
 func (m *Machine) onNoticed(in Noticed) {
 	p := m.members[in.Node]
-	if !m.Leading() || p == nil || !p.joined {
-		return // its join will tell
-	}
-	m.record(in.Node, in.Record, false)
+	switch {
+	case !m.Leading() || p == nil:
+	case p.joined:
+		m.record(in.Node, in.Record, false)
+	case !p.asked.IsZero():
+		p.late = append(p.late, in.Record)
+	} // else it will be asked, and its answer tells
 }
 
 // advance does whatever can be done now.
@@ -370,7 +383,9 @@ func (m *Machine) query() {
 			m.want(m.name(p.id) + " does not answer")
 		}
 		p.asked = m.now
-		m.emit(Query{Node: p.id, Term: m.lead.Term, Generation: m.state.Generation})
+		m.transition++ // what was sent before and has not begun will not begin any more
+		p.query = m.transition
+		m.emit(Query{Node: p.id, Term: m.lead.Term, Generation: m.state.Generation, Transition: p.query})
 	}
 }
 
@@ -400,13 +415,15 @@ func (m *Machine) wake() {
 			earliest(p.since.Add(m.cfg.JoinTimeout))
 		}
 	}
-	for _, t := range m.deadlines {
-		earliest(t)
+	if m.run != nil {
+		for _, t := range m.deadlines {
+			earliest(t)
+		}
 	}
 	if m.retryAt.After(m.now) {
 		earliest(m.retryAt)
 	}
-	if m.run == nil {
+	if m.run == nil && !m.waitingForJoins() {
 		earliest(m.recheck)
 		if m.rest.After(m.now) {
 			earliest(m.rest)

@@ -188,7 +188,7 @@ func (w *world) carryOut(e Effect) Input {
 		w.say("settled")
 	case Query:
 		w.say("ask %s what runs there (term %d)", nodeName(e.Node), e.Term)
-		return Joined{Node: e.Node, Term: e.Term, Records: w.records(nodeName(e.Node))}
+		return Joined{Node: e.Node, Term: e.Term, Transition: e.Transition, Records: w.records(nodeName(e.Node))}
 	case LocalDone:
 		w.say("may take part again (%d)", e.Times)
 	case Recall:

@@ -106,13 +106,17 @@ func (r *Run) End(id scheduler.ActionID, ok bool) {
 	}
 }
 
-// DropNode ends, as failed, everything in flight on a node that is gone.
-func (r *Run) DropNode(node string) {
+// DropNode ends, as failed, everything in flight on a node that is gone, and
+// returns what that was.
+func (r *Run) DropNode(node string) []scheduler.ActionID {
+	var dropped []scheduler.ActionID
 	for i := range r.actions {
 		if r.actions[i].Node == node && r.state[i] == inFlight {
 			r.End(r.actions[i].ID, false)
+			dropped = append(dropped, r.actions[i].ID)
 		}
 	}
+	return dropped
 }
 
 // Abort lets nothing more start; what is in flight is waited for.

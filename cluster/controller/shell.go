@@ -5,14 +5,16 @@ import (
 	"sync"
 	"time"
 
+	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
 // Controller runs a Machine: one goroutine owns it, effects run beside it and
 // come back as inputs.
 type Controller struct {
-	shell Shell
-	inbox chan Input
+	shell    Shell
+	inbox    chan Input
+	patience time.Duration // for the answer to a Query: by then the machine has asked again
 
 	mu      sync.Mutex
 	pending Pending // as of the last step
@@ -36,7 +38,7 @@ type Pending struct {
 // New starts a controller. Feed it with Send; end it with Stop.
 func New(cfg Config, shell Shell) *Controller {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &Controller{shell: shell, inbox: make(chan Input, 256), ctx: ctx, cancel: cancel, done: make(chan struct{})}
+	c := &Controller{shell: shell, patience: cfg.JoinTimeout, inbox: make(chan Input, 256), ctx: ctx, cancel: cancel, done: make(chan struct{})}
 	go c.loop(NewMachine(cfg))
 	return c
 }
@@ -140,8 +142,11 @@ func (c *Controller) aside(work func(context.Context) Input) {
 }
 
 func (c *Controller) query(ctx context.Context, q Query) Input {
-	records, err := c.shell.Query(ctx, q.Node, q.Term, q.Generation)
-	return Joined{Node: q.Node, Term: q.Term, Records: records, Err: err}
+	ctx, done := context.WithTimeout(ctx, c.patience)
+	defer done()
+	stamp := agent.Stamp{Generation: q.Generation, Term: q.Term, Transition: q.Transition}
+	records, err := c.shell.Query(ctx, q.Node, stamp)
+	return Joined{Node: q.Node, Term: q.Term, Transition: q.Transition, Records: records, Err: err}
 }
 
 func (c *Controller) do(ctx context.Context, d Do) Input {

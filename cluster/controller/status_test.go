@@ -56,7 +56,7 @@ func TestResultAfterTheAnswer(t *testing.T) {
 	for _, in := range []Input{
 		w.state(), Peer{ID: 2, Alive: true, Working: true}, Peer{ID: 3, Alive: true, Working: true},
 		Standing{Quorate: true}, Lead{Leadership{Leader: 1, Term: 5, Ready: true}},
-		Joined{Node: 1, Term: 5}, Joined{Node: 2, Term: 5}, Noticed{Node: 2, Record: start}, // and n3 still thinks
+		Joined{Node: 1, Term: 5, Transition: 1}, Joined{Node: 2, Term: 5, Transition: 2}, Noticed{Node: 2, Record: start}, // and n3 still thinks
 	} {
 		for _, e := range w.m.Step(w.now, in) {
 			if p, is := e.(Propose); is {
@@ -64,9 +64,40 @@ func TestResultAfterTheAnswer(t *testing.T) {
 			}
 		}
 	}
-	w.feed(Joined{Node: 3, Term: 5})
+	w.feed(Joined{Node: 3, Term: 5, Transition: 3})
 	lrm := w.root.Child("status").ChildByID("node_state", "2").Path("lrm", "lrm_resources").ChildByID("lrm_resource", "web")
 	if !strings.Contains(lrm.String(), "web_start_0") {
 		t.Errorf("the start is not in the history: %v", lrm)
+	}
+}
+
+// A node sends its answer, and then a failure that overtakes it on the way: the
+// failure is newer and must not be lost. An answer to an earlier question counts
+// for nothing.
+func TestFailureOvertakesTheAnswer(t *testing.T) {
+	w := newWorld(t, "n1")
+	root, err := cib.Parse([]byte(`<cib epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config><cluster_property_set id="o"><nvpair id="o-s" name="stonith-enabled" value="false"/></cluster_property_set></crm_config><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes><resources><primitive id="web" class="ocf" provider="takt" type="Dummy"/></resources><constraints/></configuration><status/></cib>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(root)
+	id := agent.ID{Class: "ocf", Provider: "takt", Type: "Dummy"}
+	started := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Start}, Call: 3}
+	failed := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Monitor, Interval: 1000}, Call: 4,
+		Result: agent.Result{Code: agent.NotRunning, Reason: "process exited"}}
+	for _, in := range []Input{
+		w.state(), Peer{ID: 2, Alive: true, Working: true}, Standing{Quorate: true}, Lead{Leadership{Leader: 1, Term: 5, Ready: true}},
+		Joined{Node: 1, Term: 5, Transition: 1}, Noticed{Node: 2, Record: failed},
+		Joined{Node: 2, Term: 5, Transition: 99},
+	} {
+		for _, e := range w.m.Step(w.now, in) {
+			if p, is := e.(Propose); is {
+				t.Fatalf("written without n2's answer: %v", p.Ops)
+			}
+		}
+	}
+	w.feed(Joined{Node: 2, Term: 5, Transition: 2, Records: []agent.Record{started}})
+	if text := w.root.Child("status").ChildByID("node_state", "2").String(); !strings.Contains(text, "fail-count-web") {
+		t.Errorf("the failure was lost: %s", text)
 	}
 }

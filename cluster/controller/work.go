@@ -28,6 +28,7 @@ func (m *Machine) schedule() {
 		return
 	}
 	m.transition++
+	m.number = m.transition
 	m.run = NewRun(t, m.cfg.Limit)
 	m.basis = m.state.Root.Child("configuration")
 	m.started = m.now
@@ -108,7 +109,7 @@ func summary(t *scheduler.Transition) string {
 	return strings.Join(parts, ", ")
 }
 
-func (m *Machine) runName() string { return transitionName(m.lead.Term, m.transition) }
+func (m *Machine) runName() string { return transitionName(m.lead.Term, m.number) }
 
 // pump starts what may start, and ends a run that is over.
 func (m *Machine) pump() {
@@ -197,14 +198,14 @@ func describe(a scheduler.Action) string {
 }
 
 func (m *Machine) ref(id scheduler.ActionID) Ref {
-	return Ref{Term: m.lead.Term, Transition: m.transition, Action: int(id)}
+	return Ref{Term: m.lead.Term, Transition: m.number, Action: int(id)}
 }
 
 func (m *Machine) command(a scheduler.Action) (agent.Command, error) {
 	c := agent.Command{
 		Stamp: agent.Stamp{
 			Generation: m.state.Generation, Term: m.lead.Term,
-			Transition: m.transition, Action: int(a.ID),
+			Transition: m.number, Action: int(a.ID),
 		},
 		Resource: a.Resource, Action: a.Task, Interval: a.Interval, Timeout: a.Timeout,
 		Target: agent.Code(a.TargetRC), Params: a.Params, Meta: a.Meta,
@@ -230,7 +231,7 @@ func (m *Machine) onEnded(in Ended) {
 		m.onLocalEnded(in)
 		return
 	}
-	if !m.Leading() || m.run == nil || in.Ref.Term != m.lead.Term || in.Ref.Transition != m.transition {
+	if !m.Leading() || m.run == nil || in.Ref.Term != m.lead.Term || in.Ref.Transition != m.number {
 		return
 	}
 	i := in.Ref.Action
@@ -252,7 +253,11 @@ func (m *Machine) onEnded(in Ended) {
 		kind = "failure"
 	}
 	m.emit(Report{Kind: kind, Transition: m.runName(), Resource: a.Resource, On: a.Node, Text: text, Duration: took})
-	m.record(id, in.Record, true)
+	if p := m.members[id]; p != nil && !p.joined {
+		p.late = append(p.late, in.Record) // the node is asked again; its answer may be older than this
+	} else {
+		m.record(id, in.Record, true)
+	}
 	if !ok && m.run != nil {
 		m.run.Abort(text)
 	}

@@ -97,6 +97,7 @@ type Executor struct {
 
 	mu        sync.Mutex
 	stopping  bool
+	sealed    bool  // see Seal
 	seen      Stamp // newest stamp admitted, on disk before it stands here
 	call      int64 // newest call number
 	resources map[string]*resource

@@ -227,7 +227,7 @@ func TestStaleCommands(t *testing.T) {
 		release := b.hang(agent.Start)
 		start := b.goDo(b.command(agent.Start, 0))
 		queued := b.goDo(b.command(agent.Stop, 0))
-		if err := b.Fence(1, 5); err != nil {
+		if err := b.Fence(Stamp{Generation: 1, Term: 5}); err != nil {
 			t.Fatal(err)
 		}
 		if _, err := b.Do(t.Context(), b.command(agent.Monitor, 0)); errs.KindOf(err) != errs.Stale {
@@ -255,7 +255,7 @@ func TestStaleCommands(t *testing.T) {
 		if _, err := b.Do(t.Context(), cmd); errs.KindOf(err) != errs.Stale {
 			t.Fatalf("older transition after a restart: %v, want stale", err)
 		}
-		if err := b.Fence(1, 4); errs.KindOf(err) != errs.Stale {
+		if err := b.Fence(Stamp{Generation: 1, Term: 4}); errs.KindOf(err) != errs.Stale {
 			t.Fatalf("fence of an older term: %v", err)
 		}
 	})
@@ -529,17 +529,65 @@ func TestForget(t *testing.T) {
 		first, _ := start()
 		b.do(agent.Monitor, 100)
 		b.do(Forget, 0)
-		if len(b.Snapshot()) != 0 || b.agent.watching() != 0 {
-			t.Fatalf("%+v", b.Snapshot())
+		// The history is gone; that the resource may run is not, or a node that is
+		// cut off now would not stop it.
+		mayRun := func(when string) {
+			t.Helper()
+			if s := b.Snapshot(); len(s) != 1 || s[0].Command.Action != agent.Start || s[0].Call != 0 || len(b.Active()) != 1 {
+				b.close()
+				t.Fatalf("%s: %+v, active %v", when, s, b.Active())
+			}
+		}
+		mayRun("forgotten")
+		if b.agent.watching() != 0 {
+			t.Fatal("still watched")
 		}
 		b.close()
 		b.open()
 		defer b.close()
-		if len(b.Snapshot()) != 0 {
-			t.Fatal("remembered after a restart")
-		}
+		mayRun("after a restart")
+		b.agent.set(func() { b.agent.up = false })
 		if rec := b.do(agent.Monitor, 0); rec.Call <= first.Call {
 			t.Fatalf("call numbers began anew: %d", rec.Call)
+		}
+		if len(b.Active()) != 0 {
+			t.Fatalf("a probe found it stopped, and it counts as active: %v", b.Active())
+		}
+	})
+}
+
+// TestSeal: what waits for its turn when the node is cut off must not begin, or
+// nothing would ever stop it; what the node does by itself goes on.
+func TestSeal(t *testing.T) {
+	within(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.close()
+		release := b.hang(agent.Start)
+		first := b.goDo(b.command(agent.Start, 0))
+		queued := b.goDo(b.command(agent.Monitor, 0))
+		b.Seal()
+		release()
+		if _, err := first(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := queued(); errs.KindOf(err) != errs.Unavailable {
+			t.Fatalf("queued before the seal: %v, want unavailable", err)
+		}
+		own := b.command(agent.Stop, 0)
+		own.Stamp = b.Newest()
+		own.Stamp.Action = -1
+		if _, err := b.Do(t.Context(), own); err != nil || len(b.Active()) != 0 {
+			t.Fatalf("the node's own stop: %v, active %v", err, b.Active())
+		}
+		next := b.Newest()
+		next.Transition++
+		if err := b.Fence(next); err != nil {
+			t.Fatal(err)
+		}
+		cmd := b.command(agent.Monitor, 0)
+		cmd.Stamp.Generation, cmd.Stamp.Term, cmd.Stamp.Transition = next.Generation, next.Term, next.Transition
+		if _, err := b.Do(t.Context(), cmd); err != nil {
+			t.Fatalf("after the fence: %v", err)
 		}
 	})
 }

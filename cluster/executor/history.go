@@ -13,6 +13,11 @@ import (
 func (e *Executor) Snapshot() []Record {
 	return e.collect(func(r *resource) []Record {
 		list := values(r.history)
+		if len(list) == 0 && r.active && r.watched != nil { // its history was forgotten
+			c := *r.watched
+			c.Stamp, c.Action, c.Interval, c.Target = Stamp{}, agent.Start, 0, agent.OK
+			list = append(list, Record{Command: c, Result: agent.Result{Started: time.Now()}})
+		}
 		if f := r.inFlight; f != nil && !f.Poll {
 			list = append(list, f.Record)
 		}
@@ -187,13 +192,16 @@ func (e *Executor) conclude(r *resource, j *job, rec Record, res agent.Result, c
 	}
 	rec.Noticed = j.kind == confirm && !refuted
 	changed := r.recordLocked(&rec, called)
+	traceless := j.kind == poll && !changed && (r.inFlight == nil || r.inFlight.Process == nil)
 	r.inFlight = nil
 	e.scheduleLocked(r, j, rec)
 	orphan := j.kind == settle || j.kind == asked && (j.waiters == 0 || !sameTerm(j.cmd.Stamp, e.seen))
 	e.mu.Unlock()
 
-	if err := e.save(r); err != nil {
-		e.log.Error("cannot record a result; a restarted daemon would probe", "resource", r.name, "action", j.cmd.Action, "err", err)
+	if !traceless {
+		if err := e.save(r); err != nil {
+			e.log.Error("cannot record a result; a restarted daemon would probe", "resource", r.name, "action", j.cmd.Action, "err", err)
+		}
 	}
 	e.observe(Event{Time: rec.Changed, Phase: End, Record: rec, Recurring: j.recurring(), Changed: changed})
 	if orphan || j.recurring() && changed {

@@ -51,6 +51,9 @@ func (e *Executor) begin(r *resource, j *job) (Record, error) {
 	if e.stopping && j.kind == asked {
 		return Record{Command: j.cmd}, e.refusal(j.cmd)
 	}
+	if j.kind == asked && e.sealed && j.cmd.Stamp.Action >= 0 {
+		return Record{Command: j.cmd}, e.sealedOff(j.cmd)
+	}
 	if j.kind == asked && compareStamps(j.cmd.Stamp, e.seen) < 0 {
 		return Record{Command: j.cmd}, e.stale(j.cmd.Stamp, e.seen)
 	}
@@ -104,17 +107,28 @@ func (e *Executor) execute(r *resource, j *job, rec Record, timeout time.Duratio
 	case err != nil:
 		return failed(agent.Errored, "find agent: "+err.Error())
 	}
-	if err := e.save(r); err != nil {
-		// What only looks may go on: a full disk is no reason to fail over.
-		if rec.Command.Action != agent.Monitor {
+	if err := e.saveUnlessPoll(r, j); err != nil {
+		// What only looks, or stops, goes on: a full disk is no reason to fail over,
+		// nor to keep what has to go; on disk it counts as active still.
+		if a := rec.Command.Action; a != agent.Monitor && a != agent.Stop {
 			return failed(agent.Errored, "not started, because it could not be recorded first: "+err.Error())
 		}
-		e.log.Warn("cannot record a monitor in flight", "resource", r.name, "err", err)
+		e.log.Warn("cannot record an operation in flight", "resource", r.name, "action", rec.Command.Action, "err", err)
 	}
 	if a := rec.Command.Action; a == agent.Stop || a == agent.MigrateTo {
 		e.endWatch(r)
 	}
 	return e.callAgent(r, j, ag, rec, timeout), true
+}
+
+// saveUnlessPoll records that an operation is in flight. A poll begins without a
+// trace, and leaves none unless it has a process (see spawned) or finds a change:
+// on a quiet node nothing is written.
+func (e *Executor) saveUnlessPoll(r *resource, j *job) error {
+	if j.kind == poll {
+		return nil
+	}
+	return e.save(r)
 }
 
 // effective is the command as the agent is to get it. What is stopped is what

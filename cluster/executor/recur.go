@@ -25,7 +25,21 @@ func (e *Executor) rearmLocked(r *resource, j *job) {
 	if rc == nil || e.stopping || j.kind == confirm || j.cmd.Action != agent.Monitor {
 		return
 	}
-	rc.timer = time.AfterFunc(time.Duration(rc.cmd.Interval)*time.Millisecond, func() { e.poll(r, rc) })
+	rc.timer = time.AfterFunc(pause(time.Duration(rc.cmd.Interval)*time.Millisecond, time.Now()), func() { e.poll(r, rc) })
+}
+
+// grid is what the ends of long pauses are aligned to, so that the monitors of
+// many resources wake an idle node once and not once each.
+const grid = 500 * time.Millisecond
+
+// pause returns how long to wait for the next poll: the interval, or a little
+// less of a long one.
+func pause(interval time.Duration, now time.Time) time.Duration {
+	if interval < 10*grid {
+		return interval
+	}
+	end := now.Add(interval)
+	return interval - end.Sub(end.Truncate(grid))
 }
 
 // poll queues the next run of a recurring monitor.

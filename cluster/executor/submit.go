@@ -59,19 +59,31 @@ func validate(c Command) error {
 	return nil
 }
 
-// Fence makes the executor refuse whatever is older than the coordinator of
-// this generation and term, also what is queued. When it returns nil, nothing
-// older will begin any more; what is in flight stands in Snapshot. It fails as
-// Stale if a newer one was seen, as Unavailable if the stamp cannot be recorded.
-func (e *Executor) Fence(gen, term uint64) error {
-	e.mu.Lock()
-	seen := e.seen
-	e.mu.Unlock()
-	s := Stamp{Generation: gen, Term: term}
-	if sameTerm(s, seen) {
-		return nil
+// Fence makes the executor refuse whatever is older than a stamp, also what is
+// queued, and ends Seal. When it returns nil, nothing older will begin any more;
+// what is in flight stands in Snapshot. It fails as Stale if a newer one was seen,
+// as Unavailable if the stamp cannot be recorded.
+func (e *Executor) Fence(s Stamp) error {
+	if err := e.admit(s); err != nil {
+		return err
 	}
-	return e.admit(s)
+	e.mu.Lock()
+	e.sealed = false
+	e.mu.Unlock()
+	return nil
+}
+
+// Seal lets nothing begin that a coordinator has asked for, queued or to come,
+// until the next Fence: this node is cut off, and stops by itself what runs here.
+func (e *Executor) Seal() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.sealed = true
+}
+
+func (e *Executor) sealedOff(c Command) error {
+	return errs.E("run "+c.Action, errs.Unavailable, c.Resource, "It joins again when it is quorate; nothing was run.",
+		fmt.Errorf("%s was cut off and stops what it runs", e.cfg.Node))
 }
 
 // Newest returns the newest stamp seen. What the node does by itself carries it,
@@ -225,8 +237,12 @@ func (e *Executor) forget(r *resource, j *job) (Record, error) {
 	e.mu.Lock()
 	clear(r.history)
 	clear(r.failures)
-	r.active, r.watched = false, nil
 	e.mu.Unlock()
+	if r.active { // only its history is forgotten, not that it may run
+		if err := e.save(r); err != nil {
+			e.log.Warn("cannot record that a forgotten resource may run", "resource", r.name, "err", err)
+		}
+	}
 	now := time.Now()
 	return Record{Command: j.cmd, Changed: now, Result: agent.Result{Started: now}}, nil
 }
