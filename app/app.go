@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"log/slog"
 	"os"
+	"os/exec"
+	"strings"
 	"sync"
 	"time"
 
@@ -96,11 +98,35 @@ func Run(ctx context.Context, opts Options) error {
 	}
 	select {
 	case <-ctx.Done():
+		if machineStops() {
+			a.goDown()
+		}
 	case <-a.leave:
 	case err = <-a.failed:
 	}
 	a.Stop()
 	return err
+}
+
+// goDown hands over what runs here before the machine ends it in its own way,
+// with the heartbeats gone first.
+func (a *App) goDown() {
+	ctx, done := context.WithTimeout(context.Background(), drainTime)
+	defer done()
+	if err := a.Shutdown(ctx, false); err != nil {
+		a.log.Error("going down without having handed over", "error", err)
+	}
+}
+
+const drainTime = 80 * time.Second // of the unit's TimeoutStopSec
+
+// machineStops asks systemd whether it takes the machine down.
+func machineStops() bool {
+	if _, err := os.Stat("/run/systemd/system"); err != nil {
+		return false
+	}
+	out, _ := exec.Command("systemctl", "is-system-running").Output() // its exit status is not 0 then
+	return strings.TrimSpace(string(out)) == "stopping"
 }
 
 // New opens what the daemon owns. Nothing runs yet.
@@ -149,7 +175,7 @@ func (a *App) open() error {
 	}
 	a.agents = classes.NewRegistry(classes.Options{RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log})
 	a.exec, err = executor.New(executor.Config{
-		Node: a.id.Name, Dir: a.opts.executorDir(), Agents: a.agents, FS: osfs.OS{}, Log: a.log,
+		Node: a.id.Name, Dir: a.opts.executorDir(a.id.ClusterID), Agents: a.agents, FS: osfs.OS{}, Log: a.log,
 		CallLog: a.opts.CallLog,
 	})
 	return err

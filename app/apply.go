@@ -44,14 +44,12 @@ func (a *App) CIB(_ context.Context, xpath string) (string, error) {
 
 // Apply changes the configuration, or says what it would do (api.Backend).
 func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
-	there, err := a.leader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if there != nil {
-		defer there.Close()
-		return there.Apply(ctx, req)
-	}
+	return a.onLeader(ctx,
+		func() (*api.Outcome, error) { return a.applyHere(ctx, req) },
+		func(c *api.Client) (*api.Outcome, error) { return c.Apply(ctx, req) })
+}
+
+func (a *App) applyHere(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 	if req.DryRun {
 		return a.rehearse(req)
 	}

@@ -16,6 +16,28 @@ import (
 	"github.com/takt-ha/takt/internal/errs"
 )
 
+// onLeader does here or asks there: what changes the cluster happens on the node
+// that coordinates it, where its effects are seen. An edit that was made for a
+// coordinator who is none any more is made anew by its successor.
+func (a *App) onLeader(ctx context.Context, here func() (*api.Outcome, error), there func(*api.Client) (*api.Outcome, error)) (*api.Outcome, error) {
+	for try := 1; ; try++ {
+		c, err := a.leader(ctx)
+		if err != nil {
+			return nil, err
+		}
+		var out *api.Outcome
+		if c == nil {
+			out, err = here()
+		} else {
+			out, err = there(c)
+			c.Close()
+		}
+		if errs.KindOf(err) != errs.Stale || try == 3 {
+			return out, err
+		}
+	}
+}
+
 // leader returns nil if this node coordinates, else a client of the one that
 // does: what changes the cluster happens there, where its effects are seen.
 func (a *App) leader(ctx context.Context) (*api.Client, error) {
@@ -81,6 +103,7 @@ func (a *App) change(ctx context.Context, v api.Verb, make func(root *cib.Node) 
 func (a *App) propose(ctx context.Context, v api.Verb, make func(root *cib.Node) (edit, error)) (*api.Outcome, *cib.Node, store.State, error) {
 	a.editing.Lock()
 	defer a.editing.Unlock()
+	term := a.store.Leadership().Term
 	before := a.store.State().Root
 	e, err := make(before)
 	if err != nil {
@@ -95,7 +118,7 @@ func (a *App) propose(ctx context.Context, v api.Verb, make func(root *cib.Node)
 		out.Changes = differences(before, after)
 		out.Actions = actionLines(scheduler.Schedule(after, time.Now()))
 	}
-	state, err := a.store.Propose(ctx, store.Change{Author: v.User, Reason: e.text, Time: time.Now(), Ops: e.ops})
+	state, err := a.store.Propose(ctx, store.Change{Author: v.User, Reason: e.text, Time: time.Now(), Ops: e.ops, Term: term})
 	if err != nil {
 		return nil, nil, store.State{}, err
 	}

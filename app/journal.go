@@ -27,6 +27,10 @@ type journal struct {
 	file   *os.File
 	size   int64
 	wake   chan struct{} // closed and replaced at each event
+
+	toDisk chan api.Event // read by write alone: a slow disk must not hold up who reports
+	wrote  chan struct{}  // closed when write has ended
+	closed bool
 }
 
 const (
@@ -36,10 +40,10 @@ const (
 )
 
 func openJournal(node, path string, log *slog.Logger) *journal {
-	j := &journal{node: node, path: path, log: log, wake: make(chan struct{})}
+	j := &journal{node: node, path: path, log: log, wake: make(chan struct{}), toDisk: make(chan api.Event, 1024), wrote: make(chan struct{})}
 	j.read(path + journalSuffix)
 	j.read(path)
-	j.reopen()
+	go j.write()
 	return j
 }
 
@@ -93,12 +97,29 @@ func (j *journal) add(e api.Event) {
 	}
 	e.Node, e.Seq = j.node, j.seq+1
 	j.keep(e)
-	j.writeLocked(e)
+	if !j.closed {
+		select {
+		case j.toDisk <- e:
+		default: // the disk is far behind: this event is kept in memory only
+		}
+	}
 	close(j.wake)
 	j.wake = make(chan struct{})
 }
 
-func (j *journal) writeLocked(e api.Event) {
+// write owns the file.
+func (j *journal) write() {
+	defer close(j.wrote)
+	j.reopen()
+	for e := range j.toDisk {
+		j.append(e)
+	}
+	if j.file != nil {
+		j.file.Close()
+	}
+}
+
+func (j *journal) append(e api.Event) {
 	if j.file == nil {
 		return
 	}
@@ -155,11 +176,16 @@ func (j *journal) each(ctx context.Context, seq uint64, follow bool, yield func(
 	}
 }
 
+// close writes what is still to be written, for a bounded time.
 func (j *journal) close() {
 	j.mu.Lock()
-	defer j.mu.Unlock()
-	if j.file != nil {
-		j.file.Close()
-		j.file = nil
+	if !j.closed {
+		j.closed = true
+		close(j.toDisk)
+	}
+	j.mu.Unlock()
+	select {
+	case <-j.wrote:
+	case <-time.After(time.Second):
 	}
 }

@@ -100,6 +100,8 @@ func (a *App) answerRejoin(ctx context.Context, from cib.NodeID, req identity.Jo
 
 // addNode puts a node into the CIB and into the log's members, on the coordinator.
 func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
+	a.editing.Lock()
+	defer a.editing.Unlock()
 	root := a.store.State().Root
 	var ops []cib.Op
 	next := nextID(root, a.store.State())
@@ -235,6 +237,8 @@ func (a *App) answerRemove(ctx context.Context, from cib.NodeID, ask admission) 
 	if from != ask.Old {
 		return struct{}{}, errs.E("remove", errs.Permission, ask.Name, "", errors.New("a node can only take itself out"))
 	}
+	a.editing.Lock()
+	defer a.editing.Unlock()
 	a.keepForGoodbye(ask.Old)
 	if err := a.store.Remove(ctx, ask.Old); err != nil {
 		return struct{}{}, err
@@ -277,8 +281,8 @@ func (a *App) drain(ctx context.Context, v api.Verb) error {
 	if _, err := a.Apply(ctx, api.Apply{Ops: ops, Source: "shutdown of " + a.id.Name, Wait: wait, User: v.User}); err != nil {
 		return err
 	}
-	if active := a.exec.Active(); len(active) > 0 && !v.Force {
-		return errs.E("leave", errs.Conflict, a.id.Name, "takt status says why; --force leaves them as they are.", fmt.Errorf("still active here: %v", active))
+	if active := a.exec.Active(); len(active) > 0 {
+		return errs.E("leave", errs.Conflict, a.id.Name, "takt status says why. The others take over what this node ran once it has left, so it must not run on.", fmt.Errorf("still active here: %v", active))
 	}
 	return nil
 }

@@ -58,4 +58,8 @@ func (o Options) WithDefaults() (Options, error) {
 func (o Options) storeDir() string    { return filepath.Join(o.State, "store") }
 func (o Options) eventsFile() string  { return filepath.Join(o.State, "events.jsonl") }
 func (o Options) pulseSocket() string { return filepath.Join(o.Run, "pulse.sock") }
-func (o Options) executorDir() string { return filepath.Join(o.Run, "executor") }
+
+// executorDir is one a cluster: the stamps of another one mean nothing here.
+func (o Options) executorDir(clusterID string) string {
+	return filepath.Join(o.Run, "executor-"+clusterID[:min(8, len(clusterID))])
+}

@@ -12,15 +12,11 @@ import (
 
 // Resource does something to a resource (api.Backend).
 func (a *App) Resource(ctx context.Context, id, verb string, v api.Verb) (*api.Outcome, error) {
-	there, err := a.leader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if there != nil {
-		defer there.Close()
-		return there.Resource(ctx, id, verb, v)
-	}
-	return a.change(ctx, v, func(root *cib.Node) (edit, error) { return a.resourceEdit(ctx, root, id, verb, v) })
+	return a.onLeader(ctx,
+		func() (*api.Outcome, error) {
+			return a.change(ctx, v, func(root *cib.Node) (edit, error) { return a.resourceEdit(ctx, root, id, verb, v) })
+		},
+		func(c *api.Client) (*api.Outcome, error) { return c.Resource(ctx, id, verb, v) })
 }
 
 // resourceEdit turns what is asked for into a change of the CIB.
@@ -85,15 +81,11 @@ func setPair(n *cib.Node, setName, setID, name, value string) *cib.Node {
 
 // Node does something to a node (api.Backend).
 func (a *App) Node(ctx context.Context, name, verb string, v api.Verb) (*api.Outcome, error) {
-	there, err := a.leader(ctx)
-	if err != nil {
-		return nil, err
-	}
-	if there != nil {
-		defer there.Close()
-		return there.Node(ctx, name, verb, v)
-	}
-	return a.change(ctx, v, func(root *cib.Node) (edit, error) { return nodeEdit(root, name, verb) })
+	return a.onLeader(ctx,
+		func() (*api.Outcome, error) {
+			return a.change(ctx, v, func(root *cib.Node) (edit, error) { return nodeEdit(root, name, verb) })
+		},
+		func(c *api.Client) (*api.Outcome, error) { return c.Node(ctx, name, verb, v) })
 }
 
 // nodeEdit turns what is asked for into a change of the CIB.

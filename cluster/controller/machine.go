@@ -101,10 +101,17 @@ func (p *member) forget() {
 	p.joined, p.silent, p.asked, p.fresh, p.answer, p.late = false, false, time.Time{}, false, nil, nil
 }
 
+// left reports whether the node said goodbye: it had stopped what it ran.
+func (p *member) left() bool { return strings.HasSuffix(p.reason, " left") }
+
 // awaited reports whether news of the node is worth waiting for: its answer, or
-// whether a node that is not heard is gone.
-func (p *member) awaited() bool {
-	if !p.alive {
+// whether a node that is not heard is gone. One that went without a word is given
+// the takeover-delay to stop what it runs.
+func (p *member) awaited(now time.Time, delay time.Duration) bool {
+	switch {
+	case p.gone && !p.left():
+		return now.Before(p.since.Add(delay))
+	case !p.alive:
 		return !p.gone && !p.silent
 	}
 	return p.working && !p.joined && !p.silent && !p.asked.IsZero()
@@ -391,17 +398,30 @@ func (m *Machine) query() {
 
 // waitingForJoins reports whether a node that is there has yet to say what runs on it.
 func (m *Machine) waitingForJoins() bool {
+	delay := m.takeoverDelay()
 	for _, p := range m.members {
-		if p.awaited() && m.configured(p.id) {
+		if p.awaited(m.now, delay) && m.configured(p.id) {
 			return true
 		}
 	}
 	return false
 }
 
+// takeoverDelay is the cluster option takeover-delay: how long after a node is
+// gone without a word its resources are left to it, for it to stop them. Without
+// fencing it should be as long as the slowest stop; the default is 0.
+func (m *Machine) takeoverDelay() time.Duration {
+	d, err := cib.Duration(m.option("takeover-delay"))
+	if err != nil || d < 0 {
+		return 0
+	}
+	return d
+}
+
 // wake asks for a tick at the next point in time that matters.
 func (m *Machine) wake() {
 	var at time.Time
+	delay := m.takeoverDelay()
 	earliest := func(t time.Time) {
 		if !t.IsZero() && (at.IsZero() || t.Before(at)) {
 			at = t
@@ -413,6 +433,9 @@ func (m *Machine) wake() {
 		}
 		if !p.alive && !p.gone && !p.silent {
 			earliest(p.since.Add(m.cfg.JoinTimeout))
+		}
+		if end := p.since.Add(delay); p.gone && m.now.Before(end) {
+			earliest(end)
 		}
 	}
 	if m.run != nil {

@@ -3,7 +3,6 @@ package controller
 import (
 	"sort"
 	"strconv"
-	"strings"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/cib"
@@ -128,7 +127,7 @@ func (m *Machine) joinedState(root *cib.Node, id cib.NodeID, records []agent.Rec
 // because fencing has to know.
 func (m *Machine) goneState(state *cib.Node, p *member, name string) *cib.Node {
 	gone := cib.NodeState(p.id, name, false)
-	if lrm := state.Child("lrm"); lrm != nil && !strings.Contains(p.reason, "left") {
+	if lrm := state.Child("lrm"); lrm != nil && !p.left() {
 		gone = gone.WithReplaced(gone.Child("lrm"), lrm).WithAttr("expected", "member")
 	}
 	return gone

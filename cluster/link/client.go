@@ -35,8 +35,12 @@ type Client struct {
 	events chan Event
 	ctx    context.Context
 	cancel context.CancelFunc
-	seen   chan Event    // from keep to deliver
-	done   chan struct{} // closed when keep and deliver have ended
+	seen   chan Event // from keep to deliver
+
+	once       sync.Once
+	configured chan struct{} // closed once the pulse has been configured for the first time
+
+	done chan struct{} // closed when keep and deliver have ended
 
 	mu     sync.Mutex
 	conn   *conn   // nil while there is none
@@ -50,7 +54,7 @@ func Attach(ctx context.Context, opt ClientOptions) (*Client, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{opt: opt, events: make(chan Event, eventBacklog), seen: make(chan Event), done: make(chan struct{})}
+	c := &Client{opt: opt, events: make(chan Event, eventBacklog), seen: make(chan Event), configured: make(chan struct{}), done: make(chan struct{})}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -77,6 +81,9 @@ func (c *Client) Configure(ctx context.Context, cfg Config) error {
 	c.config = &cfg
 	c.mu.Unlock()
 	_, err := c.ask(ctx, request{Type: askConfigure, Config: &cfg})
+	if err == nil {
+		c.once.Do(func() { close(c.configured) })
+	}
 	return err
 }
 

@@ -8,14 +8,20 @@ const pulseGone EventKind = "pulse-gone"
 // deliver hands events to the daemon. A pulse that died says nothing more about
 // how this node stands, and its successor nothing before it is in contact again:
 // if that takes longer than the others wait before they call this node lost, the
-// daemon hears that the node is cut off.
+// daemon hears that the node is cut off. The same holds for a pulse that was
+// started just now: services may run here from before.
 func (c *Client) deliver() {
 	defer close(c.done)
 	defer close(c.events)
 	quorate := false
 	var overdue <-chan time.Time
+	configured := c.configured
 	for {
 		select {
+		case <-configured:
+			if configured = nil; overdue == nil {
+				overdue = time.After(c.grace())
+			}
 		case e, open := <-c.seen:
 			switch {
 			case !open:
@@ -23,7 +29,7 @@ func (c *Client) deliver() {
 			case e.Kind == pulseGone && quorate && overdue == nil:
 				overdue = time.After(c.grace())
 			case e.Kind == StandingMove:
-				quorate, overdue = e.Standing == Quorate, nil
+				quorate, overdue, configured = e.Standing == Quorate, nil, nil
 			}
 			if e.Kind != pulseGone {
 				c.pass(c.events, e)
@@ -31,7 +37,7 @@ func (c *Client) deliver() {
 		case <-overdue:
 			quorate, overdue = false, nil
 			c.pass(c.events, Event{Kind: StandingMove, Standing: Isolated, At: time.Now().UnixNano(),
-				Reason: "the pulse died and has not been in contact again: they may call this node lost"})
+				Reason: "the pulse has started anew and is not in contact yet: others may call this node lost"})
 		}
 	}
 }

@@ -35,7 +35,7 @@ func localView(root *cib.Node, node string) *cib.Node {
 	online := func(list *cib.Node) *cib.Node {
 		list = only(list)
 		for c := range list.Elements {
-			up := c.WithAttr("in_ccm", "true").WithAttr("crmd", "online").WithAttr("join", "member").WithAttr("expected", "member")
+			up := withoutFailures(c).WithAttr("in_ccm", "true").WithAttr("crmd", "online").WithAttr("join", "member").WithAttr("expected", "member")
 			list = list.WithReplaced(c, up)
 		}
 		return list
@@ -44,6 +44,35 @@ func localView(root *cib.Node, node string) *cib.Node {
 		WithPath(func(*cib.Node) *cib.Node { return cib.NewNode("crm_config").WithChild(options) }, "configuration", "crm_config").
 		WithPath(only, "configuration", "nodes").
 		WithPath(online, "status")
+}
+
+// withoutFailures turns failed operations into starts: whatever failed, and
+// however that would block the resource otherwise, it may run and has to go.
+func withoutFailures(state *cib.Node) *cib.Node {
+	return state.WithPath(func(list *cib.Node) *cib.Node {
+		for lrm := range list.Elements {
+			mended := lrm
+			for op := range lrm.Elements {
+				if failedHere(op) {
+					key := "1:0:0:" + cib.HistoryUUID
+					mended = mended.WithReplaced(op, op.WithAttr("operation", "start").WithAttr("operation_key", cib.OpKey(lrm.ID(), "start", 0)).
+						WithAttr("interval", "0").WithAttr("rc-code", "0").WithAttr("op-status", "0").
+						WithAttr("transition-key", key).WithAttr("transition-magic", "0:0;"+key))
+				}
+			}
+			if mended != lrm {
+				list = list.WithReplaced(lrm, mended)
+			}
+		}
+		return list
+	}, "lrm", "lrm_resources")
+}
+
+// failedHere reports whether an operation failed that leaves the resource in
+// doubt; a probe only looked.
+func failedHere(op *cib.Node) bool {
+	probe := op.Attr("operation") == "monitor" && (op.Attr("interval") == "" || op.Attr("interval") == "0")
+	return op.Name() == "lrm_rsc_op" && !probe && op.Attr("op-status") != "-1" && (op.Attr("rc-code") != "0" || op.Attr("op-status") != "0")
 }
 
 // onlyStops leaves the stops on the node and what orders them.

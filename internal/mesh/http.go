@@ -52,11 +52,6 @@ func ServeHTTP(n Network, proto string, h http.Handler) { n.Handle(proto, httpHa
 // ServeHTTP is the function ServeHTTP on this mesh.
 func (m *Mesh) ServeHTTP(proto string, h http.Handler) { m.Handle(proto, httpHandler(h)) }
 
-// ServeHTTPAnonymous serves HTTP/1.1 to clients without a certificate, too.
-func (m *Mesh) ServeHTTPAnonymous(proto string, h http.Handler) {
-	m.HandleAnonymous(proto, httpHandler(h))
-}
-
 // httpHandler runs net/http's server on each connection alone, so that the
 // mesh's handler is the parent of its goroutine and waits for it.
 func httpHandler(h http.Handler) Handler {
