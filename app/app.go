@@ -76,7 +76,9 @@ func storeConfig(opts Options, self cib.NodeID) store.Config {
 	cfg.FS = osfs.OS{}
 	cfg.Self = self
 	cfg.Log = opts.Log
-	cfg.TickInterval = 500 * time.Millisecond // Raft's own clock is the fallback; the detector decides
+	// Raft's own clock is the fallback; the detector decides. A slow one lets an
+	// idle node sleep.
+	cfg.TickInterval, cfg.ElectionTimeout = 500*time.Millisecond, 10*time.Second
 	return cfg
 }
 
