@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"runtime/debug"
 	"strings"
 	"sync"
 	"time"
@@ -42,6 +43,7 @@ type App struct {
 	peers   *peerTable
 	editing sync.Mutex // held while an edit of the CIB is made and proposed
 	settle  *settle
+	tidy    *time.Timer // gives memory back when nothing has happened for a while
 	// remembered is what an earlier daemon wrote down; it does not change.
 	remembered remembered
 	viewed     chan struct{} // asks tellPulse to look
@@ -84,6 +86,7 @@ func storeConfig(opts Options, self cib.NodeID) store.Config {
 
 // Run runs a daemon until ctx ends or it cannot go on. Services go on running.
 func Run(ctx context.Context, opts Options) error {
+	debug.SetGCPercent(50) // a small heap, and little garbage: collecting sooner costs nothing that shows
 	a, err := New(opts)
 	if errors.Is(err, errBroken) {
 		if err := readmit(ctx, opts, err); err != nil {
@@ -150,6 +153,7 @@ func New(opts Options) (*App, error) {
 		viewed: make(chan struct{}, 1), failed: make(chan error, 1), leave: make(chan struct{}),
 	}
 	a.remembered = opts.loadPeers()
+	a.tidy = time.AfterFunc(tidyAfter, debug.FreeOSMemory)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.journal = openJournal(id.Name, opts.eventsFile(), a.log)
 	if err := a.open(); err != nil {
@@ -240,6 +244,10 @@ func (a *App) Start() error {
 	return nil
 }
 
+// tidyAfter is how long after the last change memory is given back: a daemon
+// spends its life idle, and what a failover needed would stay with it.
+const tidyAfter = 5 * time.Second
+
 // background runs a part until the daemon stops; a part that ends with an
 // error before ends the daemon.
 func (a *App) background(name string, part func(context.Context) error) {
@@ -267,6 +275,7 @@ func (a *App) Stop() {
 		ctx, done := context.WithTimeout(context.Background(), 5*time.Second)
 		defer done()
 		a.cancel()
+		a.tidy.Stop()
 		if a.control != nil {
 			a.control.Stop()
 		}

@@ -79,7 +79,10 @@ func (s shell) Report(r controller.Report) {
 }
 
 // Settled lets those go on who wait for it.
-func (s shell) Settled(index uint64) { s.a.settle.reached(index) }
+func (s shell) Settled(index uint64) {
+	s.a.settle.reached(index)
+	s.a.tidy.Reset(tidyAfter)
+}
 
 // LocalDone lets this node take part again after it was cut off.
 func (s shell) LocalDone(times int) {

@@ -10,7 +10,7 @@ import (
 )
 
 // phases are what an outage is made of, in order.
-var phases = []string{"detection", "election", "decision", "stop", "start", "answer"}
+var phases = []string{"detection", "election", "decision", "stop", "start", "arp+answer"}
 
 // split says what the time since a failure went into, from the cluster's own
 // events; every node of a laboratory has the same clock.
@@ -36,7 +36,7 @@ func (c *cluster) split(ctx context.Context, began time.Time, r *lab.Report) map
 			first("election", e)
 		case e.Kind == "decision":
 			first("decision", e)
-		case e.Kind == "result" && strings.HasPrefix(e.Text, "stop ") && marks["answer"].IsZero():
+		case e.Kind == "result" && strings.HasPrefix(e.Text, "stop ") && marks["arp+answer"].IsZero():
 			last("stop", e)
 		case e.Kind == "result" && strings.HasPrefix(e.Text, "start "):
 			last("start", e)
@@ -44,7 +44,7 @@ func (c *cluster) split(ctx context.Context, began time.Time, r *lab.Report) map
 	}
 	for _, g := range r.Gaps {
 		if end := time.Unix(0, g.Start+int64(g.Length*1e6)); end.After(began) && g.After != "" {
-			marks["answer"] = end
+			marks["arp+answer"] = end
 		}
 	}
 	out := map[string]int64{}

@@ -171,6 +171,9 @@ func (s *step) once(ctx context.Context, c *cluster) (outcome, map[string]int64,
 			out.longest = max(out.longest, g.Length)
 		}
 	}
+	if s.still {
+		return out, nil, nil
+	}
 	return out, c.split(ctx, began, a.report), nil
 }
 

@@ -82,13 +82,13 @@ func (r *Registry) Lookup(id agent.ID) (agent.Agent, error) {
 		}
 		where = r.lsb.Folder()
 	case "systemd":
-		if r.systemd.Installed(ctx, id.Type) {
-			return r.systemd.Agent(id.Type), nil
+		if a, err := r.unit(ctx, id); a != nil || err != nil {
+			return a, err
 		}
 		where = "systemd's units"
 	case "service":
-		if r.systemd.Installed(ctx, id.Type) {
-			return r.systemd.Agent(id.Type), nil
+		if a, err := r.unit(ctx, id); a != nil || err != nil {
+			return a, err
 		}
 		if r.lsb.Installed(id.Type) {
 			return r.lsb.Agent(id.Type), nil
@@ -98,6 +98,19 @@ func (r *Registry) Lookup(id agent.ID) (agent.Agent, error) {
 		return nil, errs.E("find agent", errs.NotFound, id.String(), "The classes are ocf, lsb, systemd and service.", fmt.Errorf("there is no class %q", id.Class))
 	}
 	return nil, errs.E("find agent", errs.NotFound, id.String(), "Install the package that holds it, or see `takt agents list`.", fmt.Errorf("looked through %s", where))
+}
+
+// unit returns the agent of a systemd unit; nothing if there is none, an error if
+// nobody can tell.
+func (r *Registry) unit(ctx context.Context, id agent.ID) (agent.Agent, error) {
+	there, err := r.systemd.Installed(ctx, id.Type)
+	if err != nil {
+		return nil, errs.E("find agent", errs.Unavailable, id.String(), "See systemctl status and the system's D-Bus.", err)
+	}
+	if !there {
+		return nil, nil
+	}
+	return r.systemd.Agent(id.Type), nil
 }
 
 // Refuses returns why one of Takt's own agents can work with these parameters on

@@ -102,9 +102,10 @@ func TestStopEndsTheWholeSession(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "pids")
 	inv := invocation("anything", "binfile", "/bin/sh", "stop_timeout", "100ms",
 		"cmdline_options", `-c 'trap "" TERM; sleep 1000 & echo $! > `+file+`; while :; do sleep 1; done'`)
+	inv.Params["cmdline_options"] = strings.Replace(inv.Params["cmdline_options"], "sleep 1000 &", "setsid sleep 1001 & sleep 1000 &", 1)
 	do(t, s, inv, agent.Start, agent.OK)
 	p := load(t, s)
-	await(t, "the worker", func() bool { return len(p.members()) >= 3 })
+	await(t, "the workers", func() bool { return len(p.members()) >= 4 })
 	do(t, s, inv, agent.Stop, agent.OK)
 	if left := p.members(); len(left) != 0 {
 		t.Fatalf("left: %v", left)

@@ -64,9 +64,9 @@ func (p process) alive() bool {
 	return p.PID > 0 && ok && !s.dead() && s.start == p.Start
 }
 
-// members returns the living processes that belong to it: those of its
-// session that carry its mark, and itself. A stranger that got the number
-// later has no mark.
+// members returns the living processes that belong to it: itself, and all that
+// carry its mark, also those that made a session of their own. A stranger that got
+// the number later has no mark.
 func (p process) members() []int {
 	var pids []int
 	for _, pid := range allProcesses() {
@@ -74,7 +74,7 @@ func (p process) members() []int {
 		if !ok || s.dead() {
 			continue
 		}
-		if pid == p.PID && s.start == p.Start || p.PID > 0 && s.session == p.PID && p.marks(pid) {
+		if pid == p.PID && s.start == p.Start || p.PID > 0 && p.marks(pid) {
 			pids = append(pids, pid)
 		}
 	}
@@ -189,7 +189,7 @@ func (p process) signal(sig syscall.Signal) {
 		if err != nil {
 			continue
 		}
-		if s, ok := readStat(pid); ok && (s.session == p.PID || s.start == p.Start) {
+		if s, ok := readStat(pid); ok && (s.start == p.Start || p.marks(pid)) { // still the one that was found
 			unix.PidfdSendSignal(fd, sig, nil, 0) //nolint:errcheck // gone already is fine
 		}
 		unix.Close(fd)
@@ -209,7 +209,7 @@ func (p process) end(ctx context.Context, patience time.Duration) error {
 	if p.gone(ctx) {
 		return nil
 	}
-	return fmt.Errorf("process %d or one of its session still lives after SIGKILL: it hangs in the kernel", p.PID)
+	return fmt.Errorf("process %d or one that it started still lives after SIGKILL: it hangs in the kernel", p.PID)
 }
 
 // gone waits until no member is left; false if ctx ended first.

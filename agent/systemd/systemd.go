@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync"
@@ -34,17 +35,20 @@ var ErrNoSystemd = errors.New("systemd cannot be reached over D-Bus")
 
 // Class finds units.
 type Class struct {
-	dial func(ctx context.Context) (Bus, error)
-	mu   sync.Mutex
-	bus  Bus // guarded by mu; nil until it was first needed
+	dial   func(ctx context.Context) (Bus, error)
+	booted func() bool // whether systemd runs this machine
+	mu     sync.Mutex
+	bus    Bus // guarded by mu; nil until it was first needed
 }
 
 // New returns the class on the system's bus; the connection is made when it is
 // first needed, and again after it was lost.
-func New() *Class { return &Class{dial: dialSystem} }
+func New() *Class { return NewWith(dialSystem) }
 
 // NewWith returns the class on the bus that dial gives.
-func NewWith(dial func(ctx context.Context) (Bus, error)) *Class { return &Class{dial: dial} }
+func NewWith(dial func(ctx context.Context) (Bus, error)) *Class {
+	return &Class{dial: dial, booted: systemdRuns}
+}
 
 func (c *Class) connect(ctx context.Context) (Bus, error) {
 	c.mu.Lock()
@@ -87,14 +91,29 @@ func Unit(name string) string {
 	return name + ".service"
 }
 
-// Installed says whether systemd knows the unit.
-func (c *Class) Installed(ctx context.Context, name string) bool {
+// Installed says whether systemd knows the unit. On a machine that systemd runs,
+// a bus that does not answer is an error: the unit may be there all the same, and
+// run.
+func (c *Class) Installed(ctx context.Context, name string) (bool, error) {
 	bus, err := c.connect(ctx)
+	if err != nil && !c.booted() {
+		return false, nil
+	}
 	if err != nil {
-		return false
+		return false, err
 	}
 	load, _, _, err := bus.State(ctx, Unit(name))
-	return err == nil && load != "not-found"
+	if err != nil {
+		c.drop(bus)
+		return false, fmt.Errorf("%w: %w", ErrNoSystemd, err)
+	}
+	return load != "not-found", nil
+}
+
+// systemdRuns tells whether systemd runs this machine (sd_booted(3)).
+func systemdRuns() bool {
+	_, err := os.Stat("/run/systemd/system")
+	return err == nil
 }
 
 // List returns the names of the services, without their suffix, sorted.

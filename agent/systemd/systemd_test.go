@@ -110,7 +110,12 @@ func TestNoSystemd(t *testing.T) {
 	if r := c.Agent("web").Run(t.Context(), agent.Invocation{Action: agent.Start}); r.Status != agent.NotInstalled {
 		t.Errorf("got %+v", r)
 	}
-	if c.Installed(t.Context(), "web") || len(c.List(t.Context())) != 0 {
+	c.booted = func() bool { return true }
+	if there, err := c.Installed(t.Context(), "web"); there || err == nil {
+		t.Errorf("systemd runs and does not answer: installed %v, %v; want an error: nobody knows", there, err)
+	}
+	c.booted = func() bool { return false }
+	if there, err := c.Installed(t.Context(), "web"); there || err != nil || len(c.List(t.Context())) != 0 {
 		t.Error("units without systemd")
 	}
 }
