@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strings"
 	"sync"
 	"time"
 
@@ -29,6 +30,13 @@ var loads = []struct {
 	{"16 busy loops", func(ctx context.Context) { shells(ctx, 16, "while :; do :; done") }},
 	{"8 fork loops", func(ctx context.Context) { shells(ctx, 8, "while :; do /bin/true; done") }},
 	{"a process that collects a 2 GB heap", collect},
+	{"all three at once", func(ctx context.Context) {
+		var all sync.WaitGroup
+		all.Go(func() { shells(ctx, 16, "while :; do :; done") })
+		all.Go(func() { shells(ctx, 8, "while :; do /bin/true; done") })
+		collect(ctx)
+		all.Wait()
+	}},
 }
 
 // shells runs n shells and ends them with ctx.
@@ -76,6 +84,9 @@ func measureLoads(ctx context.Context, o options) ([]loadRow, error) {
 	}
 	var rows []loadRow
 	for _, l := range loads {
+		if !strings.Contains(l.name, o.loadKind) {
+			continue
+		}
 		byProfile := map[string]*loadRow{}
 		for _, p := range o.profiles {
 			byProfile[p] = &loadRow{Profile: p, Load: l.name}

@@ -28,6 +28,7 @@ type options struct {
 	runs     int
 	load     int
 	loadFor  time.Duration
+	loadKind string
 	idleFor  time.Duration
 	profiles []string
 	only     string
@@ -40,6 +41,7 @@ func main() {
 	flag.StringVar(&o.out, "out", "bench/out", "folder for the JSON results")
 	flag.IntVar(&o.runs, "runs", 7, "runs of each step")
 	flag.IntVar(&o.load, "load", 1, "runs of each kind of load; 0: none")
+	flag.StringVar(&o.loadKind, "load-kind", "", "only the kinds of load whose name contains this")
 	flag.DurationVar(&o.loadFor, "load-for", 30*time.Second, "length of one run under load")
 	flag.DurationVar(&o.idleFor, "idle-for", 30*time.Second, "length of the idle measurement")
 	flag.StringVar(&o.only, "only", "", "measure only the steps whose name contains this")
@@ -78,6 +80,9 @@ func run(ctx context.Context, o options) error {
 	o.takt = exe
 	all := results{Command: "make bench", Time: time.Now()}
 	for _, profile := range o.profiles {
+		if o.only == "load" {
+			break
+		}
 		if err := measureProfile(ctx, o, profile, &all); err != nil {
 			return fmt.Errorf("profile %s: %w", profile, err)
 		}
