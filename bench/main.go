@@ -43,7 +43,7 @@ func main() {
 	flag.IntVar(&o.load, "load", 1, "runs of each kind of load; 0: none")
 	flag.StringVar(&o.loadKind, "load-kind", "", "only the kinds of load whose name contains this")
 	flag.DurationVar(&o.loadFor, "load-for", 30*time.Second, "length of one run under load")
-	flag.DurationVar(&o.idleFor, "idle-for", 30*time.Second, "length of the idle measurement")
+	flag.DurationVar(&o.idleFor, "idle-for", time.Minute, "length of the idle measurement")
 	flag.StringVar(&o.only, "only", "", "measure only the steps whose name contains this")
 	flag.BoolVar(&o.peers, "peers", true, "measure other systems, too, where they are installed")
 	profile := flag.String("profile", "", "default or fast; empty: both")
