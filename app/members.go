@@ -278,13 +278,26 @@ func (a *App) drain(ctx context.Context, v api.Verb) error {
 	if wait <= 0 {
 		wait = 60_000
 	}
-	if _, err := a.Apply(ctx, api.Apply{Ops: ops, Source: "shutdown of " + a.id.Name, Wait: wait, User: v.User}); err != nil {
+	_, err := a.Apply(ctx, api.Apply{Ops: ops, Source: "shutdown of " + a.id.Name, Wait: wait, User: v.User})
+	if err != nil {
 		return err
 	}
 	if active := a.exec.Active(); len(active) > 0 {
+		a.stay(v)
 		return errs.E("leave", errs.Conflict, a.id.Name, "takt status says why. The others take over what this node ran once it has left, so it must not run on.", fmt.Errorf("still active here: %v", active))
 	}
 	return nil
+}
+
+// stay takes the wish to leave back: it could not be fulfilled, and a node that is
+// about to leave gets nothing to run.
+func (a *App) stay(v api.Verb) {
+	ctx, done := context.WithTimeout(a.ctx, 10*time.Second)
+	defer done()
+	pair := fmt.Sprintf("/cib/status/node_state[@id='%s']/transient_attributes/instance_attributes/nvpair[@name='shutdown']", a.self)
+	if _, err := a.Apply(ctx, api.Apply{Ops: []api.Op{{Kind: string(cib.Delete), Path: pair}}, Source: a.id.Name + " stays", User: v.User}); err != nil {
+		a.log.Warn("the node still counts as leaving", "error", err)
+	}
 }
 
 // handOver makes another voter the coordinator.

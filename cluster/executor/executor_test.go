@@ -592,6 +592,31 @@ func TestSeal(t *testing.T) {
 	})
 }
 
+// TestSealEndsAStart: a start in flight would hold up the stop that has to follow;
+// it is ended, and counts as active because it may have got far enough.
+func TestSealEndsAStart(t *testing.T) {
+	within(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.close()
+		b.agent.set(func() {
+			b.agent.run = func(ctx context.Context, inv agent.Invocation) (agent.Result, bool) {
+				if inv.Action != agent.Start {
+					return agent.Result{}, false
+				}
+				<-ctx.Done()
+				return agent.Result{Code: agent.Unknown, Status: agent.Cancelled}, true
+			}
+		})
+		start := b.goDo(b.command(agent.Start, 0))
+		synctest.Wait()
+		b.Seal()
+		rec, err := start()
+		if err != nil || rec.Result.Status != agent.Errored || len(b.Active()) != 1 {
+			t.Fatalf("%+v, %v, active %v; want a failure, and active", rec.Result, err, b.Active())
+		}
+	})
+}
+
 func TestAbandonAndBoundedStop(t *testing.T) {
 	within(t, func(t *testing.T) {
 		b := newBench(t)

@@ -186,6 +186,10 @@ func (e *Executor) conclude(r *resource, j *job, rec Record, res agent.Result, c
 		e.observe(Event{Time: rec.Changed, Phase: End, Record: rec, Recurring: j.recurring()})
 		return rec
 	}
+	if j.begun && j.cmd.Action == agent.Start && rec.Result.Status == agent.Cancelled {
+		// It may have got far enough: it counts as failed, and has to be stopped.
+		rec.Result.Status, rec.Result.Reason = agent.Errored, "ended because this node was cut off"
+	}
 	refuted := j.kind == confirm && running(rec.Result)
 	if j.kind == confirm && !refuted {
 		rec.Result.Reason = j.why

@@ -74,11 +74,17 @@ func (e *Executor) Fence(s Stamp) error {
 }
 
 // Seal lets nothing begin that a coordinator has asked for, queued or to come,
-// until the next Fence: this node is cut off, and stops by itself what runs here.
+// until the next Fence, and ends starts in flight: this node is cut off, and stops
+// by itself what runs here.
 func (e *Executor) Seal() {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.sealed = true
+	for _, r := range e.resources {
+		if j := r.running; j != nil && j.begun && j.kind == asked && j.cmd.Action == agent.Start {
+			j.cancel()
+		}
+	}
 }
 
 func (e *Executor) sealedOff(c Command) error {
