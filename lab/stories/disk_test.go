@@ -185,8 +185,8 @@ func diskFull(c *console) {
 	c.online("n1", "n1", "n2", "n3")
 	c.settleOn("df")
 	c.run("n2", "sh", "-c", "cat /dev/zero > /var/lib/takt/fill")
-	for i := range 3 {
-		c.apply(fmt.Sprintf(`<tags><tag id="t%d"><obj_ref id="df"/></tag></tags>`, i))
+	for i := range 3 { // each larger than what may be left of the log's last page
+		c.apply(fmt.Sprintf(`<tags><tag id="t%d" description="%s"><obj_ref id="df"/></tag></tags>`, i, strings.Repeat("x", 5000)))
 	}
 	c.eventually("it runs elsewhere", func() string {
 		if at := c.where("n1", "df"); at == "" || at == "n2" {
