@@ -310,7 +310,7 @@ func Words(r agent.Record) string {
 	var text string
 	switch r.Result.Status {
 	case agent.Done:
-		text = codeWords(r.Result.Code)
+		text = r.Result.Code.String()
 	case agent.TimedOut:
 		text = fmt.Sprintf("timed out after %s", time.Duration(r.Command.Timeout)*time.Millisecond)
 	case agent.NotInstalled:
@@ -326,20 +326,4 @@ func Words(r agent.Record) string {
 		text += ": " + reason
 	}
 	return text
-}
-
-var codes = map[agent.Code]string{
-	agent.OK: "ok", agent.ErrGeneric: "error", agent.ErrArgs: "invalid parameter",
-	agent.ErrUnimplement: "unimplemented action", agent.ErrPerm: "permission denied",
-	agent.ErrInstalled: "not installed", agent.ErrConfigured: "not configured",
-	agent.NotRunning: "not running", agent.RunningPromoted: "running (promoted)",
-	agent.FailedPromoted: "failed (promoted)", agent.Degraded: "degraded",
-	agent.DegradedPromoted: "degraded (promoted)",
-}
-
-func codeWords(c agent.Code) string {
-	if w, ok := codes[c]; ok {
-		return w
-	}
-	return fmt.Sprintf("exit code %d", c)
 }
