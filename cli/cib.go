@@ -27,7 +27,7 @@ func newCIBCommand(g *globals) *cobra.Command {
 			"the running cluster is untouched.",
 		Example: "  takt cib query --xpath //resources\n  takt cib diff resources.xml\n  takt cib apply resources.xml",
 	}
-	cmd.AddCommand(newCIBQueryCommand(g), newCIBApplyCommand(g), newCIBDiffCommand(g), newCIBExportCommand(g), newCIBValidateCommand(g))
+	cmd.AddCommand(newCIBQueryCommand(g), newCIBApplyCommand(g), newCIBDiffCommand(g), newCIBExportCommand(g), newCIBValidateCommand(g), newCIBVerifyCommand(g))
 	return cmd
 }
 

@@ -8,11 +8,11 @@ import (
 	"github.com/takt-ha/takt/internal/errs"
 )
 
-// Limits of a document. A CIB of a thousand resources on a hundred nodes has
-// some ten megabytes and a depth of ten.
+// Limits of a document. A CIB of two thousand resources on a hundred nodes, all
+// of them with a history, has a hundred megabytes and a depth of ten.
 const (
-	MaxSize  = 64 << 20 // bytes of source
-	MaxDepth = 256      // nested elements
+	MaxSize  = 256 << 20 // bytes of source
+	MaxDepth = 256       // nested elements
 )
 
 // SyntaxError is why a source is no document that a CIB can be.
@@ -35,18 +35,30 @@ func (e *SyntaxError) Error() string {
 // a DTD are refused, and so no entity can be declared. The error is an
 // *errs.Error of kind Invalid around a *SyntaxError.
 func Parse(data []byte) (*Node, error) {
-	if len(data) > MaxSize {
-		return nil, errs.E("parse XML", errs.Invalid, "",
-			"Split the document: a cluster of this size is better run as several.",
-			fmt.Errorf("the document has %d bytes, at most %d are accepted", len(data), MaxSize))
+	if len(data) > MaxSize { // not worth a copy
+		return nil, tooLarge(len(data))
 	}
-	p := parser{src: strings.TrimPrefix(string(data), "\uFEFF"), lineNo: 1}
-	p.slab.expect(len(data))
+	return ParseString(string(data))
+}
+
+// ParseString is Parse of a string. The document shares its memory.
+func ParseString(source string) (*Node, error) {
+	if len(source) > MaxSize {
+		return nil, tooLarge(len(source))
+	}
+	p := parser{src: strings.TrimPrefix(source, "\uFEFF"), lineNo: 1}
+	p.slab.expect(len(source))
 	root, err := p.document()
 	if err != nil {
 		return nil, err
 	}
 	return root, nil
+}
+
+func tooLarge(size int) error {
+	return errs.E("parse XML", errs.Invalid, "",
+		"Split the document: a cluster of this size is better run as several.",
+		fmt.Errorf("the document has %d bytes, at most %d are accepted", size, MaxSize))
 }
 
 // parser is the state of one Parse. All strings it makes share src.

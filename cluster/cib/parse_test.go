@@ -144,7 +144,7 @@ func TestParseRefuses(t *testing.T) {
 }
 
 func TestParseLimits(t *testing.T) {
-	if _, err := Parse(make([]byte, MaxSize+1)); err == nil || !strings.Contains(err.Error(), "at most 67108864") {
+	if _, err := Parse(make([]byte, MaxSize+1)); err == nil || !strings.Contains(err.Error(), "at most 268435456") {
 		t.Errorf("too large a document: %v", err)
 	}
 	if n := mustParse(t, strings.Repeat("<a>", MaxDepth)+strings.Repeat("</a>", MaxDepth)); n.Child("a") == nil {

@@ -1,6 +1,7 @@
 package cib
 
 import (
+	"errors"
 	"regexp"
 	"slices"
 	"strconv"
@@ -13,6 +14,9 @@ type attrType struct {
 	check func(value string) (wanted string)
 	ref   refKind
 	soft  bool // a bad value is a warning: the cluster falls back to a default, as Pacemaker does
+	// lenient is what Pacemaker goes on with, too; here it is refused unless
+	// asked to be tolerant.
+	lenient bool
 }
 
 // refKind is what an attribute refers to.
@@ -33,12 +37,12 @@ var (
 	scoreType      = attrType{check: checkScore}
 	boolType       = attrType{check: checkBool}
 	countType      = attrType{check: checkCount}
-	durationType   = attrType{check: checkDuration}
+	durationType   = attrType{check: checkDuration, lenient: true}
 	softBoolType   = attrType{check: checkBool, soft: true}
 	timeoutType    = attrType{check: checkDuration, soft: true}
 	priorityType   = attrType{check: checkPriority}
 	targetRoleType = attrType{check: checkTargetRole}
-	patternType    = attrType{check: checkPattern}
+	patternType    = attrType{check: checkPattern, lenient: true}
 	xpathType      = attrType{check: checkXPath}
 	noTemplateType = attrType{check: func(string) string { return "a template without a template of its own: copy what the other one has" }}
 	roleType       = enum("Started", "Stopped", "Promoted", "Unpromoted", "Master", "Slave")
@@ -76,7 +80,7 @@ func checkScore(v string) string {
 	case "INFINITY", "infinity":
 		return ""
 	}
-	if _, err := strconv.ParseInt(strings.TrimPrefix(v, "+"), 10, 64); err != nil {
+	if _, err := strconv.ParseInt(strings.TrimPrefix(v, "+"), 10, 64); err != nil && !errors.Is(err, strconv.ErrRange) {
 		return "a whole number, INFINITY or -INFINITY"
 	}
 	return ""

@@ -73,8 +73,15 @@ func ValidateWith(root *Node, agent AgentCheck) error {
 
 // Check returns what Validate would complain about, and warnings: what the
 // cluster can run, though not as it is written. agent may be nil.
-func Check(root *Node, agent AgentCheck) []Finding {
-	v := validator{agent: agent, ids: make(map[idKey]*Node), byKind: make(map[refKey]bool), values: root.Attr("validate-with") != "none"}
+func Check(root *Node, agent AgentCheck) []Finding { return check(root, agent, false) }
+
+// CheckTolerant is Check with Pacemaker's leniency: a value for which Pacemaker
+// logs a complaint and goes on with a default is a warning, while Check holds
+// that a change which brings one in is better refused.
+func CheckTolerant(root *Node) []Finding { return check(root, nil, true) }
+
+func check(root *Node, agent AgentCheck, tolerant bool) []Finding {
+	v := validator{agent: agent, tolerant: tolerant, ids: make(map[idKey]*Node), byKind: make(map[refKey]bool), values: root.Attr("validate-with") != "none"}
 	if root.Name() != "cib" {
 		v.path = []string{"/" + root.Name()}
 		v.report(root, "", "Give a whole document, <cib>…</cib>.", "the root element is <%s>, not <cib>", root.Name())
@@ -91,6 +98,7 @@ type validator struct {
 	root     *Node
 	agent    AgentCheck
 	values   bool // check values, too
+	tolerant bool // what Pacemaker goes on with is a warning
 	ids      map[idKey]*Node
 	byKind   map[refKey]bool // what can be referred to
 	path     []string        // of the element being checked, a step each

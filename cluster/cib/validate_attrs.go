@@ -61,9 +61,13 @@ func (v *validator) value(n *Node, name, value string, typ attrType) {
 		return
 	}
 	if wanted := typ.check(value); wanted != "" {
-		v.reportSoft(typ.soft, n, name, "Write "+wanted+".", "%s of <%s> cannot be %q", name, n.name, value)
+		v.reportSoft(typ.soft || v.tolerant && typ.lenient, n, name, "Write "+wanted+".", "%s of <%s> cannot be %q", name, n.name, value)
 	}
 }
+
+// maxSuggestions bounds the findings for which names are compared with all
+// others: a document in which everything is wrong is not helped by more.
+const maxSuggestions = 500
 
 func (v *validator) reference(n *Node, name, value string, kind refKind) {
 	key := refKey{"", value}
@@ -82,10 +86,12 @@ func (v *validator) reference(n *Node, name, value string, kind refKind) {
 		return
 	}
 	remedy := "Add it, or remove the reference."
-	if near := nearest(value, v.namesOf(key.space)); near != "" {
-		remedy = "Did you mean " + near + "?"
+	if len(v.findings) < maxSuggestions {
+		if near := nearest(value, v.namesOf(key.space)); near != "" {
+			remedy = "Did you mean " + near + "?"
+		}
 	}
-	v.report(n, name, remedy, "%s=%q refers to nothing: there is no %s with this id", name, value, what)
+	v.reportSoft(v.tolerant && kind == anyRef, n, name, remedy, "%s=%q refers to nothing: there is no %s with this id", name, value, what)
 }
 
 func (v *validator) namesOf(space string) []string {

@@ -92,7 +92,7 @@ func (v *validator) options(set, parent *Node) {
 		}
 		if wanted := typ.check(value); wanted != "" {
 			v.path = append(v.path, "/"+stepOf(pair))
-			v.reportSoft(typ.soft, pair, "value", "Write "+wanted+".", "%s cannot be %q", pair.Attr("name"), value)
+			v.reportSoft(typ.soft || v.tolerant, pair, "value", "Write "+wanted+".", "%s cannot be %q", pair.Attr("name"), value)
 			v.path = v.path[:len(v.path)-1]
 		}
 	}

@@ -2,6 +2,7 @@ package cib
 
 import (
 	"sort"
+	"strconv"
 	"strings"
 )
 
@@ -97,28 +98,34 @@ func setScore(set *Node) int {
 	return s
 }
 
-// ParseScore reads a score as written in a CIB: an integer, or ±INFINITY and
-// the colours of old; it is held to ±1000000. ok is false for anything else.
+// ParseScore reads a score as written in a CIB: an integer, ±INFINITY in
+// capitals, or a colour of node health in any case, which counts 0 unless the
+// health strategy gives it a score. It is held to ±1000000; what follows the
+// digits is dropped. ok is false for anything else, also for more than 64 bits.
 func ParseScore(s string) (score int, ok bool) {
-	switch strings.ToLower(strings.TrimSpace(s)) {
-	case "infinity", "+infinity":
+	switch strings.ToLower(s) {
+	case "infinity", "+infinity", "-infinity":
+		if strings.TrimLeft(s, "+-") != "INFINITY" {
+			return 0, false
+		}
+		if s[0] == '-' {
+			return -1_000_000, true
+		}
 		return 1_000_000, true
-	case "-infinity":
-		return -1_000_000, true
-	case "red":
-		return -1_000_000, true
-	case "yellow", "green":
+	case "red", "yellow", "green":
 		return 0, true
 	}
-	n, sign := 0, 1
-	text := strings.TrimSpace(s)
-	if strings.HasPrefix(text, "-") {
-		sign = -1
+	text := strings.TrimLeft(s, " \t\n\v\f\r")
+	end := 0
+	if text != "" && (text[0] == '-' || text[0] == '+') {
+		end = 1
 	}
-	text = strings.TrimLeft(text, "+-")
-	digits := 0
-	for ; digits < len(text) && text[digits] >= '0' && text[digits] <= '9'; digits++ {
-		n = min(n*10+int(text[digits]-'0'), 1_000_000)
+	for end < len(text) && text[end] >= '0' && text[end] <= '9' {
+		end++
 	}
-	return sign * n, digits > 0
+	n, err := strconv.ParseInt(text[:end], 10, 64)
+	if err != nil {
+		return 0, false
+	}
+	return int(max(-1_000_000, min(n, 1_000_000))), true
 }

@@ -89,12 +89,14 @@ func TestPairs(t *testing.T) {
 }
 
 func TestParseScore(t *testing.T) {
-	for text, want := range map[string]int{"INFINITY": 1_000_000, "-infinity": -1_000_000, "+INFINITY": 1_000_000, "-5": -5, "99999999999": 1_000_000} {
+	for text, want := range map[string]int{"INFINITY": 1_000_000, "-INFINITY": -1_000_000, "+INFINITY": 1_000_000, "-5": -5, " +7x": 7, "1e3": 1, "99999999999": 1_000_000, "Red": 0} {
 		if got, ok := ParseScore(text); !ok || got != want {
 			t.Errorf("%s: %d %v, want %d", text, got, ok, want)
 		}
 	}
-	if _, ok := ParseScore("much"); ok {
-		t.Error("a word is no score")
+	for _, text := range []string{"much", "infinity", "+-5", "99999999999999999999", " INFINITY", ""} {
+		if got, ok := ParseScore(text); ok || got != 0 {
+			t.Errorf("%q: %d is no score", text, got)
+		}
 	}
 }

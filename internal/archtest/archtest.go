@@ -25,8 +25,10 @@ var everywhere = []string{"internal/errs"}
 // nearest listed parent; one without any is an error.
 var tiers = map[string]Tier{
 	// Vocabulary.
-	"cluster/cib": {Pure: true},
-	"agent":       {},
+	"cluster/cib":        {Pure: true},
+	"cluster/cib/rule":   {Pure: true, Imports: []string{"cluster/cib"}},
+	"cluster/cib/verify": {Pure: true, Imports: []string{"cluster/cib", "cluster/cib/rule"}},
+	"agent":              {},
 	// Leaves.
 	"internal/errs":     {Pure: true},
 	"internal/osfs":     {},
@@ -36,9 +38,13 @@ var tiers = map[string]Tier{
 	"internal/identity": {},
 	"internal/archtest": {},
 	// Pure cores.
-	"cluster/scheduler": {Pure: true, Imports: []string{"cluster/cib"}},
+	"cluster/scheduler": {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/cib/rule"}},
 	"cluster/quorum":    {Pure: true, Imports: []string{"cluster/cib"}},
 	"cluster/detector":  {Pure: true, Imports: []string{"cluster/cib"}},
+	// Readers of the scheduler's answers.
+	"cluster/scheduler/simulate": {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
+	"cluster/scheduler/explain":  {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
+	"cluster/scheduler/whatif":   {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	// Shells: each with its own cores, and not with each other.
 	"cluster/link":       {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum"}},
 	"cluster/store":      {Imports: []string{"cluster/cib", "internal/mesh", "internal/osfs"}},
@@ -57,7 +63,9 @@ var tiers = map[string]Tier{
 	"cli": {Imports: []string{"..."}},
 	"cmd": {Imports: []string{"..."}},
 	// Tests and measurements of the whole.
-	"bench": {Imports: []string{"lab/...", "api"}},
+	"cluster/scheduler/schedtest": {Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
+	"bench":                       {Imports: []string{"lab/...", "api"}},
+	"bench/scheduler":             {Imports: []string{"cluster/scheduler/schedtest"}},
 }
 
 // thirdParty lists the modules outside the standard library, each with the
