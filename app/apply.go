@@ -104,6 +104,7 @@ func (a *App) plan(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
 	if err != nil {
 		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
 	}
+	given, _ = cib.Upgrade(given) // a whole document of an old schema, to what it means today
 	sections, err := sectionsOf(given)
 	if err != nil {
 		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)

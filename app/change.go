@@ -170,7 +170,7 @@ func actionLines(t *scheduler.Transition) []string {
 		switch {
 		case task == agent.Monitor && act.Interval == 0:
 			task = "probe"
-		case task == "lrm_delete":
+		case task == "delete", task == "lrm_delete":
 			task = "forget"
 		}
 		line := strings.TrimSpace(task+" "+act.Resource) + " on " + act.Node

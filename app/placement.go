@@ -18,7 +18,7 @@ func (a *App) move(root, res *cib.Node, v api.Verb) (edit, error) {
 	if err := outermost(root, res, "move"); err != nil {
 		return edit{}, err
 	}
-	now := scheduler.Schedule(root, time.Now())
+	now := scheduler.ScheduleWith(root, time.Now(), scheduler.Options{Scores: true})
 	from := activeNodes(now, res)
 	if v.Node != "" && len(from) == 1 && from[0] == v.Node {
 		return edit{text: fmt.Sprintf("%s is on %s already", res.ID(), v.Node)}, nil
@@ -36,7 +36,7 @@ func (a *App) move(root, res *cib.Node, v api.Verb) (edit, error) {
 	if err != nil {
 		return edit{}, err
 	}
-	t := scheduler.Schedule(after, time.Now())
+	t := scheduler.ScheduleWith(after, time.Now(), scheduler.Options{Scores: true})
 	if where := futureNodes(t, res); len(where) == 0 || (v.Node != "" && where[0] != v.Node) {
 		return edit{}, errs.E("move", errs.Conflict, "resource "+res.ID(),
 			"takt status shows failures and bans; takt resource cleanup or clear takes them away.",
@@ -59,7 +59,7 @@ func returns(now *scheduler.Transition, res *cib.Node, from, to string) bool {
 		asked = true
 		var sticks scheduler.Score
 		for _, term := range al.Terms {
-			if term.Node == from && strings.Contains(term.Why, "stickiness") {
+			if term.Node == from && term.Kind == scheduler.TermStickiness {
 				sticks += term.Score
 			}
 		}
@@ -87,7 +87,7 @@ func whyNot(root *cib.Node, t *scheduler.Transition, res *cib.Node, node string)
 	eachAllocation(t, res, func(al *scheduler.Allocation) {
 		for _, term := range al.Terms {
 			// What keeps one member of a group away goes before that the others follow it.
-			if follows := strings.HasPrefix(term.Why, "colocation"); term.Node == node && term.Score <= -scheduler.Infinity && (why == "" || !own && !follows) {
+			if follows := term.Kind == scheduler.TermColocation || term.Kind == scheduler.TermPreference; term.Node == node && term.Score <= -scheduler.Infinity && (why == "" || !own && !follows) {
 				why, own = term.Why+" keeps "+al.Resource+" away from "+node, !follows
 			}
 		}

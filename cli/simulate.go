@@ -1,11 +1,11 @@
 package cli
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"os"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/cib/rule"
 	"github.com/takt-ha/takt/cluster/scheduler"
 	"github.com/takt-ha/takt/internal/errs"
 )
@@ -34,7 +35,7 @@ func newSimulateCommand(g *globals) *cobra.Command {
 			"happen. Nothing is changed; with a file no daemon is needed.",
 		Example: "  takt simulate --scores\n  takt cib query > now.xml && takt simulate --xml-file now.xml",
 		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return simulate(cmd, g, f) },
+		RunE:    func(cmd *cobra.Command, _ []string) error { return runSimulation(cmd, g, f) },
 	}
 	cmd.Flags().StringVarP(&f.file, "xml-file", "x", "", "the CIB to read; - is standard input (default: the running cluster's)")
 	cmd.Flags().StringVarP(&f.now, "now", "t", "", "the time at which rules and expiries are judged: epoch seconds or an ISO 8601 date (default: the CIB's execution-date, else now)")
@@ -43,10 +44,12 @@ func newSimulateCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-func simulate(cmd *cobra.Command, g *globals, f simulateFlags) error {
+func runSimulation(cmd *cobra.Command, g *globals, f simulateFlags) error {
 	if f.as != "" && f.as != "takt-json" {
 		return usage(cmd, fmt.Errorf("--output-as %q: want takt-json", f.as))
 	}
+	// One computation and the end: little of what it makes is garbage before that.
+	defer debug.SetGCPercent(debug.SetGCPercent(300))
 	root, err := simulatedCIB(cmd, g, f.file)
 	if err != nil {
 		return err
@@ -55,11 +58,12 @@ func simulate(cmd *cobra.Command, g *globals, f simulateFlags) error {
 	if err != nil {
 		return usage(cmd, err)
 	}
-	t := scheduler.Schedule(root, now)
 	out := cmd.OutOrStdout()
+	options := scheduler.Options{Sanitized: f.file != "", Scores: f.scores}
 	if f.as == "takt-json" {
-		return writeTransitionJSON(out, t)
+		return simulateJSON(out, root, now, options)
 	}
+	t := scheduler.ScheduleWith(root, now, options)
 	warnings(cmd.ErrOrStderr(), root)
 	if g.json() {
 		return printJSON(cmd, t)
@@ -77,7 +81,7 @@ func simulatedCIB(cmd *cobra.Command, g *globals, file string) (*cib.Node, error
 	if err != nil {
 		return nil, err
 	}
-	root, err := cib.Parse([]byte(xml))
+	root, err := cib.ParseString(xml)
 	if err != nil {
 		return nil, errs.E("simulate", errs.Corrupt, "the running CIB", "", err)
 	}
@@ -85,21 +89,34 @@ func simulatedCIB(cmd *cobra.Command, g *globals, file string) (*cib.Node, error
 }
 
 func readCIB(stdin io.Reader, name string) (*cib.Node, error) {
-	var data []byte
-	var err error
-	if name == "-" {
-		data, err = io.ReadAll(stdin)
-	} else {
-		data, err = os.ReadFile(name)
-	}
+	text, err := readText(stdin, name)
 	if err != nil {
 		return nil, errs.E("simulate", errs.NotFound, name, "name a file that holds a CIB, as \"takt cib query\" prints it", err)
 	}
-	root, err := cib.Parse(data)
+	root, err := cib.ParseString(text)
 	if err != nil {
 		return nil, errs.E("simulate", errs.Invalid, name, "mend the file and try again", err)
 	}
+	root, _ = cib.Upgrade(root) // what it meant to whom it was written for
 	return root, nil
+}
+
+// readText reads a file, or standard input where that is named "-".
+func readText(stdin io.Reader, name string) (string, error) {
+	var text strings.Builder
+	if name != "-" {
+		f, err := os.Open(name)
+		if err != nil {
+			return "", err
+		}
+		defer f.Close()
+		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
+			text.Grow(int(min(info.Size(), cib.MaxSize+1)))
+		}
+		stdin = f
+	}
+	_, err := io.Copy(&text, stdin)
+	return text.String(), err
 }
 
 // warnings prints what the configuration check says. A CIB of another cluster
@@ -118,7 +135,7 @@ func simulatedTime(root *cib.Node, text string) (time.Time, error) {
 	if text == "" {
 		return time.Now(), nil
 	}
-	return scheduler.ParseTime(text)
+	return rule.ParseMoment(text)
 }
 
 // writeTransition prints the actions in an order in which they can happen.
@@ -200,37 +217,4 @@ func sequence(t *scheduler.Transition) []scheduler.Action {
 		}
 	}
 	return list
-}
-
-// comparableAction is one action as the comparison tools read it.
-type comparableAction struct {
-	ID       string `json:"id"`
-	Kind     string `json:"kind"`
-	Task     string `json:"task"`
-	Resource string `json:"resource"`
-	Node     string `json:"node"`
-	Interval int64  `json:"interval_ms"`
-	Detail   string `json:"detail,omitempty"`
-}
-
-type comparablePlacement struct {
-	Placement scheduler.Placement `json:"placement"`
-}
-
-func writeTransitionJSON(w io.Writer, t *scheduler.Transition) error {
-	before, after := t.Placements()
-	doc := struct {
-		Actions []comparableAction  `json:"actions"`
-		Order   [][2]int            `json:"order"`
-		Before  comparablePlacement `json:"before"`
-		After   comparablePlacement `json:"after"`
-	}{[]comparableAction{}, [][2]int{}, comparablePlacement{before}, comparablePlacement{after}}
-	for _, a := range t.Actions {
-		id := fmt.Sprintf("%d:%s_%s_%d@%s", a.ID, a.Resource, a.Task, a.Interval, a.Node)
-		doc.Actions = append(doc.Actions, comparableAction{id, string(a.Kind), a.Task, a.Resource, a.Node, a.Interval, a.Detail})
-	}
-	for _, o := range t.Order {
-		doc.Order = append(doc.Order, [2]int{int(o.Before), int(o.After)})
-	}
-	return json.NewEncoder(w).Encode(doc)
 }

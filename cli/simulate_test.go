@@ -3,10 +3,14 @@ package cli
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
 const testCIB = `<cib have-quorum="1"><configuration><crm_config><cluster_property_set id="o">
@@ -63,6 +67,38 @@ func TestSimulateRefuses(t *testing.T) {
 	for _, args := range [][]string{{"--now", "never"}, {"--output-as", "xml"}} {
 		if _, err := runSimulate(t, args...); err == nil {
 			t.Errorf("%v is accepted", args)
+		}
+	}
+}
+
+// TestActionJSON compares what is written without reflection with encoding/json.
+func TestActionJSON(t *testing.T) {
+	for _, a := range []scheduler.Action{
+		{},
+		{ID: 7, Kind: scheduler.Resource, Task: "monitor", Resource: "web", Node: "n1", Interval: 10000},
+		{Kind: scheduler.Cluster, Task: "stonith", Node: "a\"b\\c\nd\x01é\xff<&>", Detail: "reboot"},
+	} {
+		var got, want map[string]any
+		if err := json.Unmarshal(appendAction(nil, &a), &got); err != nil {
+			t.Fatal(err)
+		}
+		text, err := json.Marshal(struct {
+			ID       string `json:"id"`
+			Kind     string `json:"kind"`
+			Task     string `json:"task"`
+			Resource string `json:"resource"`
+			Node     string `json:"node"`
+			Interval int64  `json:"interval_ms"`
+			Detail   string `json:"detail,omitempty"`
+		}{fmt.Sprintf("%d:%s_%s_%d@%s", a.ID, a.Resource, a.Task, a.Interval, a.Node), string(a.Kind), a.Task, a.Resource, a.Node, a.Interval, a.Detail})
+		if err == nil {
+			err = json.Unmarshal(text, &want)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !maps.Equal(got, want) {
+			t.Errorf("got %v, want %v", got, want)
 		}
 	}
 }

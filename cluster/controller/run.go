@@ -53,6 +53,9 @@ func NewRun(t *scheduler.Transition, limit int) *Run {
 		r.missing[o.After]++
 	}
 	for i := range r.actions {
+		if r.actions[i].Stuck != "" {
+			r.missing[i]++ // waits for what never ends in this transition
+		}
 		r.release(scheduler.ActionID(i))
 	}
 	return r

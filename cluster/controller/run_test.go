@@ -104,3 +104,19 @@ func TestRunDropNode(t *testing.T) {
 		t.Fatalf("over=%v ok=%d failed=%d skipped=%d; want over with 1, 1, 1", r.Over(), ok, bad, skipped)
 	}
 }
+
+// TestRunLeavesStuckAlone: what waits for something outside the transition is
+// never started, and does not keep the run from ending.
+func TestRunLeavesStuckAlone(t *testing.T) {
+	tr := transition(3, scheduler.Ordering{Before: 1, After: 2})
+	tr.Actions[1].Stuck = "stop of other"
+	r := NewRun(tr, 0)
+	next := r.Next()
+	if len(next) != 1 || next[0].ID != 0 {
+		t.Fatalf("%v may start", next)
+	}
+	r.End(0, true)
+	if !r.Over() {
+		t.Error("the run waits for what cannot happen")
+	}
+}

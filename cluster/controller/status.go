@@ -1,6 +1,7 @@
 package controller
 
 import (
+	"maps"
 	"sort"
 	"strconv"
 
@@ -260,8 +261,22 @@ func opRecord(node string, r agent.Record) cib.OpRecord {
 		RC: int(code), OpStatus: int(r.Result.Status), Call: r.Call,
 		ExitReason: firstLine(r.Result.Reason), Changed: changed,
 		ExecMS: r.Result.Duration.Milliseconds(), QueueMS: r.Queued,
-		Digest: scheduler.ParamsDigest(c.Params),
+		Digest: digestOf(c),
 	}
+}
+
+// digestOf is the digest that the scheduler compares with the configuration: a
+// recurring operation is another one when its time-out changes.
+func digestOf(c agent.Command) string {
+	if c.Interval == 0 {
+		return scheduler.ParamsDigest(c.Params)
+	}
+	params := maps.Clone(c.Params)
+	if params == nil {
+		params = map[string]string{}
+	}
+	params["CRM_meta_timeout"] = strconv.FormatInt(c.Timeout, 10)
+	return scheduler.ParamsDigest(params)
 }
 
 // draft gathers changes of the status section.

@@ -76,14 +76,14 @@ func TestResultAfterTheAnswer(t *testing.T) {
 // for nothing.
 func TestFailureOvertakesTheAnswer(t *testing.T) {
 	w := newWorld(t, "n1")
-	root, err := cib.Parse([]byte(`<cib epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config><cluster_property_set id="o"><nvpair id="o-s" name="stonith-enabled" value="false"/></cluster_property_set></crm_config><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes><resources><primitive id="web" class="ocf" provider="takt" type="Dummy"/></resources><constraints/></configuration><status/></cib>`))
+	root, err := cib.Parse([]byte(`<cib epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config><cluster_property_set id="o"><nvpair id="o-s" name="stonith-enabled" value="false"/></cluster_property_set></crm_config><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes><resources><primitive id="web" class="ocf" provider="takt" type="Dummy"><operations><op id="web-m" name="monitor" interval="1s" timeout="20s"/></operations></primitive></resources><constraints/></configuration><status/></cib>`))
 	if err != nil {
 		t.Fatal(err)
 	}
 	w.commit(root)
 	id := agent.ID{Class: "ocf", Provider: "takt", Type: "Dummy"}
 	started := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Start}, Call: 3}
-	failed := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Monitor, Interval: 1000}, Call: 4,
+	failed := agent.Record{Command: agent.Command{Resource: "web", Agent: id, Action: agent.Monitor, Interval: 1000, Timeout: 20_000}, Call: 4,
 		Result: agent.Result{Code: agent.NotRunning, Reason: "process exited"}}
 	for _, in := range []Input{
 		w.state(), Peer{ID: 2, Alive: true, Working: true}, Standing{Quorate: true}, Lead{Leadership{Leader: 1, Term: 5, Ready: true}},

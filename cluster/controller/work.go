@@ -48,7 +48,7 @@ func (m *Machine) commandable(node string) bool {
 func (m *Machine) doable(t *scheduler.Transition) bool {
 	for i := range t.Actions {
 		a := &t.Actions[i]
-		if a.Kind == scheduler.Pseudo || a.Task == "do_shutdown" {
+		if a.Kind == scheduler.Pseudo || a.Stuck != "" || a.Task == "do_shutdown" {
 			continue // a node that asked to leave goes by itself, once nothing runs there
 		}
 		if a.Node == "" || m.commandable(a.Node) {
@@ -164,7 +164,17 @@ func (m *Machine) start(a scheduler.Action) {
 		m.clearFailures(a.Node, a.Resource)
 		m.run.End(a.ID, true)
 		return
-	case a.Kind == scheduler.Cluster && a.Task != "lrm_delete":
+	case a.Kind == scheduler.Cluster && a.Task == "lrm_delete":
+		// Only the record goes: there is nobody to ask on that node.
+		if id, known := m.nodeID(a.Node); known {
+			m.record(id, agent.Record{Command: agent.Command{Resource: a.Resource, Action: agent.Forget}}, true)
+		}
+		m.run.End(a.ID, true)
+		return
+	case a.Kind == scheduler.Cluster && a.Task == "stonith":
+		m.refuseFencing(a)
+		return
+	case a.Kind == scheduler.Cluster:
 		m.run.End(a.ID, true)
 		return
 	}
@@ -183,6 +193,15 @@ func (m *Machine) start(a scheduler.Action) {
 	m.deadlines[int(a.ID)] = m.now.Add(time.Duration(c.Timeout)*time.Millisecond + m.cfg.ActionGrace)
 	m.emit(Report{Kind: "action", Transition: m.runName(), Resource: a.Resource, On: a.Node, Text: describe(a)})
 	m.emit(Do{Ref: m.ref(a.ID), Node: id, Command: c})
+}
+
+// refuseFencing ends an action that nobody here can do. Fencing that did not
+// happen must never count as done: what waits for it goes on waiting.
+func (m *Machine) refuseFencing(a scheduler.Action) {
+	m.report("failure", "", a.Node, "%s has to be fenced (%s: %s), and this version cannot do it: what ran there starts nowhere else until %s is back; or set stonith-enabled=false",
+		a.Node, a.Detail, a.Reason, a.Node)
+	m.run.Abort("no fencing of " + a.Node)
+	m.run.End(a.ID, false)
 }
 
 // describe names an action as people do.
@@ -214,7 +233,7 @@ func (m *Machine) command(a scheduler.Action) (agent.Command, error) {
 		c.Timeout = 20_000
 	}
 	switch a.Task {
-	case "lrm_delete":
+	case "delete":
 		c.Action = agent.Forget
 		return c, nil
 	case agent.Cancel:

@@ -1,37 +1,73 @@
-package scheduler
+package scheduler_test
 
 import (
-	"fmt"
-	"strings"
+	"bytes"
 	"testing"
+	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
+	"github.com/takt-ha/takt/cluster/scheduler/schedtest"
 )
 
-// BenchmarkSchedule places 1000 primitives on 32 nodes that know nothing yet.
-func BenchmarkSchedule(b *testing.B) {
-	var c world
-	c.quorum = "1"
-	c.options = `<nvpair id="o1" name="stonith-enabled" value="false"/>`
-	for n := range 32 {
-		c.nodes = append(c.nodes, fmt.Sprintf(`<node id="%d" uname="n%d"/>`, n+1, n+1))
-		var s strings.Builder
-		for r := range 1000 {
-			fmt.Fprintf(&s, `<lrm_resource id="r%d" class="ocf" provider="p" type="D"><lrm_rsc_op id="r%d_last_0" operation="monitor" interval="0" rc-code="7" op-status="0" call-id="%d" transition-key="1:1:7:u"/></lrm_resource>`, r, r, r+1)
-		}
-		c.states = append(c.states, fmt.Sprintf(`<node_state id="%d" uname="n%d" in_ccm="true" crmd="online" join="member" expected="member"><lrm id="%d"><lrm_resources>%s</lrm_resources></lrm></node_state>`, n+1, n+1, n+1, s.String()))
+// benchSizes are the clusters that bench/scheduler measures as whole processes.
+// Names without spaces, so that -bench chooses them:
+//
+//	go test -run '^$' -bench 'Schedule/32x1000/none' -cpuprofile cpu.prof ./cluster/scheduler
+var benchSizes = []struct {
+	name string
+	schedtest.Large
+}{
+	{"32x1000/probed", schedtest.Large{Nodes: 32, Primitives: 1000, Past: schedtest.PastProbed}},
+	{"32x1000/none", schedtest.Large{Nodes: 32, Primitives: 1000, Past: schedtest.PastNone}},
+	{"32x1000/running", schedtest.Large{Nodes: 32, Primitives: 1000, Past: schedtest.PastRunning}},
+	{"16x500x4/probed", schedtest.Large{Nodes: 16, Groups: 500, GroupSize: 4, Past: schedtest.PastProbed}},
+	{"16x500x4/none", schedtest.Large{Nodes: 16, Groups: 500, GroupSize: 4, Past: schedtest.PastNone}},
+	{"16x100clones/none", schedtest.Large{Nodes: 16, Clones: 100, Past: schedtest.PastNone}},
+	{"100x2000/probed", schedtest.Large{Nodes: 100, Primitives: 2000, Past: schedtest.PastProbed}},
+	{"100x2000/none", schedtest.Large{Nodes: 100, Primitives: 2000, Past: schedtest.PastNone}},
+}
+
+// benchTime is when the clusters' documents say that they are from.
+var benchTime = time.Unix(1_700_000_000, 0)
+
+func largeRoot(b *testing.B, l schedtest.Large) *cib.Node {
+	b.Helper()
+	var text bytes.Buffer
+	if err := l.Write(&text); err != nil {
+		b.Fatal(err)
 	}
-	for r := range 1000 {
-		c.resources = append(c.resources, fmt.Sprintf(`<primitive id="r%d" class="ocf" provider="p" type="D"><operations><op id="op%d" name="monitor" interval="10s"/></operations></primitive>`, r, r))
-	}
-	root, err := cib.Parse([]byte(c.xml()))
+	root, err := cib.Parse(text.Bytes())
 	if err != nil {
 		b.Fatal(err)
 	}
-	b.ReportAllocs()
-	for b.Loop() {
-		if Schedule(root, testTime).Empty() {
-			b.Fatal("nothing to do")
-		}
+	return root
+}
+
+// BenchmarkSchedule is one whole call without reading the document.
+func BenchmarkSchedule(b *testing.B) {
+	for _, s := range benchSizes {
+		b.Run(s.name, func(b *testing.B) {
+			root := largeRoot(b, s.Large)
+			b.ReportAllocs()
+			actions := 0
+			for b.Loop() {
+				actions = len(scheduler.Schedule(root, benchTime).Actions)
+			}
+			b.ReportMetric(float64(actions), "actions")
+		})
+	}
+}
+
+// BenchmarkSituation is what it costs to read where everything runs.
+func BenchmarkSituation(b *testing.B) {
+	for _, s := range benchSizes {
+		b.Run(s.name, func(b *testing.B) {
+			root := largeRoot(b, s.Large)
+			b.ReportAllocs()
+			for b.Loop() {
+				scheduler.Situation(root, benchTime, false)
+			}
+		})
 	}
 }

@@ -34,5 +34,7 @@ func ParamsDigest(params map[string]string) string {
 	return hex.EncodeToString(sum[:])
 }
 
-var digestEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;",
-	"\n", "&#10;", "\t", "&#9;", "\r", "&#13;")
+// digestEscaper writes values as the field's tools do for digests: white space
+// other than blanks is not kept apart from what its escapes look like.
+var digestEscaper = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&apos;",
+	"\t", "    ", "\n", `\n`, "\r", `\r`, "\x7f", `\177`)

@@ -1,170 +1,234 @@
 package scheduler
 
 import (
-	"fmt"
 	"regexp"
 	"strings"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/cib/rule"
 )
 
-// targets returns the resources that a reference names: a resource, all that
-// use a template, or all with a tag.
-func (w *working) targets(id string) []*resource {
-	if r := w.resources[id]; r != nil {
-		return []*resource{r}
-	}
-	n := w.view.ByID(id)
-	var list []*resource
-	switch n.Name() {
-	case "template":
-		for _, r := range w.flatInDocumentOrder() {
-			if r.template == n {
-				list = append(list, r)
+func (w *working) unpackLocation(c *cib.Node) {
+	if c.Child("resource_set") != nil {
+		sets, _ := w.readSets(c)
+		for _, s := range sets {
+			for _, r := range s.members {
+				w.locateResource(c, r, s.role, s.xml.Attr("score"), nil)
 			}
 		}
-	case "tag":
-		for ref := range n.Elements {
-			if r := w.resources[ref.ID()]; r != nil {
-				list = append(list, r)
-			}
-		}
+		return
 	}
-	return list
-}
-
-func (w *working) flatInDocumentOrder() []*resource {
-	var list []*resource
-	for n := range w.root.Path("configuration", "resources").Elements {
-		if r := w.resources[n.ID()]; r != nil {
-			for p := range r.primitives {
-				list = append(list, p)
-			}
-		}
-	}
-	return list
-}
-
-// setMembers returns the resources of a resource_set.
-func (w *working) setMembers(set *cib.Node) []*resource {
-	var list []*resource
-	for ref := range set.Elements {
-		if ref.Name() == "resource_ref" {
-			list = append(list, w.targets(ref.ID())...)
-		}
-	}
-	return list
-}
-
-// applyLocations adds the scores of location constraints.
-func (w *working) applyLocations() {
-	for c := range w.root.Path("configuration", "constraints").Elements {
-		if c.Name() != "rsc_location" {
-			continue
-		}
-		for _, r := range w.located(c) {
-			w.applyLocation(c, r)
-		}
-	}
-}
-
-func (w *working) located(c *cib.Node) []*resource {
-	var list []*resource
 	if id := c.Attr("rsc"); id != "" {
-		list = w.targets(id)
+		if s := w.nameAsSet(c, id, "", ""); s != nil {
+			for _, r := range s.members {
+				w.locateResource(c, r, "", "", nil)
+			}
+		}
 	}
 	if pattern := c.Attr("rsc-pattern"); pattern != "" {
-		expr, invert := strings.CutPrefix(pattern, "!")
-		re, err := regexp.Compile(expr)
-		if err != nil {
-			w.warn("location " + c.ID() + ": the pattern is not understood: " + err.Error())
-			return nil
+		w.locatePattern(c, pattern)
+	}
+}
+
+// locatePattern applies a location to each top-level resource that matches an
+// extended regular expression (or does not, after "!").
+func (w *working) locatePattern(c *cib.Node, pattern string) {
+	expr, invert := strings.CutPrefix(pattern, "!")
+	re, err := regexp.CompilePOSIX(expr)
+	if err != nil {
+		w.warn("location " + c.ID() + ": the pattern is not understood: " + err.Error())
+		return
+	}
+	for _, r := range w.resources {
+		groups := re.FindStringSubmatch(r.id)
+		switch {
+		case groups != nil && !invert:
+			w.locateResource(c, r, "", "", groups)
+		case groups == nil && invert:
+			w.locateResource(c, r, "", "", nil)
 		}
-		for _, r := range w.top {
-			if re.MatchString(r.id) != invert {
-				list = append(list, r)
+	}
+}
+
+func (w *working) locateResource(c *cib.Node, r *resource, role, score string, groups []string) {
+	score = firstOf(score, c.Attr("score"))
+	name, named := c.Lookup("node")
+	if !named || score == "" {
+		for n := range c.Elements {
+			if n.Name() == "rule" {
+				w.locateByRule(c, w.view.Deref(n), r, groups)
 			}
 		}
-	}
-	for set := range c.Elements {
-		if set.Name() == "resource_set" {
-			list = append(list, w.setMembers(w.view.Deref(set))...)
-		}
-	}
-	return list
-}
-
-func (w *working) applyLocation(c *cib.Node, r *resource) {
-	if role := readRole(c.Attr("role")); role == Promoted {
 		return
 	}
-	if name := c.Attr("node"); name != "" {
-		if m := w.nodeByName[name]; m != nil {
-			s, _ := cib.ParseScore(c.Attr("score"))
-			w.locate(r, m, Score(s), fmt.Sprintf("location %s: %s on %s", c.ID(), Score(s), m.name))
+	n := w.nodeByName[name]
+	if n == nil {
+		return
+	}
+	s, _ := cib.ParseScore(score)
+	l := &location{id: c.ID(), rsc: r, on: []nodeScore{{n, Score(s)}}, discover: readDiscovery(c)}
+	if text := firstOf(role, c.Attr("role")); text != "" {
+		switch role := readRole(text); role {
+		case "":
+			w.warn("location " + c.ID() + ": there is no role " + text + ": the constraint is ignored")
+			return
+		case Promoted, Stopped:
+			l.role = role
 		}
 	}
-	for n := range c.Elements {
-		if n.Name() == "rule" {
-			w.applyRule(c, w.view.Deref(n), r)
+	w.addLocation(l)
+}
+
+func readDiscovery(c *cib.Node) discovery {
+	switch c.Attr("resource-discovery") {
+	case "never":
+		return discoverNever
+	case "exclusive":
+		return discoverExclusive
+	}
+	return discoverAlways
+}
+
+func (w *working) addLocation(l *location) {
+	l.kind = TermLocation
+	w.locations = append(w.locations, l)
+	l.keep()
+}
+
+// keep notes a location at its resource. An exclusive one counts as such even
+// where it is about a role that the resource will not have.
+func (l *location) keep() {
+	l.rsc.located = append(l.rsc.located, l)
+	l.rsc.exclusive = l.rsc.exclusive || l.discover == discoverExclusive
+}
+
+// locateByRule makes a location of the nodes for which a rule holds.
+func (w *working) locateByRule(c, n *cib.Node, r *resource, groups []string) {
+	if n == nil {
+		return
+	}
+	l := &location{id: n.ID(), constraint: c.ID(), rsc: r, discover: readDiscovery(c)}
+	if text := n.Attr("role"); text != "" {
+		role := readRole(text)
+		if role == "" {
+			w.warn("location " + c.ID() + ", rule " + n.ID() + ": there is no role " + text + ": the rule is ignored")
+			return
 		}
+		if role != Unpromoted {
+			l.role = role
+		}
+	}
+	if l.on = w.ruleNodes(n, r, groups); len(l.on) > 0 {
+		w.addLocation(l)
+	} else {
+		l.keep() // it opts in for nothing, but exclusive discovery still counts
 	}
 }
 
-func (w *working) applyRule(c, rule *cib.Node, r *resource) {
-	if readRole(rule.Attr("role")) == Promoted {
-		return
+// ruleNodes are the nodes for which a rule holds, with its score there. What
+// does not depend on the resource is kept for the next one.
+func (w *working) ruleNodes(n *cib.Node, r *resource, groups []string) []nodeScore {
+	attribute := ""
+	score, scored := n.Lookup("score")
+	if !scored {
+		attribute = firstOf(n.Attr("score-attribute"), n.Attr("score_attribute"))
 	}
+	// A rule of alternatives does not lift what keeps a node from all resources.
+	either := strings.EqualFold(n.Attr("boolean-op"), "or")
+	shared := attribute == "" && groups == nil && rule.DependsRule(w.view, n)&rule.OnMatch == 0
+	if on, ok := w.ruleCache[n]; ok && shared {
+		return on
+	}
+	if attribute != "" && groups != nil {
+		attribute = expandGroups(attribute, groups)
+	}
+	var on []nodeScore
 	for _, m := range w.nodes {
-		ctx := ruleContext{node: m, meta: r.meta}
-		if usesParams(rule) {
-			ctx.params = w.params(r, m)
-		}
-		if !w.ruleHolds(rule, ctx) {
-			continue
-		}
-		s, _ := cib.ParseScore(rule.Attr("score"))
-		if attr := firstOf(rule.Attr("score-attribute"), rule.Attr("score_attribute")); attr != "" {
-			value, ok := w.nodeAttr(m, attr)
-			if s, _ = cib.ParseScore(value); !ok {
-				s = -int(Infinity)
+		c := rule.Context{View: w.view, Now: w.now, Attr: m.rawAttr, Match: &rule.Match{Groups: groups,
+			Meta:   func(name string) (string, bool) { v := r.metaOf(name); return v, v != "" },
+			Params: func(name string) (string, bool) { v, ok := w.paramsOf(r, m)[name]; return v, ok }}}
+		if c.Holds(n) {
+			s := w.ruleScore(score, attribute, m, r)
+			if either {
+				s = s.Add(m.weight)
 			}
+			on = append(on, nodeScore{m, s})
 		}
-		w.locate(r, m, Score(s), fmt.Sprintf("location %s, rule %s: %s on %s", c.ID(), rule.ID(), Score(s), m.name))
+		w.recheckAt(c.Change)
 	}
+	if shared {
+		if w.ruleCache == nil {
+			w.ruleCache = map[*cib.Node][]nodeScore{}
+		}
+		w.ruleCache[n] = on
+	}
+	return on
 }
 
-// usesParams reports whether a rule compares with parameters of the resource.
-func usesParams(rule *cib.Node) bool {
-	for e := range rule.Elements {
-		if e.Attr("value-source") == "param" || e.Name() == "rule" && usesParams(e) {
-			return true
+// ruleScore is the score that a rule gives to a node; a node without the
+// attribute named by score-attribute is forbidden.
+func (w *working) ruleScore(score, attribute string, m *node, r *resource) Score {
+	if attribute != "" {
+		value, ok := w.nodeAttr(m, attribute, r)
+		if !ok {
+			return -Infinity
 		}
+		score = value
 	}
-	return false
+	s, _ := cib.ParseScore(score)
+	return Score(s)
 }
 
-// locate applies a location score. In a group it counts for the first member,
-// which the others follow; the others may merely be there.
-func (w *working) locate(r *resource, m *member, s Score, why string) {
-	r.prefer(m, s, why)
-	for i, c := range r.children {
-		if i > 0 && r.colocated {
-			c.allowed[m.index] = true
+// expandGroups replaces %0 to %9 by what the pattern matched.
+func expandGroups(s string, groups []string) string {
+	var b strings.Builder
+	for i := 0; i < len(s); i++ {
+		if s[i] == '%' && i+1 < len(s) && s[i+1] >= '0' && s[i+1] <= '9' {
+			if k := int(s[i+1] - '0'); k < len(groups) {
+				b.WriteString(groups[k])
+			}
+			i++
 			continue
 		}
-		w.locate(c, m, s, why)
+		b.WriteByte(s[i])
 	}
+	return b.String()
 }
 
-// applyStickiness makes active resources stay.
-func (w *working) applyStickiness() {
-	for _, r := range w.flat {
-		if len(r.running) != 1 || !r.managed || r.stickiness == 0 {
-			continue
-		}
-		if m := r.running[0]; r.allowed[m.index] || w.options.symmetric {
-			r.prefer(m, r.stickiness, fmt.Sprintf("it runs on %s: stickiness %s", m.name, r.stickiness))
+func (n *node) rawAttr(name string) (string, bool) {
+	v, ok := n.attrs[name]
+	return v, ok
+}
+
+// locate makes a location that the configuration does not name; n nil is every node.
+func (w *working) locate(r *resource, n *node, s Score, id string, kind TermKind, why string) {
+	l := &location{id: id, rsc: r, kind: kind, why: why, on: []nodeScore{{n, s}}}
+	if n == nil {
+		l.on = make([]nodeScore, 0, len(w.nodes))
+		for _, m := range w.nodes {
+			l.on = append(l.on, nodeScore{m, s})
 		}
 	}
+	w.locations = append(w.locations, l)
+	r.located = append(r.located, l)
+}
+
+// words says in words what a location means on a node.
+func (l *location) words(n *node, s Score) string {
+	if l.why != "" {
+		return l.why
+	}
+	verb := "prefers " + n.name + " by " + s.String()
+	switch {
+	case s >= Infinity:
+		verb = "wants it on " + n.name
+	case s <= -Infinity:
+		verb = "forbids " + n.name
+	case s < 0:
+		verb = "avoids " + n.name + " by " + (-s).String()
+	}
+	if l.constraint != "" {
+		return "location " + l.constraint + " (rule " + l.id + ") " + verb
+	}
+	return "location " + l.id + " " + verb
 }

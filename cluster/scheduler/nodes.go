@@ -1,49 +1,104 @@
 package scheduler
 
 import (
-	"maps"
+	"slices"
 	"sort"
-	"strconv"
 	"strings"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/cib/rule"
 )
 
-// unpackNodes reads the members, their attributes and their states.
+// unpackNodes reads the members of the configuration and their attributes.
 func (w *working) unpackNodes() {
-	w.nodeByID, w.nodeByName = map[string]*member{}, map[string]*member{}
 	for n := range w.root.Path("configuration", "nodes").Elements {
-		if n.Name() != "node" || w.nodeByID[n.ID()] != nil || n.Attr("type") == "ping" {
+		if n.Name() != "node" {
 			continue
 		}
-		m := &member{id: n.ID(), name: firstOf(n.Attr("uname"), n.ID())}
-		m.attrs = w.view.Pairs(n, "instance_attributes", func(set *cib.Node) bool { return w.setApplies(set, ruleContext{node: m}) })
-		w.nodes = append(w.nodes, m)
-		w.nodeByID[m.id], w.nodeByName[m.name] = m, m
+		kind := member
+		switch n.Attr("type") {
+		case "", "member", "normal":
+		case "remote":
+			kind = remoteNode
+		default: // ping nodes of Heartbeat run nothing
+			continue
+		}
+		m := w.newNode(n.ID(), firstOf(n.Attr("uname"), n.ID()), kind)
+		if m == nil {
+			w.warn("there is more than one node " + n.Attr("uname") + ": all but the first are ignored")
+			continue
+		}
+		s, _ := cib.ParseScore(n.Attr("score"))
+		m.weight = Score(s)
+		w.expectFencing(m)
+		w.addNodeAttrs(m, n, false)
 	}
-	sort.SliceStable(w.nodes, func(i, j int) bool { return naturalLess(w.nodes[i].name, w.nodes[j].name) })
-	for s := range w.root.Child("status").Elements {
-		if m := w.nodeOf(s); m != nil && s.Name() == "node_state" {
-			m.state = s
+}
+
+// newNode makes a node (sorted into w.nodes); symmetric clusters allow every
+// resource there as soon as the resource is unpacked. nil if the name is taken.
+func (w *working) newNode(id, name string, kind nodeKind) *node {
+	if w.nodeByName[name] != nil {
+		return nil
+	}
+	n := &node{index: w.nodeCount, id: id, name: name, kind: kind, attrs: map[string]string{}, folded: strings.ToLower(name)}
+	n.attrs["#kind"] = "cluster"
+	if kind == remoteNode {
+		n.attrs["#kind"] = "remote"
+		w.haveRemote = true
+	}
+	w.nodeCount++
+	w.nodeByID[id], w.nodeByName[name] = n, n
+	at := sort.Search(len(w.nodes), func(i int) bool { return naturalLess(n.folded, w.nodes[i].folded) })
+	w.nodes = slices.Insert(w.nodes, at, n)
+	return n
+}
+
+// expectFencing: where nodes are fenced, one counts as unclean until its state
+// has been seen.
+func (w *working) expectFencing(n *node) {
+	if n.kind == remoteNode && n.connection == nil {
+		return
+	}
+	n.unclean, n.unseen = w.options.fencing && w.options.startupFencing, true
+}
+
+// addNodeAttrs adds the attributes and capacities in owner (a node element or
+// the transient attributes of its state); overwrite: they replace what is there.
+func (w *working) addNodeAttrs(n *node, owner *cib.Node, overwrite bool) {
+	n.attrs["#uname"], n.attrs["#id"] = n.name, n.id
+	n.dc = n.dc || n.id == w.root.Attr("dc-uuid")
+	if n.attrs["#is_dc"] = "false"; n.dc {
+		w.dc, n.attrs["#is_dc"] = n, "true"
+	}
+	if w.options.name != "" {
+		n.attrs["#cluster-name"] = w.options.name
+	}
+	c := rule.Context{View: w.view, Now: w.now}
+	for _, p := range c.Merge(nil, owner, "instance_attributes", rule.Options{Overwrite: overwrite}) {
+		if _, there := n.attrs[p.Name]; !there || overwrite {
+			n.attrs[p.Name] = p.Value
 		}
 	}
-	for i, m := range w.nodes {
-		m.index = i
-		maps.Copy(m.attrs, w.view.Pairs(m.state.Child("transient_attributes"), "instance_attributes", nil))
-		w.unpackNodeStatus(m)
+	for _, p := range c.Merge(nil, owner, "utilization", rule.Options{Overwrite: overwrite}) {
+		if _, there := n.utilization[p.Name]; there && !overwrite {
+			continue
+		}
+		if n.utilization == nil {
+			n.utilization = map[string]int{}
+		}
+		n.utilization[p.Name] = atoi(p.Value)
+	}
+	w.recheckAt(c.Change)
+	if n.attrs["#site-name"] == "" {
+		if site := firstOf(n.attrs["site-name"], w.options.name); site != "" {
+			n.attrs["#site-name"] = site
+		}
 	}
 }
 
-func (w *working) nodeOf(state *cib.Node) *member {
-	if m := w.nodeByID[state.ID()]; m != nil {
-		return m
-	}
-	return w.nodeByName[state.Attr("uname")]
-}
-
-// naturalLess orders names with numbers in them by their value: n2 before n10.
-func naturalLess(a, b string) bool {
-	x, y := strings.ToLower(a), strings.ToLower(b)
+// naturalLess orders folded names with numbers in them by their value: n2 before n10.
+func naturalLess(x, y string) bool {
 	for x != "" && y != "" {
 		dx, dy := leadingDigits(x), leadingDigits(y)
 		if dx > 0 && dy > 0 {
@@ -62,75 +117,98 @@ func naturalLess(a, b string) bool {
 	return len(x) < len(y)
 }
 
-func leadingDigits(s string) int { return len(s) - len(strings.TrimLeft(s, "0123456789")) }
-
-// unpackNodeStatus decides whether the node is a member, and what else it is.
-func (w *working) unpackNodeStatus(m *member) {
-	s := &m.status
-	peer := m.state.Attr("crmd") == "online" || m.state.Attr("crmd") == "1"
-	inCluster := present(m.state.Attr("in_ccm"))
-	join := m.state.Attr("join")
-	if down := m.attrs["shutdown"]; down != "" && down != "0" {
-		s.shutdown = true
+func leadingDigits(s string) int {
+	i := 0
+	for i < len(s) && s[i] >= '0' && s[i] <= '9' {
+		i++
 	}
-	if w.options.fencing {
-		w.statusWithFencing(m, inCluster, peer, join)
+	return i
+}
+
+// findRemoteNodes makes the nodes that resources of the configuration will
+// connect to (remote nodes, guests of remote-node meta attributes), before any
+// resource is read.
+func (w *working) findRemoteNodes() {
+	for r := range w.root.Path("configuration", "resources").Elements {
+		switch {
+		case isRemoteConnection(r):
+			w.newRemoteNode(r.ID())
+		case r.Name() == "primitive":
+			w.newRemoteNode(guestName(r))
+		case r.Name() == "group":
+			for p := range r.Elements {
+				if p.Name() == "primitive" {
+					w.newRemoteNode(guestName(p))
+				}
+			}
+		}
+	}
+}
+
+func (w *working) newRemoteNode(name string) {
+	if name != "" {
+		w.newNode(name, name, remoteNode)
+	}
+}
+
+// isRemoteConnection reports whether a primitive element is the connection to a
+// remote node.
+func isRemoteConnection(r *cib.Node) bool {
+	return r.Name() == "primitive" && r.Attr("class") == "ocf" && r.Attr("provider") == "pacemaker" && r.Attr("type") == "remote"
+}
+
+// guestName is the node that a primitive (a virtual machine) brings in by its
+// meta attribute remote-node, "" if none.
+func guestName(r *cib.Node) string {
+	for set := range r.Elements {
+		if set.Name() != "meta_attributes" {
+			continue
+		}
+		for nv := range set.Elements {
+			if nv.Attr("name") == "remote-node" {
+				return nv.Attr("value")
+			}
+		}
+	}
+	return ""
+}
+
+// linkRemoteNodes ties each connection resource to its node.
+func (w *working) linkRemoteNodes() {
+	for _, top := range w.resources {
+		for r := range top.primitives {
+			n := w.nodeByName[r.id]
+			if !r.isRemoteConn || n == nil {
+				continue
+			}
+			w.linkRemoteNode(r, n)
+		}
+	}
+}
+
+func (w *working) linkRemoteNode(r *resource, n *node) {
+	n.connection = r
+	if r.container == nil {
+		w.expectFencing(n)
 	} else {
-		s.online = inCluster && peer && join == "member" || s.shutdown && peer && inCluster
-	}
-	s.standby = s.standby || truth(m.attrs["standby"])
-	s.maintenance = truth(m.attrs["maintenance"]) || w.options.maintenance
-	switch {
-	case s.unclean:
-		s.why = "is lost and was not fenced"
-	case !s.online:
-		s.why = "is offline"
-	case s.shutdown:
-		s.why = "is shutting down"
-	case s.pending:
-		s.why = "is not ready yet"
-	case s.standby:
-		s.why = "is in standby"
-	case s.maintenance:
-		s.why = "is in maintenance"
+		n.attrs["#kind"] = "container"
 	}
 }
 
-// statusWithFencing: a node that should be there but is not is unclean.
-func (w *working) statusWithFencing(m *member, inCluster, peer bool, join string) {
-	s := &m.status
-	switch {
-	case m.state == nil:
-		s.unclean = w.options.startupFencing
-		return
-	case s.shutdown:
-		s.online = peer
-		return
+// nodeAttr is a node's attribute as rules, colocations and scores see it
+// ("#uname" and so on are built in); of a guest's or bundle's host where the
+// resource r (may be nil) asks for that (container-attribute-target).
+func (w *working) nodeAttr(n *node, name string, r *resource) (string, bool) {
+	if n == nil {
+		return "", false
 	}
-	s.online = inCluster
-	switch {
-	case firstOf(m.state.Attr("expected"), "down") == "down":
-		s.pending = inCluster || peer
-	case !inCluster, !peer:
-		s.unclean = true
-	case join == "member":
-	case join == "pending", join == "down":
-		s.pending = true
-	default:
-		s.unclean = true
+	if r != nil && n.connection != nil && n.connection.container != nil && r.metaOf("container-attribute-target") == "host" {
+		host := n.connection.container.current()
+		if host == nil {
+			return "", false
+		}
+		n = host
 	}
-}
-
-// present reads in_ccm: a boolean, or since feature set 3.18 a time.
-func present(s string) bool {
-	if v, ok := cib.ParseBool(s); ok {
-		return v
-	}
-	n, err := strconv.ParseInt(s, 10, 64)
-	return err == nil && n > 1
-}
-
-func truth(s string) bool {
-	v, _ := cib.ParseBool(s)
-	return v
+	v, ok := n.attrs[name]
+	return v, ok
 }

@@ -1,231 +1,164 @@
 package scheduler
 
 import (
+	"strconv"
 	"strings"
 
 	"github.com/takt-ha/takt/cluster/cib"
 )
 
-// orderConstraint says what the first action's state means for the then action.
-// It names actions that may or may not come to be; bindOrders ties it to those
-// that did.
-type orderConstraint struct {
-	first     *resource
-	firstTask string
-	then      *resource
-	thenTask  string
-	effect    effect
-	why       string
-	shared    bool // between members of groups, because of the groups' constraint
-}
+type orderKind uint8
 
-func (w *working) constrain(first *resource, firstTask string, then *resource, thenTask string, e effect, why string) {
-	w.constraints = append(w.constraints, orderConstraint{first: first, firstTask: firstTask, then: then, thenTask: thenTask, effect: e, why: why})
-}
+const (
+	orderMandatory orderKind = iota
+	orderOptional
+	orderSerialize
+)
 
-func (w *working) unpackOrders() {
-	for c := range w.root.Path("configuration", "constraints").Elements {
-		if c.Name() == "rsc_order" {
-			w.unpackOrder(c)
-		}
-	}
-	for _, r := range w.flat {
-		w.constrain(r, "stop", r, "start", firstForcesThen|restarts, "a restart of "+r.id)
-	}
-	for _, r := range w.top {
-		if r.variant == group {
-			w.orderMembers(r)
-		}
-	}
-}
+type symmetry uint8
 
-// orderMembers: members start one after the other, and stop the other way.
-func (w *working) orderMembers(g *resource) {
-	why := "group " + g.id
-	w.constrain(g, "stopped", g, "start", onlyOrder, why)
-	w.constrain(g, "start", g, "running", thenNeedsFirst, why)
-	w.constrain(g, "stop", g, "stopped", thenNeedsFirst, why)
-	var lastActive *resource
-	for i, c := range g.children {
-		w.constrain(g, "stop", c, "stop", onlyOrder, why)
-		w.constrain(c, "stop", g, "stopped", onlyOrder, why)
-		w.constrain(g, "start", c, "start", onlyOrder, why)
-		w.constrain(c, "start", g, "running", onlyOrder, why)
-		if i > 0 && g.ordered {
-			p := g.children[i-1]
-			w.constrain(p, "start", c, "start", firstForcesThen|thenNeedsFirst, why)
-			w.constrain(c, "stop", p, "stop", restarts, why)
-			if lastActive != nil && len(p.running) == 0 && len(c.running) > 0 {
-				w.constrain(c, "stop", lastActive, "stop", onlyOrder, why)
-			}
-		}
-		if len(c.running) > 0 {
-			lastActive = c
-		}
-	}
-}
-
-// orderKind is the kind of an order constraint.
-type orderKind struct {
-	effect    effect // before symmetry
-	symmetric bool
-	mandatory bool
-}
-
-func readOrderKind(c *cib.Node) orderKind {
-	symmetric := c.Attr("symmetrical") == "" || truth(c.Attr("symmetrical"))
-	kind := c.Attr("kind")
-	if kind == "" {
-		kind = "Mandatory"
-		if s, ok := cib.ParseScore(c.Attr("score")); ok && s == 0 {
-			kind = "Optional"
-		}
-	}
-	switch strings.ToLower(kind) {
-	case "optional":
-		return orderKind{effect: onlyOrder, symmetric: symmetric}
-	case "serialize":
-		return orderKind{effect: serialize}
-	}
-	return orderKind{symmetric: symmetric, mandatory: true}
-}
-
-// forward is what the constraint means in its own direction.
-func (k orderKind) forward(firstTask string) effect {
-	switch {
-	case !k.mandatory:
-		return k.effect
-	case !k.symmetric:
-		return asymmetric
-	case firstTask == "start" || firstTask == "promote":
-		return firstForcesThen | thenNeedsFirst
-	}
-	return firstForcesThen
-}
-
-// inverse is what it means for the opposite actions.
-func (k orderKind) inverse() effect {
-	if k.mandatory {
-		return thenForcesFirst
-	}
-	return k.effect
-}
-
-var opposite = map[string]string{"start": "stop", "stop": "start", "promote": "demote", "demote": "promote"}
+const (
+	symmetric symmetry = iota
+	oneWay
+	inverse
+)
 
 func (w *working) unpackOrder(c *cib.Node) {
-	k := readOrderKind(c)
+	kind := w.readOrderKind(c)
+	sym := w.readSymmetry(c, kind, "")
 	if c.Child("resource_set") != nil {
-		w.orderSets(c, k)
+		sets, _ := w.readSets(c)
+		w.unpackOrderSets(c, sets, kind, sym)
 		return
 	}
-	firstTask := firstOf(c.Attr("first-action"), "start")
+	first, then := c.Attr("first"), c.Attr("then")
+	firstTask := firstOf(c.Attr("first-action"), taskStart)
 	thenTask := firstOf(c.Attr("then-action"), firstTask)
-	for _, first := range w.targets(c.Attr("first")) {
-		for _, then := range w.targets(c.Attr("then")) {
-			w.orderPair(c.ID(), first, firstTask, then, thenTask, k)
+	if w.isTag(first) || w.isTag(then) {
+		a := w.nameAsSet(c, first, "", c.Attr("first-action"))
+		b := w.nameAsSet(c, then, "", c.Attr("then-action"))
+		if a != nil && b != nil {
+			w.unpackOrderSets(c, []*resourceSet{a, b}, kind, sym)
 		}
-	}
-}
-
-func (w *working) orderPair(id string, first *resource, firstTask string, then *resource, thenTask string, k orderKind) {
-	if first == then {
 		return
 	}
-	why := "order " + id
-	if opposite[firstTask] == "" || opposite[thenTask] == "" || firstTask == "promote" || firstTask == "demote" || thenTask == "promote" || thenTask == "demote" {
+	a, b := w.constrainedInstance(c, first, "first-instance"), w.constrainedInstance(c, then, "then-instance")
+	if a != nil && b != nil {
+		w.unpackSimpleOrder(c, kind, sym, a, firstTask, b, thenTask)
+	}
+}
+
+func (w *working) unpackSimpleOrder(c *cib.Node, kind orderKind, sym symmetry, a *resource, firstTask string, b *resource, thenTask string) {
+	e := kind.effect(firstTask, sym)
+	if b.restartType && kind == orderOptional {
+		e |= firstForcesThen
+	}
+	if need := w.instancesNeeded(c, a); need > 0 {
+		w.orderAfterInstances(c.ID(), a, firstTask, b, thenTask, e, need)
+	} else {
+		w.orderByConstraint(c.ID(), a, firstTask, b, thenTask, e)
+	}
+	if sym != symmetric {
 		return
 	}
-	w.constrain(first, ended(first, firstTask), then, thenTask, k.forward(firstTask), why)
-	if k.symmetric {
-		w.constrain(then, ended(then, opposite[thenTask]), first, opposite[firstTask], k.inverse(), why)
+	undoFirst, undoThen := opposite[firstTask], opposite[thenTask]
+	if undoFirst == "" || undoThen == "" {
+		w.warn("order " + c.ID() + ": " + firstTask + " and " + thenTask + " have no opposites: set symmetrical=false, and write the inverse order yourself")
+		return
 	}
-	if k.effect == serialize {
-		w.constrain(then, ended(then, thenTask), first, firstTask, serialize, why)
+	e = kind.effect(undoFirst, inverse)
+	if b.restartType && kind == orderOptional {
+		e |= thenForcesFirst
 	}
+	w.orderByConstraint(c.ID(), b, undoThen, a, undoFirst, e)
 }
 
-// ended is the action after which a task is over: of a group, when all members are.
-func ended(r *resource, task string) string {
-	if r.variant == primitive {
-		return task
-	}
-	if task == "start" {
-		return "running"
-	}
-	return "stopped"
+func (w *working) orderByConstraint(id string, a *resource, firstTask string, b *resource, thenTask string, e effect) {
+	w.addOrdering(ordering{first: a, firstTask: firstTask, then: b, thenTask: thenTask, effect: e, why: "order " + id})
 }
 
-// orderedSet is a resource_set of an order constraint.
-type orderedSet struct {
-	members    []*resource
-	task       string
-	sequential bool
-	any        bool // require-all=false
-}
-
-func (w *working) orderSets(c *cib.Node, k orderKind) {
-	var previous *orderedSet
-	for n := range c.Elements {
-		if n.Name() != "resource_set" {
-			continue
-		}
-		set := w.view.Deref(n)
-		s := &orderedSet{members: w.setMembers(set), task: firstOf(set.Attr("action"), "start"),
-			sequential: set.Attr("sequential") == "" || truth(set.Attr("sequential")),
-			any:        set.Attr("require-all") != "" && !truth(set.Attr("require-all"))}
-		if s.sequential {
-			for i := 1; i < len(s.members); i++ {
-				w.orderPair(c.ID(), s.members[i-1], s.task, s.members[i], s.task, k)
+func (w *working) readOrderKind(c *cib.Node) orderKind {
+	text, ok := c.Lookup("kind")
+	if !ok {
+		if s, ok := c.Lookup("score"); ok {
+			if n, _ := cib.ParseScore(s); n == 0 {
+				return orderOptional
 			}
 		}
-		if k.effect == serialize && !s.sequential {
-			for i := range s.members {
-				for j := range i {
-					w.orderPair(c.ID(), s.members[j], s.task, s.members[i], s.task, k)
-				}
-			}
-		}
-		if previous != nil && len(s.members) > 0 && len(previous.members) > 0 {
-			w.orderSetPair(c.ID(), previous, s, k)
-		}
-		previous = s
+		return orderMandatory
 	}
+	switch strings.ToLower(text) {
+	case "mandatory":
+	case "optional":
+		return orderOptional
+	case "serialize":
+		return orderSerialize
+	default:
+		w.warn(c.Name() + " " + c.ID() + ": there is no kind " + text + ": it is taken as Mandatory")
+	}
+	return orderMandatory
 }
 
-func (w *working) orderSetPair(id string, a, b *orderedSet, k orderKind) {
-	if a.any {
-		w.orderAny(id, a, b, k)
-		return
-	}
-	firsts, thens := a.members, b.members
-	if a.sequential {
-		firsts = firsts[len(firsts)-1:]
-	}
-	if b.sequential {
-		thens = thens[:1]
-	}
-	for _, first := range firsts {
-		for _, then := range thens {
-			w.orderPair(id, first, a.task, then, b.task, k)
+// readSymmetry: orders count for the opposite actions, too, unless they only
+// keep things from happening at the same time.
+func (w *working) readSymmetry(c *cib.Node, kind orderKind, parent string) symmetry {
+	if v, ok := cib.ParseBool(firstOf(c.Attr("symmetrical"), parent)); ok {
+		if !v {
+			return oneWay
 		}
+		if kind != orderSerialize {
+			return symmetric
+		}
+		w.warn("order " + c.ID() + ": symmetrical has no meaning for kind Serialize")
 	}
+	if kind == orderSerialize {
+		return oneWay
+	}
+	return symmetric
 }
 
-// orderAny: the second set needs one member of the first, whichever.
-func (w *working) orderAny(id string, a, b *orderedSet, k orderKind) {
-	gate := &resource{id: "one-or-more:" + id, variant: primitive, managed: true, role: Stopped, next: Started}
-	point := w.newAction(gate, "one-or-more", 0, nil)
-	point.kind, point.runnable, point.needsAny = Pseudo, true, true
-	why := "order " + id
-	for _, first := range a.members {
-		w.constrain(first, ended(first, a.task), gate, "one-or-more", oneOrMore, why)
+// effect is what a kind of order means for its actions.
+func (k orderKind) effect(firstTask string, sym symmetry) effect {
+	switch {
+	case k == orderOptional:
+		return onlyOrder
+	case k == orderSerialize:
+		return onlyOrder | serialize
+	case sym == oneWay:
+		return onlyOrder | asymmetric
+	case sym == inverse:
+		return onlyOrder | thenForcesFirst
+	case firstTask == taskStart || firstTask == taskPromote:
+		return onlyOrder | firstForcesThen | thenNeedsFirst
 	}
-	for _, then := range b.members {
-		e := firstForcesThen | thenNeedsFirst
-		if !k.mandatory {
-			e = onlyOrder
-		}
-		w.constrain(gate, "one-or-more", then, b.task, e&^firstForcesThen|thenNeedsFirst, why)
+	return onlyOrder | firstForcesThen
+}
+
+var opposite = map[string]string{taskStart: taskStop, taskStop: taskStart, taskPromote: taskDemote, taskDemote: taskPromote,
+	taskStarted: taskStopped, taskStopped: taskStarted, taskPromoted: taskDemoted, taskDemoted: taskPromoted}
+
+// instancesNeeded is how many instances of a clone have to run before what comes
+// after it may; 0: the clone as a whole.
+func (w *working) instancesNeeded(c *cib.Node, a *resource) int {
+	if a.variant != clone {
+		return 0
 	}
+	if text := a.metaOf("clone-min"); text != "" {
+		n, _ := strconv.Atoi(text)
+		return n
+	}
+	if all, ok := cib.ParseBool(c.Attr("require-all")); ok && !all {
+		return 1
+	}
+	return 0
+}
+
+func (w *working) orderAfterInstances(id string, a *resource, firstTask string, b *resource, thenTask string, e effect, need int) {
+	gate := w.gate("clone-one-or-more:" + id)
+	gate.minRunnable = need
+	gate.set(needsAny)
+	for _, instance := range a.children {
+		w.addOrdering(ordering{first: instance, firstTask: firstTask, thenAction: gate, effect: oneOrMore | thenListed, why: "order " + id})
+	}
+	w.addOrdering(ordering{firstAction: gate, then: b, thenTask: thenTask, effect: e | thenNeedsFirst, why: "order " + id})
 }

@@ -1,334 +1,206 @@
 package scheduler
 
-import (
-	"cmp"
-	"slices"
-	"sort"
-)
-
-// effect is what an ordering means beyond order.
-type effect uint16
-
-const (
-	onlyOrder       effect = 0
-	thenNeedsFirst  effect = 1 << (iota - 1) // a first that cannot happen keeps then from happening
-	firstForcesThen                          // a first that has to happen makes then happen
-	thenForcesFirst                          // a then that has to happen makes first happen
-	restarts                                 // first is the stop of what then starts: both or neither
-	asymmetric                               // then is not done while first cannot be
-	apart                                    // counts on the same node only
-	serialize                                // not at the same time
-	oneOrMore                                // then needs one such first
-)
-
-// action is a vertex while the transition is computed.
-type action struct {
-	kind      Kind
-	task      string
-	interval  int64
-	rsc       *resource
-	node      *member
-	def       *opDef
-	target    int
-	optional  bool
-	runnable  bool
-	absent    bool // stands for one that there is not, so that what needs it cannot be either
-	needsAny  bool // runnable if one of its oneOrMore predecessors is
-	cancelled string
-	reason    string
-	blocked   string // why it cannot happen
-
-	before []edge // predecessors
-	after  []*action
-	queued bool
-	id     ActionID
-	kept   bool
-}
-
-type edge struct {
-	first  *action
-	effect effect
-}
-
-func (w *working) newAction(r *resource, task string, interval int64, m *member) *action {
-	a := &action{kind: Resource, task: task, interval: interval, rsc: r, node: m, optional: true}
-	a.runnable = m != nil && m.status.online
-	w.actions = append(w.actions, a)
-	r.actions = append(r.actions, a)
-	return a
-}
-
-// find returns the resource's one-shot action of a task on a node.
-func (r *resource) find(task string, m *member) *action { return r.findInterval(task, 0, m) }
-
-func (r *resource) findInterval(task string, interval int64, m *member) *action {
-	for _, a := range r.actions {
-		if a.task == task && a.interval == interval && (m == nil || a.node == m) {
-			return a
+// update looks at what an action waits for and changes both ends of each
+// ordering as it says: what has to happen, what cannot. Whatever changed is
+// looked at again, with all that waits for it.
+func (w *working) update(then *action) {
+	var done changed
+	last := then.flags
+	if then.is(needsAny) {
+		// Counted anew below: each predecessor that can happen adds one.
+		then.runnableNow = 0
+		then.minRunnable = max(then.minRunnable, 1)
+		then.clear(runnable)
+	}
+	// Orderings made meanwhile are seen when the action is looked at again.
+	for i := len(then.before) - 1; i >= 0; i-- {
+		done = w.updateFrom(then, i, done)
+	}
+	if then.is(needsAny) {
+		done &^= changedThen
+		if last != then.flags {
+			done |= changedThen
 		}
 	}
-	return nil
-}
-
-func (w *working) order(first, then *action, e effect) {
-	if first == then {
+	if done&changedThen == 0 {
 		return
 	}
-	then.before = append(then.before, edge{first, e})
-	first.after = append(first.after, then)
-}
-
-// bindOrders ties the constraints to the actions that there are.
-func (w *working) bindOrders() {
-	sort.SliceStable(w.constraints, func(i, j int) bool { return w.constraints[i].less(&w.constraints[j]) })
-	for _, c := range w.constraints {
-		firsts := c.first.all(c.firstTask)
-		thens := slices.DeleteFunc(c.then.all(c.thenTask), func(a *action) bool { return a.absent })
-		if len(thens) == 0 {
-			continue
-		}
-		if len(firsts) == 0 {
-			if c.first == c.then || c.firstTask == "stop" && c.first.role == Stopped || c.effect == onlyOrder || c.effect&(apart|serialize|thenForcesFirst) != 0 {
-				continue
-			}
-			a := w.newAction(c.first, c.firstTask, 0, nil)
-			a.absent, a.blocked = true, c.first.id+" runs nowhere"
-			firsts = []*action{a}
-		}
-		for _, f := range firsts {
-			for _, t := range thens {
-				if c.effect&apart == 0 || f.node == t.node {
-					w.order(f, t, effectOf(c, f, t))
-				}
-			}
-		}
+	if last&runnable != 0 && !then.is(runnable) {
+		w.blockFollowers(then)
+	}
+	w.update(then)
+	for i := len(then.after) - 1; i >= 0; i-- {
+		w.update(then.after[i].action)
 	}
 }
 
-// less orders constraints, so that their place in the document has no meaning.
-func (c *orderConstraint) less(d *orderConstraint) bool {
-	return cmp.Or(cmp.Compare(c.why, d.why), cmp.Compare(c.first.id, d.first.id), cmp.Compare(c.firstTask, d.firstTask),
-		cmp.Compare(c.then.id, d.then.id), cmp.Compare(c.thenTask, d.thenTask)) < 0
+// updateFrom applies the ordering from one predecessor, and returns what
+// changed so far.
+func (w *working) updateFrom(then *action, at int, done changed) changed {
+	other := then.before[at]
+	first := other.action
+	firstNode, thenNode := placeOf(first), placeOf(then)
+	if other.effect&sameNode != 0 && firstNode != nil && thenNode != nil && firstNode != thenNode {
+		then.before[at].effect = 0
+		return done
+	}
+	done &^= changedFirst
+	if first.rsc != nil && other.effect&thenCancelsFirst != 0 && !then.is(optional) {
+		first.set(optional)
+	}
+	if first.rsc != nil && then.rsc != nil && first.rsc != then.rsc && !isAncestor(first.rsc, then.rsc) {
+		first = remapped(first)
+	}
+	if first == other.action {
+		done |= w.updatePair(first, then, at, w.flagsFor(first, thenNode), w.flagsFor(then, firstNode))
+	} else if w.order(first, then, other.effect) {
+		// The collection's completion counts instead; then is looked at once more.
+		then.before[at].effect = 0
+		done |= changedThen
+	}
+	if done&changedFirst != 0 {
+		for i := len(first.after) - 1; i >= 0; i-- {
+			w.update(first.after[i].action)
+		}
+		w.update(first)
+	}
+	return done
 }
 
-// effectOf is the constraint's effect between two of its actions. Stopping an
-// instance that should not be there leaves the expected one alone.
-func effectOf(c orderConstraint, first, then *action) effect {
-	if c.first == c.then && first.rsc.multiple == "stop_unexpected" && first.node == then.node && len(first.rsc.running) > 1 {
-		return onlyOrder
+// placeOf is the node of an action; a group starts where it goes.
+func placeOf(a *action) *node {
+	if a.rsc != nil && a.rsc.variant == group && a.task == taskStart {
+		if at := a.rsc.methods.locations(a.rsc, afterwards); len(at) == 1 {
+			return at[0]
+		}
+		return nil
 	}
-	return c.effect &^ apart
+	return a.node
 }
 
-// all returns the resource's one-shot actions of a task.
-func (r *resource) all(task string) []*action {
-	var list []*action
-	for _, a := range r.actions {
-		if a.task == task && a.interval == 0 {
-			list = append(list, a)
-		}
+// flagsFor are an action's flags as an ordering sees them: of a clone, those of
+// what it does on the node; it is enough that it can be done anywhere.
+func (w *working) flagsFor(a *action, n *node) actionFlags {
+	if a.rsc == nil {
+		return a.flags
 	}
-	return list
+	flags := a.rsc.methods.actionFlags(w, a, nil)
+	if n == nil || a.rsc.variant != clone {
+		return flags
+	}
+	return a.rsc.methods.actionFlags(w, a, n) | flags&runnable
 }
 
-// propagate spreads what has to and what cannot happen along the orderings
-// until nothing changes. Flags are only ever cleared, so it ends.
-func (w *working) propagate() {
-	queue := make([]*action, 0, len(w.actions))
-	push := func(a *action) {
-		if !a.queued {
-			a.queued = true
-			queue = append(queue, a)
-		}
-	}
-	for _, a := range w.actions {
-		push(a)
-	}
-	for len(queue) > 0 {
-		then := queue[0]
-		queue = queue[1:]
-		then.queued = false
-		for _, changed := range w.update(then) {
-			push(changed)
-			for _, next := range changed.after {
-				push(next)
-			}
-			if p := changed.rsc.parent; p != nil {
-				for _, sum := range p.actions {
-					push(sum)
-					for _, next := range sum.after {
-						push(next)
-					}
-				}
-			}
-			for _, c := range changed.rsc.children {
-				for _, m := range c.actions {
-					push(m)
-				}
-			}
-		}
-	}
+// mildEffects are applied last, in this order; each with the flags that it may
+// change.
+var mildEffects = [...]struct {
+	effect effect
+	filter actionFlags
+}{
+	{migratableForcesFirst, optional}, {pseudoNeeds, optional}, {onlyOrder, runnable}, {asymmetric, runnable},
 }
 
-// flags of an action; those of a group's sum up its members'.
-func (a *action) flags() (optional, runnable bool) {
-	if a.rsc.variant != group {
-		return a.optional, a.runnable
+// updatePair applies everything that one ordering says.
+func (w *working) updatePair(first, then *action, at int, firstFlags, thenFlags actionFlags) (done changed) {
+	// Of clones only what is on this node counts.
+	n := then.node
+	e := then.before[at].effect
+	if e&firstForcesThenOnNode != 0 {
+		e = e&^firstForcesThenOnNode | firstForcesThen
+		then.before[at].effect = e
+		n = first.node
 	}
-	optional, runnable = a.optional, a.runnable
-	task := a.base()
-	for _, c := range a.rsc.children {
-		member := c.all(task)
-		if len(member) == 0 && task == "start" && c.next == Stopped {
-			runnable = false
-		}
-		for _, m := range member {
-			optional = optional && m.optional
-			runnable = runnable && (m.runnable || m.optional && task == "stop")
+	through := func(r *resource, kind effect, flags, filter actionFlags) {
+		done |= r.methods.updateOrdered(w, first, then, n, flags, filter, kind)
+	}
+	if e&firstForcesThen != 0 {
+		if then.rsc != nil {
+			through(then.rsc, firstForcesThen, firstFlags&optional, optional)
+		} else if firstFlags&optional == 0 && then.is(optional) {
+			then.clear(optional)
+			done |= changedThen
 		}
 	}
-	return optional, runnable
-}
-
-func (a *action) base() string {
-	switch a.task {
-	case "running":
-		return "start"
-	case "stopped":
-		return "stop"
+	if e&restarts != 0 && then.rsc != nil {
+		through(then.rsc, restarts, firstFlags, optional|runnable)
 	}
-	return a.task
-}
-
-// update applies what precedes an action to both ends; it returns what changed.
-func (w *working) update(then *action) []*action {
-	var changed []*action
-	if then.needsAny {
-		changed = w.updateAny(then)
-	}
-	for i := range then.before {
-		e := &then.before[i]
-		changed = append(changed, w.relate(e.first, then, e.effect)...)
-	}
-	return changed
-}
-
-func (w *working) updateAny(then *action) []*action {
-	any, seen := false, false
-	for _, e := range then.before {
-		if e.effect&oneOrMore != 0 {
-			_, runnable := e.first.flags()
-			any, seen = any || runnable, true
+	if e&thenForcesFirst != 0 {
+		if first.rsc != nil {
+			through(first.rsc, thenForcesFirst, firstFlags, optional)
+		} else if firstFlags&optional == 0 && first.is(runnable) {
+			first.clear(runnable)
+			done |= changedFirst
 		}
 	}
-	if seen && !any && then.runnable {
-		then.runnable, then.blocked = false, "none of those it needs can run"
-		return []*action{then}
+	if e&promotedForcesFirst != 0 && then.rsc != nil {
+		through(then.rsc, promotedForcesFirst, firstFlags&optional, optional)
 	}
-	return nil
-}
-
-func (w *working) relate(first, then *action, e effect) []*action {
-	var changed []*action
-	firstOptional, firstRunnable := first.flags()
-	thenOptional, thenRunnable := then.flags()
-	if e&asymmetric != 0 && !firstRunnable && !satisfied(then) {
-		changed = then.stopFrom(changed, first)
-	}
-	if e&thenForcesFirst != 0 && !thenOptional && firstOptional {
-		changed = first.force(changed, then)
-	}
-	if e&thenNeedsFirst != 0 && !firstRunnable && thenRunnable {
-		changed = then.stopFrom(changed, first)
-	}
-	if e&firstForcesThen != 0 && !firstOptional && thenOptional {
-		changed = then.force(changed, first)
-	}
-	if e&restarts != 0 {
-		changed = relateRestart(changed, first, then)
-	}
-	if e&(firstForcesThen|thenForcesFirst|restarts) != 0 && first.base() == "stop" && first.rsc.blocked && !firstRunnable {
-		changed = then.stopFrom(changed, first)
-	}
-	return changed
-}
-
-// satisfied reports whether an asymmetric order has nothing to say: what should
-// be done is so already.
-func satisfied(then *action) bool {
-	r := then.rsc
-	switch then.task {
-	case "stop":
-		return r.role == Stopped && r.variant == primitive
-	case "start":
-		return then.optional && len(r.running) == 1 && r.running[0] == then.node
-	}
-	return false
-}
-
-// relateRestart: a start that is needed, or that cannot be, needs the stop
-// before; a stop that is needed but cannot be keeps from starting.
-func relateRestart(changed []*action, stop, start *action) []*action {
-	stopOptional, stopRunnable := stop.flags()
-	startOptional, startRunnable := start.flags()
-	if startOptional && (startRunnable || stop.rsc != start.rsc || !start.rsc.managed) {
-		return changed
-	}
-	if (stopRunnable || !startOptional) && stopOptional {
-		changed = stop.force(changed, start)
-	}
-	if stopOptional, stopRunnable = stop.flags(); !stopOptional && !stopRunnable && startRunnable {
-		changed = start.stopFrom(changed, stop)
-	}
-	return changed
-}
-
-// force makes an action necessary; of a group, the members'.
-func (a *action) force(changed []*action, because *action) []*action {
-	if a.rsc.variant == group {
-		for _, c := range a.rsc.children {
-			for _, m := range c.all(a.base()) {
-				changed = m.force(changed, because)
+	done |= w.updateNeeds(first, then, at, n, firstFlags)
+	if then.rsc != nil {
+		for _, p := range mildEffects {
+			if e&p.effect != 0 {
+				through(then.rsc, p.effect, firstFlags, p.filter)
 			}
 		}
 	}
-	if !a.optional {
-		return changed
-	}
-	a.optional = false
-	if a.reason == "" {
-		a.reason = because.reasonFor(a)
-	}
-	return append(changed, a)
+	updateListed(first, then, e, firstFlags, thenFlags)
+	return done | stuckBefore(first, then, e)
 }
 
-// stopFrom makes an action impossible.
-func (a *action) stopFrom(changed []*action, because *action) []*action {
-	if a.rsc.variant == group {
-		for _, c := range a.rsc.children {
-			for _, m := range c.all(a.base()) {
-				changed = m.stopFrom(changed, because)
+// updateNeeds applies what an ordering says about a first that cannot happen.
+func (w *working) updateNeeds(first, then *action, at int, n *node, firstFlags actionFlags) (done changed) {
+	e := then.before[at].effect
+	through := func(kind effect) {
+		done |= then.rsc.methods.updateOrdered(w, first, then, n, firstFlags, runnable, kind)
+	}
+	if e&oneOrMore != 0 {
+		if then.rsc != nil {
+			through(oneOrMore)
+		} else if firstFlags&runnable != 0 {
+			if then.runnableNow++; then.runnableNow >= then.minRunnable && !then.is(runnable) {
+				then.set(runnable)
+				done |= changedThen
 			}
 		}
 	}
-	if !a.runnable {
-		return changed
+	if e&probeFirst != 0 && then.rsc != nil {
+		if firstFlags&runnable == 0 && first.rsc != nil && len(first.rsc.running) > 0 {
+			then.before[at].effect = 0
+		} else {
+			through(thenNeedsFirst)
+		}
 	}
-	a.runnable = false
-	a.blocked = "it needs " + because.task + " of " + because.rsc.id
-	if because.blocked != "" {
-		a.blocked += ", and " + because.blocked
+	if then.before[at].effect&thenNeedsFirst == 0 {
+		return done
 	}
-	return append(changed, a)
+	if then.rsc != nil {
+		through(thenNeedsFirst)
+	} else if firstFlags&runnable == 0 && then.is(runnable) {
+		then.clear(runnable)
+		then.blockedBy(first)
+		done |= changedThen
+	}
+	return done
 }
 
-// reasonFor is why another action follows from this one.
-func (a *action) reasonFor(other *action) string {
-	if a.rsc == other.rsc {
-		return a.reason
+// updateListed makes needless actions part of the transition that others refer to.
+func updateListed(first, then *action, e effect, firstFlags, thenFlags actionFlags) {
+	if first.is(runnable) && e&thenListed != 0 && firstFlags&optional == 0 {
+		then.set(listed)
 	}
-	if a.reason == "" {
-		return other.rsc.id + " depends on " + a.rsc.id
+	if e&firstListed != 0 && thenFlags&optional == 0 {
+		first.set(listed)
 	}
-	return other.rsc.id + " depends on " + a.rsc.id + ": " + a.reason
+}
+
+// stuckBefore keeps back what would follow the stop of a resource that is left
+// alone after a failure.
+func stuckBefore(first, then *action, e effect) changed {
+	if e&(firstForcesThen|thenForcesFirst|restarts) == 0 || first.rsc == nil || first.rsc.managed || !first.rsc.blocked ||
+		first.is(runnable) || first.task != taskStop || !then.is(runnable) {
+		return 0
+	}
+	then.clear(runnable)
+	then.blockedBy(first)
+	return changedThen
 }

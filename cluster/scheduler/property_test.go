@@ -1,4 +1,4 @@
-package scheduler
+package scheduler_test
 
 import (
 	"encoding/json"
@@ -7,230 +7,167 @@ import (
 	"testing"
 	"time"
 
-	"pgregory.net/rapid"
-
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
+	"github.com/takt-ha/takt/cluster/scheduler/schedtest"
 )
 
-var testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
-
-// world is a random cluster, as text for the parser.
-type world struct {
-	nodes, resources, constraints, states []string
-	options                               string
-	quorum                                string
+// eachRandom calls check with random CIBs, TAKT_PROPERTY of them (300 if unset).
+func eachRandom(t *testing.T, check func(seed uint64, root *cib.Node)) {
+	t.Helper()
+	for seed := range number(t, "TAKT_PROPERTY", 300) {
+		check(seed, schedtest.Random(seed, 6, schedtest.All))
+	}
 }
 
-func (c world) xml() string {
-	return `<cib have-quorum="` + c.quorum + `"><configuration><crm_config><cluster_property_set id="o">` + c.options +
-		`</cluster_property_set></crm_config><nodes>` + strings.Join(c.nodes, "") + `</nodes><resources>` +
-		strings.Join(c.resources, "") + `</resources><constraints>` + strings.Join(c.constraints, "") +
-		`</constraints></configuration><status>` + strings.Join(c.states, "") + `</status></cib>`
+// whole skips a test that needs the whole scheduler.
+func whole(t *testing.T) {
+	t.Helper()
+	if !wholeScheduler {
+		t.Skip("parts of the scheduler are missing")
+	}
 }
 
-func (c world) parse(t interface{ Fatal(...any) }) *cib.Node {
-	root, err := cib.Parse([]byte(c.xml()))
+// mustDecide calls Schedule, and names the seed if it panics.
+func mustDecide(t *testing.T, seed uint64, root *cib.Node) *scheduler.Transition {
+	t.Helper()
+	defer func() {
+		if p := recover(); p != nil {
+			t.Errorf("seed %d: panic", seed)
+			panic(p)
+		}
+	}()
+	return scheduler.Schedule(root, schedtest.RandomTime)
+}
+
+// TestNeverWrong: no transition does what none may do.
+func TestNeverWrong(t *testing.T) {
+	whole(t)
+	acts := 0
+	eachRandom(t, func(seed uint64, root *cib.Node) {
+		e := schedtest.Decide(root, schedtest.RandomTime)
+		acts += len(e.Actions)
+		for _, v := range schedtest.Violations(root, e) {
+			t.Errorf("seed %d: %s", seed, v)
+		}
+	})
+	if acts == 0 {
+		t.Error("nothing was ever done")
+	}
+}
+
+// TestReasons: whatever is done, the transition says why.
+func TestReasons(t *testing.T) {
+	whole(t)
+	eachRandom(t, func(seed uint64, root *cib.Node) {
+		for _, a := range mustDecide(t, seed, root).Actions {
+			if a.Kind != scheduler.Pseudo && a.Reason == "" {
+				t.Errorf("seed %d: %s of %s on %s has no reason", seed, a.Task, a.Resource, a.Node)
+			}
+		}
+	})
+}
+
+// TestSameBytes: the same document gives the same bytes, each time.
+func TestSameBytes(t *testing.T) {
+	eachRandom(t, func(seed uint64, root *cib.Node) {
+		first := transitionBytes(t, mustDecide(t, seed, root))
+		for range 19 {
+			if again := transitionBytes(t, mustDecide(t, seed, root)); again != first {
+				t.Fatalf("seed %d: two answers:\n%s\n%s", seed, first, again)
+			}
+		}
+	})
+}
+
+// TestOrderWithoutMeaning: nodes, pairs of a set, operations, and constraints of
+// different kinds may stand in any order.
+func TestOrderWithoutMeaning(t *testing.T) {
+	whole(t)
+	eachRandom(t, func(seed uint64, root *cib.Node) {
+		one := transitionBytes(t, mustDecide(t, seed, root))
+		other := schedtest.Permute(root, seed, schedtest.Meaningless)
+		if two := transitionBytes(t, mustDecide(t, seed, other)); one != two {
+			t.Errorf("seed %d: another order of siblings gives another transition: %s", seed, firstDifference(one, two))
+		}
+	})
+}
+
+func transitionBytes(t *testing.T, got *scheduler.Transition) string {
+	t.Helper()
+	text, err := json.Marshal(got)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return root
+	return string(text) + strings.Join(got.ScoreLines, "\n")
 }
 
-func drawWorld(t *rapid.T) world {
-	c := world{quorum: rapid.SampledFrom([]string{"1", "1", "1", "0"}).Draw(t, "quorum")}
-	c.options = fmt.Sprintf(`<nvpair id="o1" name="stonith-enabled" value="%v"/><nvpair id="o2" name="no-quorum-policy" value="%s"/>`,
-		rapid.Bool().Draw(t, "fencing"), rapid.SampledFrom([]string{"stop", "freeze", "ignore"}).Draw(t, "policy"))
-	nodes := rapid.IntRange(1, 4).Draw(t, "nodes")
-	resources := rapid.IntRange(1, 6).Draw(t, "resources")
-	for n := range nodes {
-		c.nodes = append(c.nodes, fmt.Sprintf(`<node id="%d" uname="n%d"/>`, n+1, n+1))
-		c.states = append(c.states, drawState(t, n+1, resources))
+func firstDifference(a, b string) string {
+	i := 0
+	for i < min(len(a), len(b)) && a[i] == b[i] {
+		i++
 	}
-	grouped := rapid.IntRange(0, resources).Draw(t, "grouped")
-	var members []string
-	for r := range resources {
-		meta := rapid.SampledFrom([]string{"", "", `<meta_attributes id="m%d"><nvpair id="m%d-t" name="target-role" value="Stopped"/></meta_attributes>`,
-			`<meta_attributes id="m%d"><nvpair id="m%d-t" name="is-managed" value="false"/></meta_attributes>`}).Draw(t, "meta")
-		x := fmt.Sprintf(`<primitive id="r%d" class="ocf" provider="p" type="D"><operations><op id="op%d" name="monitor" interval="10s"/></operations>`, r, r)
-		if meta != "" {
-			x += fmt.Sprintf(meta, r, r)
-		}
-		x += `</primitive>`
-		if r < grouped {
-			members = append(members, x)
-		} else {
-			c.resources = append(c.resources, x)
-		}
-	}
-	if len(members) > 0 {
-		c.resources = append(c.resources, `<group id="g">`+strings.Join(members, "")+`</group>`)
-	}
-	for i := range rapid.IntRange(0, 5).Draw(t, "constraints") {
-		c.constraints = append(c.constraints, drawConstraint(t, i, nodes, resources))
-	}
-	return c
+	cut := func(s string) string { return s[max(0, min(i, len(s))-80):min(len(s), i+80)] }
+	return fmt.Sprintf("%q\n%q", cut(a), cut(b))
 }
 
-func drawState(t *rapid.T, n, resources int) string {
-	state := rapid.SampledFrom([]string{`in_ccm="true" crmd="online" join="member" expected="member"`,
-		`in_ccm="true" crmd="online" join="member" expected="member"`,
-		`in_ccm="false" crmd="offline" join="down" expected="member"`}).Draw(t, "state")
-	x := fmt.Sprintf(`<node_state id="%d" uname="n%d" %s><lrm id="%d"><lrm_resources>`, n, n, state, n)
-	for r := range resources {
-		op := rapid.SampledFrom([]string{"", "start 0", "monitor 7", "stop 0", "start 1", "stop 1"}).Draw(t, "op")
-		if op == "" {
-			continue
-		}
-		name, rc, _ := strings.Cut(op, " ")
-		target := "0"
-		if name == "monitor" {
-			target = "7"
-		}
-		x += fmt.Sprintf(`<lrm_resource id="r%d" class="ocf" provider="p" type="D"><lrm_rsc_op id="r%d_last_0" operation="%s" interval="0" rc-code="%s" op-status="0" call-id="%d" transition-key="1:1:%s:u"/></lrm_resource>`,
-			r, r, name, rc, r+1, target)
-	}
-	return x + `</lrm_resources></lrm></node_state>`
-}
-
-func drawConstraint(t *rapid.T, i, nodes, resources int) string {
-	a := rapid.IntRange(0, resources-1).Draw(t, "a")
-	b := rapid.IntRange(0, resources-1).Draw(t, "b")
-	score := rapid.SampledFrom([]string{"INFINITY", "-INFINITY", "10", "-10"}).Draw(t, "score")
-	switch rapid.IntRange(0, 2).Draw(t, "what") {
-	case 0:
-		return fmt.Sprintf(`<rsc_location id="c%d" rsc="r%d" node="n%d" score="%s"/>`, i, a, rapid.IntRange(1, nodes).Draw(t, "at"), score)
-	case 1:
-		return fmt.Sprintf(`<rsc_colocation id="c%d" rsc="r%d" with-rsc="r%d" score="%s"/>`, i, a, b, score)
-	}
-	return fmt.Sprintf(`<rsc_order id="c%d" first="r%d" then="r%d" kind="%s"/>`, i, a, b, rapid.SampledFrom([]string{"Mandatory", "Optional", "Serialize"}).Draw(t, "kind"))
-}
-
-func TestInvariants(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := drawWorld(t)
-		got := Schedule(c.parse(t), testTime)
-		reach := closure(t, got)
-		online := map[string]bool{}
-		for n, s := range c.states {
-			online[fmt.Sprintf("n%d", n+1)] = strings.Contains(s, `crmd="online"`)
-		}
-		starts := map[string][]Action{}
-		for _, a := range got.Actions {
-			if a.Kind != Pseudo && !online[a.Node] {
-				t.Fatalf("%s of %s on %s, which is not online\n%s", a.Task, a.Resource, a.Node, c.xml())
-			}
-			if a.Kind != Pseudo && a.Reason == "" {
-				t.Fatalf("%s of %s has no reason", a.Task, a.Resource)
-			}
-			if a.Kind == Resource && a.Task == "start" {
-				starts[a.Resource] = append(starts[a.Resource], a)
-			}
-		}
-		before, after := got.Placements()
-		for r, list := range starts {
-			if len(list) > 1 {
-				t.Fatalf("%s is started twice\n%s", r, c.xml())
-			}
-			if len(after[r]) > 1 {
-				t.Fatalf("%s is started and then runs on %v\n%s", r, after[r], c.xml())
-			}
-			for _, a := range got.Actions {
-				if a.Resource == r && a.Task == "stop" && !reach[a.ID][list[0].ID] {
-					t.Fatalf("%s may start before it has stopped on %s (before: %v)\n%s", r, a.Node, before[r], c.xml())
-				}
-			}
-		}
-		mandatoryHolds(t, c, got, reach)
-	})
-}
-
-// mandatoryHolds: what has to come before a start runs, or is started before.
-func mandatoryHolds(t *rapid.T, c world, got *Transition, reach []map[ActionID]bool) {
-	before, _ := got.Placements()
-	for _, text := range c.constraints {
-		if !strings.Contains(text, `kind="Mandatory"`) {
-			continue
-		}
-		var id, first, then string
-		fmt.Sscanf(strings.NewReplacer(`"`, " ", "<", "", "/>", "").Replace(text), "rsc_order id= %s first= %s then= %s", &id, &first, &then)
-		if first == then || contradictory(got) {
-			continue
-		}
-		for _, a := range got.Actions {
-			if a.Resource != then || a.Task != "start" || a.Kind != Resource {
-				continue
-			}
-			ok := len(before[first]) > 0
-			for _, b := range got.Actions {
-				ok = ok || b.Resource == first && b.Task == "start" && reach[b.ID][a.ID]
-			}
-			if !ok {
-				t.Fatalf("%s starts without %s before it\n%s", then, first, c.xml())
-			}
-		}
-	}
-}
-
-func contradictory(t *Transition) bool {
-	return strings.Contains(strings.Join(t.Warnings, " "), "circle")
-}
-
-// closure returns what comes after each action, and fails on a circle.
-func closure(t *rapid.T, got *Transition) []map[ActionID]bool {
-	reach := make([]map[ActionID]bool, len(got.Actions))
-	for i := range reach {
-		reach[i] = map[ActionID]bool{}
-	}
-	for range got.Actions {
-		for _, o := range got.Order {
-			reach[o.Before][o.After] = true
-			for k := range reach[o.After] {
-				reach[o.Before][k] = true
-			}
-		}
-	}
-	for i := range reach {
-		if reach[i][ActionID(i)] {
-			t.Fatalf("%s of %s waits for itself", got.Actions[i].Task, got.Actions[i].Resource)
-		}
-	}
-	return reach
-}
-
-// TestSameBytes: the order of nodes and states in the document has no meaning.
-func TestSameBytes(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := drawWorld(t)
-		one, _ := json.Marshal(Schedule(c.parse(t), testTime))
-		c.nodes = rapid.Permutation(c.nodes).Draw(t, "nodes")
-		c.states = rapid.Permutation(c.states).Draw(t, "states")
-		c.constraints = rapid.Permutation(c.constraints).Draw(t, "constraints")
-		two, _ := json.Marshal(Schedule(c.parse(t), testTime))
-		if string(one) != string(two) {
-			t.Fatalf("another order of siblings gives another transition:\n%s\n%s\n%s", one, two, c.xml())
-		}
-	})
-}
-
+// TestLocalStop: a node on its own stops what it runs, and does nothing else.
 func TestLocalStop(t *testing.T) {
-	rapid.Check(t, func(t *rapid.T) {
-		c := drawWorld(t)
-		got := ScheduleLocalStop(c.parse(t), "n1", testTime)
-		closure(t, got)
-		for _, a := range got.Actions {
-			if a.Kind != Pseudo && (a.Task != "stop" || a.Node != "n1") {
-				t.Fatalf("a local stop on n1 does %s of %s on %s", a.Task, a.Resource, a.Node)
+	whole(t)
+	stops := 0
+	eachRandom(t, func(seed uint64, root *cib.Node) {
+		for _, a := range scheduler.ScheduleLocalStop(root, "n1", schedtest.RandomTime).Actions {
+			switch {
+			case a.Kind == scheduler.Pseudo:
+			case a.Task != "stop" || a.Node != "n1":
+				t.Errorf("seed %d: a local stop on n1 does %s of %s on %s", seed, a.Task, a.Resource, a.Node)
+			default:
+				stops++
 			}
 		}
 	})
+	if stops == 0 {
+		t.Error("nothing was ever stopped")
+	}
 }
 
+// TestOracleIsNeverWrong: what none may do, the real one does not do, either, so
+// that the invariants are right.
+func TestOracleIsNeverWrong(t *testing.T) {
+	n := number(t, "TAKT_ORACLE", 0)
+	if n == 0 {
+		t.Skip("set TAKT_ORACLE to a number of random CIBs to ask crm_simulate about")
+	}
+	oracle := openOracle(t)
+	oracle.Unvalidated = true
+	for seed := range n {
+		root := schedtest.Random(seed, 6, schedtest.All)
+		e, err := oracle.Ask([]byte(root.String()), schedtest.RandomTime)
+		if err != nil || e.Cyclic() {
+			continue
+		}
+		for _, v := range schedtest.Violations(root, e) {
+			t.Errorf("seed %d: %s", seed, v)
+		}
+	}
+}
+
+// FuzzSchedule: whatever the bytes are, there is an answer, and within a second.
 func FuzzSchedule(f *testing.F) {
 	f.Add([]byte(`<cib have-quorum="1"><configuration><resources><primitive id="a" class="ocf" type="b"/></resources></configuration></cib>`))
+	for seed := range uint64(20) {
+		f.Add([]byte(schedtest.Random(seed, 4, schedtest.All).String()))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		if root, err := cib.Parse(data); err == nil {
-			Schedule(root, testTime)
-			ScheduleLocalStop(root, "n1", testTime)
+		root, err := cib.Parse(data)
+		if err != nil {
+			return
 		}
+		began := time.Now()
+		scheduler.Schedule(root, schedtest.RandomTime)
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("it took %v", took)
+		}
+		scheduler.ScheduleLocalStop(root, "n1", schedtest.RandomTime)
 	})
 }

@@ -1,191 +1,192 @@
 package scheduler
 
-import (
-	"fmt"
-	"maps"
-	"strconv"
-	"strings"
-)
+import "strconv"
 
-// recurring notes which recurring operations run on the node.
-func (h *history) recurring(ops []opResult) {
-	start, stop := lifetimes(ops)
-	if !h.m.status.online {
+// createRecurring makes the recurring operations of the role that a resource
+// will have, where it will be, those of the role Stopped everywhere else, and
+// cancels what runs already and should not.
+func (w *working) createRecurring(r *resource) {
+	if r.blocked || r.maintenance {
 		return
 	}
-	for i := range ops {
-		o := &ops[i]
-		if o.interval <= 0 || o.status == opCancelled || o.status == opPending || o.failure || o.forgotten {
+	var start *action
+	if r.chosen != nil && !r.chosen.maintenance && (r.next != Stopped || !r.managed) {
+		start = w.startAction(r, r.chosen, true)
+	}
+	for _, op := range r.ops {
+		if op.interval <= 0 || !r.mayRecur(op) {
 			continue
 		}
-		if start < stop && i <= stop || i < start {
-			continue
-		}
-		if h.r.active == nil {
-			h.r.active = map[recurringKey]*opResult{}
-		}
-		h.r.active[recurringKey{h.m.index, o.task, o.interval}] = o
-	}
-}
-
-// lifetimes returns where the last start and the last stop are, -1 if nowhere.
-func lifetimes(ops []opResult) (start, stop int) {
-	start, stop = -1, -1
-	implied := -1
-	for i := range ops {
-		o := &ops[i]
-		switch {
-		case o.task == "stop" && o.status == opDone && o.rc == rcOK:
-			stop = i
-		case o.task == "start", o.task == "migrate_from":
-			start = i
-		case implied <= stop && o.task == "monitor" && (o.rc == rcOK || o.rc == rcPromoted):
-			implied = i
-		}
-	}
-	if start == -1 {
-		start = implied
-	}
-	return start, stop
-}
-
-// compare looks for operations that ran with other parameters than are
-// configured now, and for recurring ones that are not configured any more.
-func (h *history) compare(ops []opResult) {
-	r, m := h.r, h.m
-	if !m.status.online || r.orphan || r.variant != primitive {
-		return
-	}
-	start, stop := lifetimes(ops)
-	for i := range ops {
-		o := &ops[i]
-		if start < stop && i <= stop || i < start || o.status == opPending {
-			continue
-		}
-		switch {
-		case o.interval > 0:
-			h.compareRecurring(o)
-		case o.task == "start", o.task == "migrate_from", o.task == "monitor" && start < 0:
-			if r.runs(m) && h.changed(o, 0) {
-				r.restart = "the parameters of " + r.id + " changed"
-				if o.digest == RestartAsked {
-					r.restart = "somebody asked for a restart of " + r.id
-				}
-			}
+		if op.role == Stopped {
+			w.recurWhileStopped(r, op)
+		} else if start != nil {
+			w.recurWhileActive(r, op, start)
 		}
 	}
 }
 
-func (h *history) compareRecurring(o *opResult) {
-	r, m := h.r, h.m
-	if r.maintenance || m.status.maintenance {
-		h.w.cancel(r, m, o.task, o.interval, r.id+" is in maintenance")
-		return
-	}
-	if d := r.findOp(o.task, o.interval); d == nil || !d.enabled {
-		if h.w.options.stopOrphanOps {
-			h.w.cancel(r, m, o.task, o.interval, "no such operation is configured any more")
-		}
-		return
-	}
-	if r.runs(m) && !o.failure && h.changed(o, o.interval) {
-		delete(r.active, recurringKey{m.index, o.task, o.interval})
-	}
-}
-
-// changed reports whether the digest of the result's parameters is another
-// than that of the configured ones. History of others includes the time-out of
-// recurring operations.
-func (h *history) changed(o *opResult, interval int64) bool {
-	if o.digest == "" {
+// mayRecur reports whether an operation is a valid recurring one that is not
+// switched off. Of two with the same name and interval neither counts.
+func (r *resource) mayRecur(op *opDef) bool {
+	switch op.name {
+	case taskStop, taskStart, taskDemote, taskPromote, taskReload, taskMigrateTo, taskMigrateFrom:
 		return false
 	}
-	meta, d := h.w.opSettings(h.r, o.task, interval)
-	params := h.w.opParams(h.r, d, h.m)
-	for _, value := range params {
-		if value != "" && strings.Trim(value, "*") == "" {
-			return false // a secret was blotted out of this copy: nothing can be said
-		}
-	}
-	if ParamsDigest(params) == o.digest {
-		return false
-	}
-	if interval > 0 {
-		params = maps.Clone(params)
-		params["CRM_meta_timeout"] = strconv.FormatInt(timeoutOf(meta), 10)
-		return ParamsDigest(params) != o.digest
-	}
-	return true
+	return op.id != "" && !op.repeated && op.enabled
 }
 
-func (w *working) cancel(r *resource, m *member, task string, interval int64, why string) *action {
-	if a := r.findInterval("cancel", interval, m); a != nil && a.cancelled == task {
-		return a
+// recurWhileActive makes a recurring operation where the resource will be
+// active, or cancels it if it is for another role.
+func (w *working) recurWhileActive(r *resource, op *opDef, start *action) {
+	n := r.chosen
+	running := r.actionsOn(op.name, op.interval, n)
+	goesOn := len(running) > 0 && r.methods.actionFlags(w, start, nil)&optional != 0
+	for _, a := range running {
+		goesOn = goesOn && !a.is(rescheduled)
 	}
-	a := w.newAction(r, "cancel", interval, m)
-	a.optional, a.reason = false, why
-	a.cancelled = task
-	delete(r.active, recurringKey{m.index, task, interval})
+	if op.role != "" && op.role != r.next || op.role == "" && r.next == Promoted {
+		if goesOn {
+			w.cancelForRole(r, op)
+		}
+		return
+	}
+	a := w.action(r, op.name, op.interval, n, goesOn)
+	a.because(func() string {
+		return r.id + " is watched every " + interval(op.interval) + " while it is " + string(r.next)
+	})
+	if !start.is(runnable) {
+		a.block(r.id + " cannot be started on " + n.name)
+	} else if !n.online || n.unclean {
+		a.block(n.whyUnavailable())
+	}
+	if r.next == Promoted {
+		a.target = exitPromoted
+	}
+	if r.managed {
+		w.orderRecurring(r, a)
+	}
+}
+
+// orderRecurring starts a recurring operation when the resource is in its role.
+func (w *working) orderRecurring(r *resource, a *action) {
+	w.orderTaskAction(r, taskStart, a, firstForcesThen|thenNeedsFirst)
+	w.orderTaskAction(r, taskReload, a, firstForcesThen|thenNeedsFirst)
+	if r.next == Promoted {
+		w.orderTaskAction(r, taskPromote, a, onlyOrder|thenNeedsFirst)
+	} else if r.role == Promoted {
+		w.orderTaskAction(r, taskDemote, a, onlyOrder|thenNeedsFirst)
+	}
+}
+
+// orderTaskAction puts a task of a resource before one action.
+func (w *working) orderTaskAction(first *resource, task string, then *action, e effect) {
+	w.addOrdering(ordering{first: first, firstTask: task, then: then.rsc, thenAction: then, effect: e})
+}
+
+// orderActionTask puts one action before a task of a resource.
+func (w *working) orderActionTask(first *action, then *resource, task string, e effect) {
+	w.addOrdering(ordering{first: first.rsc, firstAction: first, then: then, thenTask: task, effect: e})
+}
+
+// cancelForRole cancels an operation that is not for the role that the
+// resource is about to have, before it changes.
+func (w *working) cancelForRole(r *resource, op *opDef) {
+	cancel := w.cancel(r, op.name, op.interval, r.chosen, func() string {
+		return "the operation is not for the role " + string(r.next)
+	})
+	switch {
+	case r.role == Promoted:
+		w.orderActionTask(cancel, r, taskDemote, thenNeedsFirst)
+	case r.role != Unpromoted && r.role != Started:
+	case r.next == Promoted:
+		w.orderActionTask(cancel, r, taskPromote, thenNeedsFirst)
+	case r.next == Stopped:
+		w.orderActionTask(cancel, r, taskStop, thenNeedsFirst)
+	}
+}
+
+// cancel ends a recurring operation on a node. What was known to run becomes
+// its cancellation.
+func (w *working) cancel(r *resource, task string, every int64, n *node, why func() string) *action {
+	a := w.keyedAction(r, task, taskCancel, every, n, false)
+	a.task = taskCancel
+	a.cancels = r.findOp(task, every, true)
+	a.setMeta("operation", task)
+	a.setMeta("interval", strconv.FormatInt(every, 10))
+	a.reason = ""
+	a.because(why)
 	return a
 }
 
-// createRecurring makes the monitors of a resource that will run on m.
-func (w *working) createRecurring(r *resource) {
-	if r.maintenance {
+// recurWhileStopped watches, on every node where the resource shall not be,
+// that it is not.
+func (w *working) recurWhileStopped(r *resource, op *opDef) {
+	if !r.unique {
+		return // which instance is watched where could not be told
+	}
+	for _, n := range w.nodes {
+		if n == r.chosen {
+			w.cancelWhereActive(r, op)
+			continue
+		}
+		running := r.actionsOn(op.name, op.interval, n)
+		a := w.action(r, op.name, op.interval, n, len(running) > 0)
+		a.because(func() string {
+			return "every " + interval(op.interval) + " it is checked that " + r.id + " does not run there"
+		})
+		a.target = exitNotRunning
+		if r.managed {
+			for _, probe := range r.findAll(taskMonitor, n) {
+				w.order(probe, a, thenNeedsFirst)
+			}
+		}
+		w.recurAfterStops(r, n, a)
+		if !n.online || n.unclean {
+			a.block(n.whyUnavailable())
+		}
+	}
+}
+
+// cancelWhereActive cancels the watch for a stopped resource where it will be
+// active, before it starts.
+func (w *working) cancelWhereActive(r *resource, op *opDef) {
+	if len(r.actionsOn(op.name, op.interval, r.chosen)) == 0 {
 		return
 	}
-	for _, d := range r.ops {
-		if d.interval <= 0 || !d.enabled || d.name == "start" || d.name == "stop" {
-			continue
-		}
-		if d.role == Stopped {
-			w.createStoppedMonitors(r, d)
-			continue
-		}
-		if r.node == nil || r.next == Stopped || r.node.status.maintenance || d.role == Promoted || d.role == Unpromoted {
-			continue
-		}
-		w.createMonitor(r, d)
+	cancel := w.cancel(r, op.name, op.interval, r.chosen, func() string { return r.id + " will be active there" })
+	if r.next == Started || r.next == Unpromoted {
+		w.orderActionTask(cancel, r, taskStart, thenNeedsFirst)
 	}
 }
 
-func (w *working) createMonitor(r *resource, d *opDef) {
-	_, running := r.active[recurringKey{r.node.index, d.name, d.interval}]
-	a := w.newAction(r, d.name, d.interval, r.node)
-	a.def = d
-	a.optional = running && r.runs(r.node)
-	a.reason = r.id + " is to be monitored while it runs"
-	a.runnable = a.runnable && r.node.status.online
-	if start := r.find("start", r.node); start != nil {
-		w.order(start, a, firstForcesThen|thenNeedsFirst)
+// recurAfterStops begins to watch a stopped resource when it has stopped.
+func (w *working) recurAfterStops(r *resource, n *node, a *action) {
+	for _, stop := range r.actionsOn(taskStop, 0, n) {
+		if !stop.is(optional) && !a.is(optional) && !r.managed {
+			a.set(optional)
+		}
+		if !stop.is(runnable) {
+			a.block(r.id + " cannot be stopped on " + n.name)
+		}
+		if r.managed {
+			w.orderActions(stop, a, firstForcesThen|thenNeedsFirst)
+		}
 	}
 }
 
-// createStoppedMonitors makes the monitors that see to it that the resource
-// does not run where it should not.
-func (w *working) createStoppedMonitors(r *resource, d *opDef) {
-	for _, m := range w.nodes {
-		_, running := r.active[recurringKey{m.index, d.name, d.interval}]
-		if m == r.node && r.next != Stopped {
-			if running {
-				c := w.cancel(r, m, d.name, d.interval, r.id+" is to run on "+m.name)
-				if start := r.find("start", m); start != nil {
-					w.order(c, start, onlyOrder)
-				}
-			}
-			continue
-		}
-		if !m.status.online || m.status.unclean || m.status.pending || m.status.maintenance {
-			continue
-		}
-		a := w.newAction(r, d.name, d.interval, m)
-		a.def, a.target, a.optional = d, rcNotRunning, running
-		a.reason = fmt.Sprintf("%s must not run on %s", r.id, m.name)
-		if probe := r.findInterval("monitor", 0, m); probe != nil {
-			w.order(probe, a, thenNeedsFirst)
-		}
-		if stop := r.find("stop", m); stop != nil {
-			w.order(stop, a, firstForcesThen|thenNeedsFirst)
-		}
+// The exit codes of monitors that are no failures besides 0.
+const (
+	exitNotRunning = 7
+	exitPromoted   = 8
+)
+
+// interval says an interval in words.
+func interval(ms int64) string {
+	switch {
+	case ms%60000 == 0:
+		return strconv.FormatInt(ms/60000, 10) + " min"
+	case ms%1000 == 0:
+		return strconv.FormatInt(ms/1000, 10) + " s"
 	}
+	return strconv.FormatInt(ms, 10) + " ms"
 }

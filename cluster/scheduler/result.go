@@ -1,197 +1,256 @@
 package scheduler
 
 import (
-	"fmt"
+	"cmp"
 	"maps"
-	"sort"
-	"strconv"
+	"slices"
+	"strings"
 )
 
-// result prunes what need not or cannot happen and writes the transition.
+// result writes the transition: needless and impossible actions pruned, circles
+// cut, the rest sorted and numbered.
 func (w *working) result() *Transition {
-	t := &Transition{Actions: []Action{}, Order: []Ordering{}, Allocations: []Allocation{}, Recheck: w.recheck}
-	var kept []*action
-	for _, a := range w.actions {
-		if w.keep(a) {
-			a.kept = true
-			kept = append(kept, a)
-		}
+	for _, r := range w.resources {
+		w.exportResource(r)
 	}
-	sort.SliceStable(kept, func(i, j int) bool { return lessAction(kept[i], kept[j]) })
-	for i, a := range kept {
-		a.id = ActionID(i)
-		t.Actions = append(t.Actions, w.export(a))
+	for i := len(w.actions) - 1; i >= 0; i-- {
+		w.export(w.actions[i])
 	}
-	for _, a := range kept {
-		t.Order = append(t.Order, inputs(a)...)
+	list := w.exportedInOrder()
+	w.cutCircles(list)
+	t := &Transition{Actions: make([]Action, len(list)), Order: w.orderOf(list)}
+	metas := metaCache{}
+	for i, a := range list {
+		w.publish(&t.Actions[i], a, metas)
 	}
-	breakCycles(t)
-	list := append([]*resource(nil), w.flat...)
-	sort.Slice(list, func(i, j int) bool { return list[i].id < list[j].id })
-	for _, r := range list {
-		t.Allocations = append(t.Allocations, w.allocation(r))
-	}
-	sort.Strings(w.warnings)
-	for i, text := range w.warnings {
-		if i == 0 || text != w.warnings[i-1] {
-			t.Warnings = append(t.Warnings, text)
-		}
-	}
+	t.Allocations = w.allocations()
+	t.Recheck = w.recheck
+	t.Warnings = slices.Compact(w.warnings)
+	t.ScoreLines = w.scoreLines
 	return t
 }
 
-// keep reports whether an action becomes part of the transition.
-func (w *working) keep(a *action) bool {
-	optional, runnable := a.flags()
-	if a.kind == Pseudo {
-		return !optional && runnable || a.needsAny && runnable || a.rsc.variant == group && !optional
+// exportResource decides which of a resource's actions are part of the
+// transition. Those of a clone are made to sum up its instances' before, and
+// it tells its instances what happens.
+func (w *working) exportResource(r *resource) {
+	if r.variant == clone {
+		for i := len(r.actions) - 1; i >= 0; i-- {
+			r.methods.actionFlags(w, r.actions[i], nil)
+		}
+		w.createNotifications(r)
+		for _, c := range r.children {
+			w.exportResource(c)
+		}
 	}
-	if optional || !runnable || a.node == nil || !a.node.status.online {
-		return false
+	for i := len(r.actions) - 1; i >= 0; i-- {
+		w.export(r.actions[i])
 	}
-	return a.rsc.managed || a.task == "monitor" || a.task == "cancel" || a.kind == Cluster
+	if r.variant != clone {
+		for _, c := range r.children {
+			w.exportResource(c)
+		}
+	}
 }
 
-// inputs are the orderings of an action with the kept ones before it. What is
-// left out takes its orderings along: nothing happens there, so nobody waits.
-func inputs(a *action) []Ordering {
-	seen := map[ActionID]bool{}
-	var list []Ordering
-	for _, e := range a.before {
-		if !e.first.kept || seen[e.first.id] {
-			continue
-		}
-		if e.effect&serialize != 0 && seenAfter(e.first, a) {
-			continue
-		}
-		seen[e.first.id] = true
-		list = append(list, Ordering{e.first.id, a.id})
+// export makes an action part of the transition if it belongs to it, and finds
+// out what it waits for.
+func (w *working) export(a *action) {
+	a.mergeInputs()
+	if a.is(exported) || !a.belongs() {
+		return
 	}
-	sort.Slice(list, func(i, j int) bool { return list[i].Before < list[j].Before })
+	a.set(exported)
+	for i := range a.before {
+		in := &a.before[i]
+		if !w.counts(a, in) {
+			in.effect = 0
+		}
+	}
+}
+
+// exportedInOrder lists the actions of the transition: resource by resource,
+// then the others; the order does not depend on that of their creation.
+func (w *working) exportedInOrder() []*action {
+	rank := make([]int, w.nodeCount)
+	for i, n := range w.nodes {
+		rank[n.index] = i
+	}
+	var list []*action
+	add := func(actions []*action) {
+		from := len(list)
+		for _, a := range actions {
+			if a.is(exported) {
+				list = append(list, a)
+			}
+		}
+		slices.SortFunc(list[from:], func(a, b *action) int { return a.compare(b, rank) })
+	}
+	var walk func(r *resource)
+	walk = func(r *resource) {
+		add(r.actions)
+		for _, c := range r.children {
+			walk(c)
+		}
+	}
+	for _, r := range w.resources {
+		walk(r)
+	}
+	add(w.single)
+	for i, a := range list {
+		a.id = ActionID(i)
+	}
 	return list
 }
 
-// seenAfter: of two actions that must not overlap, one has to go first: the
-// one whose ordering was written first.
-func seenAfter(first, a *action) bool {
-	return a.id < first.id
-}
-
-func lessAction(a, b *action) bool {
-	if x, y := kindRank[a.kind], kindRank[b.kind]; x != y {
-		return x < y
-	}
-	if a.rsc.id != b.rsc.id {
-		return a.rsc.id < b.rsc.id
-	}
-	if a.task != b.task {
-		return a.task < b.task
-	}
-	if a.interval != b.interval {
-		return a.interval < b.interval
-	}
-	if a.node != nil && b.node != nil {
-		return a.node.name < b.node.name
-	}
-	return a.node == nil && b.node != nil
-}
-
-var kindRank = map[Kind]int{Resource: 0, Cluster: 1, Pseudo: 2}
-
-func (w *working) export(a *action) Action {
-	x := Action{ID: a.id, Kind: a.kind, Task: a.task, Resource: a.rsc.id, Interval: a.interval, TargetRC: a.target,
-		Priority: a.rsc.priority, Reason: a.reason}
-	if a.node != nil {
-		x.Node = a.node.name
-	}
-	if a.kind == Pseudo {
-		return x
-	}
-	if x.Reason == "" {
-		x.Reason = fmt.Sprintf("%s of %s on %s is due", a.task, a.rsc.id, x.Node)
-	}
-	x.Timeout = defaultTimeout
-	if a.kind != Resource {
-		return x
-	}
-	x.Agent = a.rsc.agent
-	task := a.task
-	if a.cancelled != "" {
-		task = a.cancelled
-	}
-	meta, def := w.opSettings(a.rsc, task, a.interval)
-	x.Timeout = timeoutOf(meta)
-	x.Params = w.opParams(a.rsc, def, a.node)
-	x.Meta = w.exportMeta(a, task, meta, x.Timeout)
-	return x
-}
-
-// exportMeta is what the agent sees as OCF_RESKEY_CRM_meta_*.
-func (w *working) exportMeta(a *action, task string, meta map[string]string, timeout int64) map[string]string {
-	x := map[string]string{}
-	maps.Copy(x, meta)
-	delete(x, "start-delay")
-	x["name"], x["timeout"] = task, strconv.FormatInt(timeout, 10)
-	x["on_node"], x["on_node_uuid"] = a.node.name, a.node.id
-	if a.interval > 0 {
-		x["interval"] = strconv.FormatInt(a.interval, 10)
-	} else {
-		delete(x, "interval")
-	}
-	if a.target != 0 {
-		x["op_target_rc"] = strconv.Itoa(a.target)
-	}
-	return x
-}
-
-// breakCycles removes orderings that close a circle. Constraints that contradict
-// each other make one; the configuration check reports them.
-func breakCycles(t *Transition) {
-	after := make([][]int, len(t.Actions)) // indices into Order
-	for i, o := range t.Order {
-		after[o.Before] = append(after[o.Before], i)
-	}
-	state := make([]uint8, len(t.Actions))
-	drop := map[int]bool{}
-	type frame struct {
-		id   ActionID
-		next int
-	}
-	for root := range t.Actions {
-		if state[root] != 0 {
-			continue
+// compare sorts the actions of one resource, or those of none.
+func (a *action) compare(b *action, rank []int) int {
+	place := func(a *action) int {
+		if a.node == nil {
+			return -1
 		}
-		stack := []frame{{ActionID(root), 0}}
-		state[root] = 1
-		for len(stack) > 0 {
-			f := &stack[len(stack)-1]
-			if f.next == len(after[f.id]) {
-				state[f.id] = 2
-				stack = stack[:len(stack)-1]
-				continue
-			}
-			edge := after[f.id][f.next]
-			f.next++
-			switch to := t.Order[edge].After; state[to] {
-			case 0:
-				state[to] = 1
-				stack = append(stack, frame{to, 0})
-			case 1:
-				drop[edge] = true
+		return rank[a.node.index]
+	}
+	// A reload is begun before anything else is: it is recorded as a start, and
+	// what comes after it counts.
+	reload := func(a *action) int {
+		if a.task == taskReload {
+			return 0
+		}
+		return 1
+	}
+	return cmp.Or(cmp.Compare(reload(a), reload(b)), strings.Compare(a.task, b.task), cmp.Compare(a.interval, b.interval), cmp.Compare(place(a), place(b)),
+		strings.Compare(a.key, b.key), strings.Compare(a.detail, b.detail), cmp.Compare(a.number, b.number))
+}
+
+// orderOf lists what waits for what, sorted by the later and then the earlier one.
+func (w *working) orderOf(list []*action) []Ordering {
+	count := 0
+	for _, a := range list {
+		count += len(a.before)
+	}
+	order := make([]Ordering, 0, count)
+	for _, a := range list {
+		from := len(order)
+		for _, in := range a.before {
+			switch {
+			case in.effect == 0:
+			case in.action.is(exported):
+				order = append(order, Ordering{Before: in.action.id, After: a.id})
+			default:
+				a.stickTo(in.action)
 			}
 		}
+		slices.SortFunc(order[from:], func(x, y Ordering) int { return cmp.Compare(x.Before, y.Before) })
 	}
-	if len(drop) == 0 {
+	return order
+}
+
+// stickTo marks an action, and all that come after it, as waiting for one that
+// cannot happen.
+func (a *action) stickTo(barrier *action) {
+	if a.stuck {
 		return
 	}
-	kept := t.Order[:0]
-	for i, o := range t.Order {
-		if !drop[i] {
-			kept = append(kept, o)
-			continue
+	a.stuck, a.barrier = true, barrier
+	for _, e := range a.after {
+		if then := e.action; then.is(exported) && slices.ContainsFunc(then.before, func(in edge) bool { return in.action == a && in.effect != 0 }) {
+			then.stickTo(barrier)
 		}
-		t.Warnings = append(t.Warnings, fmt.Sprintf("the constraints go in a circle: %s %s is not put before %s %s",
-			t.Actions[o.Before].Task, t.Actions[o.Before].Resource, t.Actions[o.After].Task, t.Actions[o.After].Resource))
 	}
-	t.Order = kept
+}
+
+// publish writes an action as others see it.
+func (w *working) publish(p *Action, a *action, metas metaCache) {
+	*p = Action{ID: a.id, Kind: a.publicKind(), Task: a.task, Interval: a.interval, Detail: a.publicDetail(),
+		TargetRC: a.target, Priority: a.priority, Reason: a.words()}
+	if a.node != nil && (p.Kind != Pseudo || a.task == taskFence) {
+		p.Node = a.node.name
+	}
+	if a.stuck {
+		p.Stuck = a.barrier.title() + " is not possible in this transition"
+	}
+	if a.task == taskFence {
+		p.Timeout = w.options.fenceTimeout
+	}
+	p.Meta = a.meta
+	r := a.rsc
+	if r == nil {
+		return
+	}
+	p.Priority = max(p.Priority, r.priority)
+	p.Resource = r.id
+	if a.is(pseudo) {
+		return
+	}
+	p.Resource = r.executorName()
+	if p.Kind != Resource {
+		return
+	}
+	p.Agent = r.agentName()
+	p.Params = w.agentParams(a)
+	if a.settings != nil {
+		p.Timeout = a.settings.timeout
+	}
+	p.Meta = metas.of(a)
+}
+
+func (a *action) publicKind() Kind {
+	if a.is(pseudo) && (a.kind == Resource || a.task == taskFence) {
+		return Pseudo
+	}
+	return a.kind
+}
+
+// publicDetail of a notification is its phase and the task that it is about.
+func (a *action) publicDetail() string {
+	if a.detail != "" || a.task != taskNotify && a.task != taskNotified {
+		return a.detail
+	}
+	phase, task := a.meta["notify_type"], a.meta["notify_operation"]
+	if phase == "" || task == "" {
+		phase, task, _ = strings.Cut(a.key, "_notify_")
+	}
+	return phase + "-" + task
+}
+
+// agentName is class:provider:type, without a provider where there is none.
+func (r *resource) agentName() string {
+	switch {
+	case r.agentText != "":
+	case r.provider == "":
+		r.agentText = r.standard + ":" + r.agentType
+	default:
+		r.agentText = r.standard + ":" + r.provider + ":" + r.agentType
+	}
+	return r.agentText
+}
+
+// metaCache keeps what agents are told beside their parameters: the same for a
+// resource's operation on every node.
+type metaCache map[metaKey]map[string]string
+
+type metaKey struct {
+	r *resource
+	s *opSettings
+}
+
+func (c metaCache) of(a *action) map[string]string {
+	key := metaKey{a.rsc, a.settings}
+	shared, ok := c[key]
+	if !ok {
+		shared = a.sharedMeta()
+		c[key] = shared
+	}
+	host := a.hostMeta()
+	if len(a.meta)+len(host) == 0 {
+		return shared
+	}
+	m := make(map[string]string, len(shared)+len(a.meta)+len(host))
+	maps.Copy(m, shared)
+	maps.Copy(m, host)
+	for k, v := range a.meta {
+		m[strings.ReplaceAll(k, "-", "_")] = v
+	}
+	return m
 }

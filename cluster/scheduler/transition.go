@@ -37,7 +37,9 @@ type Action struct {
 	Meta     map[string]string `json:"meta,omitempty"`       // CRM_meta_* attributes, without the prefix
 	Priority int               `json:"priority,omitempty"`   // higher first when limits bind
 	Reason   string            `json:"reason"`               // why it is there, in words, never empty for real actions
-	Optional bool              `json:"-"`                    // used while computing; never in a Transition
+	// Stuck says what the action waits for that cannot happen in this transition,
+	// "" if nothing does: it is there, but must not be started.
+	Stuck string `json:"stuck,omitempty"`
 }
 
 // Ordering says that Before must have ended with success before After starts.
@@ -57,12 +59,40 @@ const (
 	Unpromoted Role = "Unpromoted"
 )
 
+// TermKind is what a term comes from.
+type TermKind string
+
+// The kinds of terms.
+const (
+	TermLocation    TermKind = "location"    // a location constraint or one of its rules
+	TermColocation  TermKind = "colocation"  // the resource follows, or avoids, another one
+	TermPreference  TermKind = "preference"  // a resource that follows this one wants it there
+	TermStickiness  TermKind = "stickiness"  // it runs there already
+	TermFailure     TermKind = "failure"     // it failed there
+	TermHealth      TermKind = "health"      // the node's health
+	TermTicket      TermKind = "ticket"      // a ticket is missing
+	TermUtilization TermKind = "utilization" // the node has too little left
+	TermState       TermKind = "state"       // the node cannot run resources: offline, unclean, standby, maintenance, shutdown
+	TermSymmetry    TermKind = "symmetry"    // opt-in cluster, and nothing allows this node
+	TermDiscovery   TermKind = "discovery"   // resource-discovery forbids the node
+	TermLimit       TermKind = "limit"       // clone-max, clone-node-max, promoted-max, promoted-node-max
+	TermActive      TermKind = "active"      // it is active there, or another instance of it is
+	TermRole        TermKind = "role"        // target-role, or a promotion score
+	TermQuorum      TermKind = "quorum"      // the cluster has no quorum
+	TermGone        TermKind = "gone"        // not configured any more
+)
+
 // Term is one reason for a score: what contributed how much on one node.
 type Term struct {
-	Node  string `json:"node"`
-	Score Score  `json:"score"`
-	Why   string `json:"why"` // in words, naming the constraint or state
+	Node   string   `json:"node"`
+	Score  Score    `json:"score"`
+	Kind   TermKind `json:"kind,omitempty"`
+	Object string   `json:"object,omitempty"` // id of the constraint, resource followed, ticket or node attribute concerned
+	Why    string   `json:"why"`              // a full clause in words, naming the constraint or state and all figures
 }
+
+// Veto reports whether the term alone rules the node out.
+func (t Term) Veto() bool { return t.Score <= -Infinity }
 
 // Allocation is where one resource instance was placed, and why.
 type Allocation struct {
@@ -70,8 +100,8 @@ type Allocation struct {
 	Node     string           `json:"node,omitempty"`    // "" = nowhere
 	Role     Role             `json:"role"`              // role it will have
 	From     []string         `json:"from,omitempty"`    // nodes where it runs now
-	Scores   map[string]Score `json:"scores"`            // final score a node
-	Terms    []Term           `json:"terms"`             // what made the scores
+	Scores   map[string]Score `json:"scores,omitempty"`  // final score a node; with Options.Scores only
+	Terms    []Term           `json:"terms,omitempty"`   // what made the scores; with Options.Scores only
 	Reason   string           `json:"reason"`            // one sentence: why there, or why nowhere
 	Blocked  bool             `json:"blocked,omitempty"` // left alone until somebody has looked; Reason says why
 }
@@ -86,6 +116,11 @@ type Transition struct {
 	Recheck time.Time `json:"recheck,omitzero"`
 	// Warnings are findings about the configuration, in words.
 	Warnings []string `json:"warnings,omitempty"`
+	// ScoreLines is the table of scores that operators know, one line a resource
+	// instance (or group, clone, bundle) and node, in the words and the order in
+	// which crm_simulate -s prints it: "pcmk__primitive_assign: ip allocation
+	// score on n1: INFINITY", "drbd:0 promotion score on n1: 10".
+	ScoreLines []string `json:"-"`
 }
 
 // Empty reports whether nothing has to be done.

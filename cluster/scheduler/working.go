@@ -4,162 +4,133 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/cib/rule"
 )
 
-// working is the working set of one computation. The passes fill it in order;
-// each pass reads what earlier ones left and never goes back.
+// working is the working set of one computation. The passes fill it in order
+// (schedule.go); each reads what earlier ones left.
 type working struct {
 	root    *cib.Node
 	view    *cib.View
 	now     time.Time
 	options options
 
-	nodes      []*member // sorted by name; member.index is the position
-	nodeByID   map[string]*member
-	nodeByName map[string]*member
+	nodes      []*node // sorted by name (natural order); node.index is another, stable number
+	nodeCount  int     // indices given out so far
+	nodeByID   map[string]*node
+	nodeByName map[string]*node
+	dc         *node // the coordinator, nil if it is not known
 
-	top       []*resource // top-level resources, by priority, then in document order
-	flat      []*resource // primitives, in the order of top
-	resources map[string]*resource
+	resources  []*resource               // top-level resources, those of high priority first, else in document order; orphans at the end
+	byID       map[string]*resource      // every resource by id; instances by "id:number"
+	byRecorded map[string]*resource      // outermost resource by the name that the history has an instance by, made when first asked for
+	fences     map[string]*action        // fencing and unfencing actions by name
+	ruleCache  map[*cib.Node][]nodeScore // of location rules that do not depend on the resource
+	tickets    map[string]*ticket
+	tags       map[string][]string // tag or template → ids
 
-	constraints []orderConstraint
-	actions     []*action
+	locations    []*location        // in the order in which they are applied
+	colocations  []*colocation      // in document order
+	orderings    []*ordering        // in the order in which they were made
+	paramChecks  []paramCheck       // comparisons of digests that have to wait until the node of a resource is known
+	expiredOps   map[*cib.Node]bool // recorded failures of recurring operations that expired
+	actions      []*action          // every action that was ever created, in order of creation
+	single       []*action          // those of them without a resource (fencing, gates of orderings)
+	stops        []*resource        // resources with a recorded stop that have to be looked at again (containers, guests)
+	fencingOrder []*node            // nodes in the order in which they became unclean
+	haveRemote   bool               // there are remote or guest nodes
+	haveFencing  bool               // a fence device is configured
+	haveUnfence  bool               // something provides or requires unfencing
+	haveTickets  bool               // there are ticket constraints
+	blockedStop  bool               // reserved for the stop that failed: nobody may be started after it
+	maxPriority  int                // highest sum of priorities of the resources active on one node
+	utilization  bool               // placement-strategy looks at capacities
+	scoreLines   []string           // what was allotted, line by line, if wanted
+	wantScores   bool
+	sanitized    bool // Options.Sanitized
 
-	recheck  time.Time
-	warnings []string
+	// What was read once (tree, operations).
+	definitions        map[*cib.Node]*definition
+	defaults           map[rule.Agent]rule.Pairs // meta attributes of rsc_defaults
+	defaultsByAgent    bool                      // they differ from agent to agent
+	defaultParams      rule.Dependence           // what instance attributes of rsc_defaults depend on
+	defaultParamsKnown bool
+	opDefaults         map[opDefaultsKey]rule.Pairs
+	opDefaultsDepend   rule.Dependence
+	singles            map[string][]*action // of w.single, by key
+	recheck            time.Time
+	warnings           []string
+
+	unusedActions []action // allocated together, for the next ones
+	searches      int      // counts searches through actions, for action.seen
 }
 
-// member is a cluster node.
-type member struct {
-	index  int
-	id     string
-	name   string
-	attrs  map[string]string // permanent, overlaid by transient
-	state  *cib.Node
-	status nodeStatus
-	load   int // resources allocated to it in this computation
+// options are the cluster's properties as far as they bear on decisions.
+type options struct {
+	symmetric, maintenance, stopAll      bool
+	fencing, startupFencing              bool // fencing: stonith-enabled
+	concurrentFencing                    bool
+	fenceAction                          string // reboot or off
+	fenceTimeout                         int64  // ms
+	watchdogFencing                      bool   // have-watchdog and a stonith-watchdog-timeout
+	watchdogTimeout                      int64  // ms
+	fenceRemoteWithoutQuorum             bool
+	priorityFencingDelay                 int64 // ms
+	stopOrphans, stopOrphanActions       bool
+	removeAfterStop                      bool
+	probes                               bool // enable-startup-probes
+	startFailureFatal                    bool
+	quorate                              bool
+	noQuorum                             noQuorumPolicy
+	placement                            string // default, utilization, minimal, balanced
+	shutdownLock                         bool
+	shutdownLockLimit                    int64 // ms, 0: none
+	healthStrategy                       string
+	healthRed, healthYellow, healthGreen Score
+	healthBase                           Score
+	name                                 string // cluster-name
+	managedDefault                       bool
+	stickinessDefault                    string // the old default-resource-stickiness
+	timeoutDefault                       string // the old default-action-timeout
+	all                                  map[string]string
 }
 
-// nodeStatus is what is known of a node.
-type nodeStatus struct {
-	online, unclean, pending       bool
-	standby, maintenance, shutdown bool
-	why                            string // in words, if it cannot run resources
-}
-
-// usable reports whether resources may be placed on the node at all.
-func (m *member) usable() bool {
-	s := &m.status
-	return s.online && !s.unclean && !s.standby && !s.maintenance && !s.shutdown && !s.pending
-}
-
-type variant uint8
+// noQuorumPolicy is what a partition without quorum does.
+type noQuorumPolicy uint8
 
 const (
-	primitive variant = iota
-	group
+	quorumStop noQuorumPolicy = iota
+	quorumFreeze
+	quorumIgnore
+	quorumDemote
+	quorumFence // suicide
 )
 
-// resource is a primitive or a group. Numbers of other variants follow the
-// same shape: a parent whose pseudo-actions sum up its children's.
-type resource struct {
-	id       string
-	xml      *cib.Node
-	template *cib.Node
-	variant  variant
-	parent   *resource
-	children []*resource
-	agent    string // class:provider:type
-	class    string
-
-	meta        map[string]string
-	priority    int
-	stickiness  Score
-	threshold   int // migration-threshold, 0: none
-	failTimeout time.Duration
-	multiple    string // multiple-active
-	targetRole  Role
-	ordered     bool
-	colocated   bool
-	ops         []*opDef
-	digest      string
-
-	managed       bool
-	maintenance   bool
-	blocked       bool
-	orphan        bool
-	failed        bool // active, but must be recovered
-	ignoreFailure bool
-	restart       string // why the running instance does not fit its definition
-	blockedWhy    string
-	failure       string // the failure in words
-
-	role    Role // now
-	next    Role // after the transition
-	running []*member
-	known   []bool // by node: the state there is known
-	active  map[recurringKey]*opResult
-
-	scores   []Score // by node
-	allowed  []bool  // by node: opted in
-	terms    []Term
-	assigned bool
-	visiting bool
-	merging  bool
-	node     *member // where it will be
-	waits    string  // why it may not start although it has a node
-
-	with   []*colocation // this resource with others
-	withMe []*colocation // others with this one
-
-	actions []*action
+// ticket is a permission that another site can take away.
+type ticket struct {
+	id          string
+	granted     bool
+	standby     bool
+	lastGranted time.Time
+	attrs       map[string]string
 }
 
-type recurringKey struct {
-	node     int
-	task     string
-	interval int64
+// paramCheck is one result of the history whose parameters are compared with
+// the configuration's as soon as the resource has its node.
+type paramCheck struct {
+	op   *cib.Node
+	rsc  *resource
+	node *node
+	kind digestCheck
 }
 
-// primitives calls yield for each primitive of the resource: itself, or a
-// group's members.
-func (r *resource) primitives(yield func(*resource) bool) {
-	if r.variant == primitive {
-		yield(r)
-		return
-	}
-	for _, c := range r.children {
-		if !yield(c) {
-			return
-		}
-	}
-}
+// digestCheck is why a digest is compared.
+type digestCheck uint8
 
-func (r *resource) runs(m *member) bool {
-	for _, n := range r.running {
-		if n == m {
-			return true
-		}
-	}
-	return false
-}
-
-// current is the node where it runs, nil if it runs nowhere.
-func (r *resource) current() *member {
-	if len(r.running) == 0 {
-		return nil
-	}
-	return r.running[0]
-}
-
-// prefer adds to the resource's score on a node and remembers why.
-func (r *resource) prefer(m *member, s Score, why string) {
-	r.allowed[m.index] = true
-	r.scores[m.index] = r.scores[m.index].Add(s)
-	if s != 0 {
-		r.terms = append(r.terms, Term{Node: m.name, Score: s, Why: why})
-	}
-}
+const (
+	checkActive      digestCheck = iota // the resource runs there
+	checkLastFailure                    // a failure that changed parameters would clear
+)
 
 func (w *working) warn(text string) { w.warnings = append(w.warnings, text) }
 

@@ -1,0 +1,89 @@
+package scheduler
+
+import (
+	"slices"
+
+	"github.com/takt-ha/takt/cluster/cib"
+)
+
+// findResource finds the resource, or one below it, of a name: exactly, or
+// (byBase) as the executor knows it; if n is not nil only one that runs there
+// now (current) or will.
+func (w *working) findResource(r *resource, id string, n *node, byBase, current bool) *resource {
+	match := r.id == id || r.recorded != "" && r.recorded == id || byBase && r.base == id
+	if match && (n == nil || r.isOn(n, current)) {
+		return r
+	}
+	for _, c := range r.children {
+		if f := w.findResource(c, id, n, byBase, current); f != nil {
+			return f
+		}
+	}
+	return nil
+}
+
+func (r *resource) isOn(n *node, current bool) bool {
+	if current {
+		return r.runs(n)
+	}
+	return r.chosen == n
+}
+
+// executorName is the name that the executor is told: instances that are all
+// alike have none of their own, except where the history has one that is not
+// wanted any more.
+func (r *resource) executorName() string {
+	switch {
+	case r.orphan && r.recorded != "":
+		return r.recorded
+	case !r.unique:
+		return r.base
+	}
+	return r.id
+}
+
+// unpackTags reads tags, and which resources use which template, into w.tags.
+// A template hides a tag of the same name.
+func (w *working) unpackTags() {
+	for t := range w.root.Path("configuration", "tags").Elements {
+		if t.Name() != "tag" || t.ID() == "" {
+			continue
+		}
+		ids := w.tags[t.ID()]
+		for ref := range t.Elements {
+			if ref.Name() == "obj_ref" && ref.ID() != "" {
+				ids = appendOnce(ids, ref.ID())
+			}
+		}
+		w.tags[t.ID()] = ids
+	}
+	resources := w.root.Path("configuration", "resources")
+	users := map[string][]string{}
+	collectTemplateUsers(resources, users)
+	for t := range resources.Elements {
+		if t.Name() == "template" {
+			w.tags[t.ID()] = users[t.ID()]
+		}
+	}
+}
+
+// collectTemplateUsers notes the resources below an element by the template that
+// they use.
+func collectTemplateUsers(n *cib.Node, users map[string][]string) {
+	for c := range n.Elements {
+		if variantOf(c.Name()) == 0 {
+			continue
+		}
+		if t := c.Attr("template"); t != "" {
+			users[t] = appendOnce(users[t], c.ID())
+		}
+		collectTemplateUsers(c, users)
+	}
+}
+
+func appendOnce(list []string, s string) []string {
+	if slices.Contains(list, s) {
+		return list
+	}
+	return append(list, s)
+}

@@ -1,0 +1,36 @@
+package scheduler
+
+import (
+	"time"
+
+	"github.com/takt-ha/takt/cluster/cib"
+)
+
+// unpackTickets reads which tickets this cluster holds.
+func (w *working) unpackTickets(list *cib.Node) {
+	for s := range list.Elements {
+		if s.Name() != "ticket_state" || s.ID() == "" {
+			continue
+		}
+		t := w.ticketNamed(s.ID())
+		for _, a := range s.Attrs() {
+			if a.Name != "id" {
+				t.attrs[a.Name] = a.Value
+			}
+		}
+		t.granted, t.standby = truth(t.attrs["granted"]), truth(t.attrs["standby"])
+		if n := atoi(t.attrs["last-granted"]); n > 0 {
+			t.lastGranted = time.Unix(int64(n), 0)
+		}
+	}
+}
+
+// ticketNamed returns the ticket; one that nobody has heard of is not held.
+func (w *working) ticketNamed(id string) *ticket {
+	t := w.tickets[id]
+	if t == nil {
+		t = &ticket{id: id, attrs: map[string]string{}}
+		w.tickets[id] = t
+	}
+	return t
+}
