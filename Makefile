@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test bench lint clean man
+.PHONY: build demo test bench bench-scheduler lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -17,6 +17,24 @@ test: build
 
 bench: build
 	$(GO) run ./bench -takt $(CURDIR)/bin/takt -out bench/out
+
+# The scheduler's time and memory, beside the real crm_simulate where it is
+# installed; SLOW=1 asks it, too, where it needs many minutes.
+bench-scheduler: build
+	$(GO) run ./bench/scheduler -takt $(CURDIR)/bin/takt $(if $(SLOW),-slow) -only '$(ONLY)'
+
+# The recorded cases of another implementation (no part of this repository):
+# passed and total per milestone and group, and what fails.
+scheduler-cases:
+	TAKT_REPORT=1 $(GO) test -count=1 -v -run 'TestCases$$' ./cluster/scheduler
+
+# N random clusters, beside the real crm_simulate where it is installed; see
+# TestOracle for what SEED, FEATURES and OUT do.
+N ?= 20000
+SEED ?= 1
+scheduler-fuzz:
+	TAKT_ORACLE=$(N) TAKT_ORACLE_SEED=$(SEED) TAKT_ORACLE_FEATURES=$(FEATURES) TAKT_ORACLE_OUT=$(OUT) \
+		$(GO) test -count=1 -v -timeout 24h -run 'TestOracle$$' ./cluster/scheduler
 
 lint:
 	test -z "$$(gofmt -l $$(git ls-files '*.go'))"
