@@ -52,6 +52,8 @@ type OpRecord struct {
 	ExecMS     int64
 	QueueMS    int64
 	Digest     string // scheduler.ParamsDigest of the parameters it ran with
+
+	MigrateSource, MigrateTarget string // of migrate_to and migrate_from: unames
 }
 
 // Failed reports whether the result counts as a failure: it ended, was not
@@ -102,7 +104,7 @@ func (r OpRecord) Element(id string) *Node {
 		"interval", strconv.FormatInt(r.IntervalMS, 10),
 		"last-rc-change", strconv.FormatInt(r.Changed.Unix(), 10),
 		"exec-time", strconv.FormatInt(r.ExecMS, 10), "queue-time", strconv.FormatInt(r.QueueMS, 10),
-		"op-digest", r.Digest)
+		"op-digest", r.Digest, "migrate_source", r.MigrateSource, "migrate_target", r.MigrateTarget)
 }
 
 // historyID is the place in the history that the record takes.

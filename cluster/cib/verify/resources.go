@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -13,6 +14,7 @@ import (
 func (c *checker) resource(n *cib.Node) {
 	switch n.Name() {
 	case "primitive", "template":
+		c.container(n)
 		c.agent(n)
 		c.operations(n)
 		c.utilization(n)
@@ -55,6 +57,31 @@ func (c *checker) utilization(n *cib.Node) {
 	}
 }
 
+// What the scheduler makes at most of one clone (if there are not more nodes) and
+// of one bundle.
+const (
+	maxInstances = 1000
+	maxReplicas  = 200
+)
+
+// container checks that what runs in a container does not hold that itself.
+func (c *checker) container(n *cib.Node) {
+	at := n.ID()
+	for range len(c.resources) {
+		r := c.resources[at]
+		if r == nil {
+			return
+		}
+		if at = c.meta(r)["container"]; at == "" || at == r.ID() {
+			return
+		}
+		if at == n.ID() {
+			c.fail(n, "", "Remove the meta attribute container of one of them.", "%s is in a container that is in %s itself", n.ID(), n.ID())
+			return
+		}
+	}
+}
+
 // metaValues warns of values that have no effect on this resource.
 func (c *checker) metaValues(n *cib.Node) {
 	meta := c.meta(n)
@@ -76,6 +103,9 @@ func (c *checker) metaValues(n *cib.Node) {
 func (c *checker) clone(n *cib.Node) {
 	meta := c.meta(n)
 	unique, _ := cib.ParseBool(meta["globally-unique"])
+	if most, err := strconv.Atoi(meta["clone-max"]); (err == nil || errors.Is(err, strconv.ErrRange)) && most > max(maxInstances, len(c.nodes)) {
+		c.fail(n, "", "Write a smaller number.", "clone-max=%s of %s is taken as %d: there cannot be so many", meta["clone-max"], n.ID(), maxInstances)
+	}
 	for _, p := range c.primitivesIn(n) {
 		class := c.class(p)
 		switch {
@@ -122,7 +152,11 @@ func (c *checker) bundle(n *cib.Node) {
 		if perHost, err := strconv.Atoi(container.Attr("replicas-per-host")); err == nil && perHost > 1 && ip == "" && port != "" {
 			c.warn(container, "replicas-per-host", "Give an ip-range-start, or one replica per host.", "replicas-per-host of %s is 1: all replicas have the control-port %s", n.ID(), port)
 		}
-		if replicas, err := strconv.Atoi(container.Attr("replicas")); err == nil && replicas < 1 {
+		replicas, err := strconv.Atoi(container.Attr("replicas"))
+		if (err == nil || errors.Is(err, strconv.ErrRange)) && replicas > maxReplicas {
+			c.fail(container, "replicas", "Write a smaller number.", "replicas=%s of %s is taken as %d: there cannot be so many", container.Attr("replicas"), n.ID(), maxReplicas)
+		}
+		if err == nil && replicas < 1 {
 			c.warn(container, "replicas", "Write a number from 1.", "replicas of %s cannot be %d: the default is used", n.ID(), replicas)
 		}
 	}
