@@ -76,6 +76,8 @@ func renderAnswer(w io.Writer, a *explain.Answer, p painter) {
 	for _, i := range a.Instances {
 		for n, text := range i.Says {
 			switch {
+			case n == 0 && short && i.Node == "" && len(i.Says) > 1: // the nodes' reasons are what decides
+				fmt.Fprintf(w, "%s\n", p.paint(headStyle(i), clean(text+": "+strings.Join(i.Says[1:min(len(i.Says), 4)], "; "))))
 			case n == 0:
 				fmt.Fprintf(w, "%s\n", p.paint(headStyle(i), clean(text)))
 			case !short:

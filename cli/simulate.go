@@ -146,15 +146,25 @@ func writeTransition(w io.Writer, t *scheduler.Transition, scores bool) {
 		fmt.Fprintln(w, "What would happen:")
 	}
 	step := 0
-	for _, a := range sequence(t) {
-		if a.Kind == scheduler.Pseudo {
-			continue
-		}
+	list := slices.DeleteFunc(sequence(t), func(a scheduler.Action) bool { return a.Kind == scheduler.Pseudo })
+	width := 40
+	for _, a := range list {
+		width = min(60, max(width, len(actionWords(a))))
+	}
+	for _, a := range list {
 		step++
-		fmt.Fprintf(w, "%4d. %-40s %s\n", step, clean(actionWords(a)), clean(a.Reason))
+		fmt.Fprintf(w, "%4d. %-*s %s\n", step, width, clean(actionWords(a)), clean(a.Reason))
 	}
 	fmt.Fprintln(w, "\nWhere resources would be:")
+	idle := map[string]bool{}
 	for _, a := range t.Allocations {
+		if surplus := surplusWords(a); surplus != "" && !scores {
+			if !idle[surplus] {
+				fmt.Fprintf(w, "  %s\n", clean(surplus))
+			}
+			idle[surplus] = true
+			continue
+		}
 		fmt.Fprintf(w, "  %s\n", clean(a.Reason))
 		if scores {
 			writeScores(w, a)
@@ -166,6 +176,16 @@ func writeTransition(w io.Writer, t *scheduler.Transition, scores bool) {
 	for _, text := range t.Warnings {
 		fmt.Fprintln(w, "warning:", clean(text))
 	}
+}
+
+// surplusWords is what is true of all instances of a clone that run nowhere and
+// will run nowhere, for one line; "" for anything else.
+func surplusWords(a scheduler.Allocation) string {
+	base, number, ok := strings.Cut(a.Resource, ":")
+	if !ok || strings.Trim(number, "0123456789") != "" || a.Node != "" || len(a.From) > 0 || a.Blocked {
+		return ""
+	}
+	return "further instances of " + strings.ReplaceAll(strings.ReplaceAll(a.Reason, a.Resource+" runs nowhere", base+" run nowhere"), a.Resource, base)
 }
 
 func actionWords(a scheduler.Action) string {

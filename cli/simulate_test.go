@@ -40,7 +40,7 @@ func TestSimulateText(t *testing.T) {
 		t.Fatal(err)
 	}
 	probe, start := strings.Index(out, "probe web on n1"), strings.Index(out, "start web on n1")
-	if probe < 0 || start < probe || !strings.Contains(out, "web runs on n1") {
+	if probe < 0 || start < probe || !strings.Contains(out, "web starts on n1") {
 		t.Errorf("want the probe, then the start, then the placement:\n%s", out)
 	}
 }

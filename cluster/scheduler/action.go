@@ -59,6 +59,7 @@ type action struct {
 	barrier  *action           // another one that has to happen first and cannot
 	stuck    bool              // part of the transition, but waits for what is not
 	cancels  *opDef            // of a cancel: the operation
+	circular bool              // waits for itself
 
 	minRunnable int // of needsAny: how many predecessors have to be runnable
 	runnableNow int

@@ -20,20 +20,57 @@ func (w *working) whyStop(r *resource, n *node) string {
 		return r.id + " is not configured any more"
 	case r.restarting && r.stopUnexpected:
 		return r.id + " is active on several nodes (" + names(r.running) + ") and only stays on one"
-	case r.chosen != nil && r.chosen != n && len(r.running) == 1:
-		return r.id + " moves from " + n.name + " to " + r.chosen.name
-	case r.failed:
+	case r.chosen != nil && len(r.running) > 1:
+		return r.id + " is active on several nodes (" + names(r.running) + ")"
+	case r.chosen != nil && r.chosen != n:
+		return r.id + " moves from " + n.name + " to " + r.chosen.name + colon(w.whyLeave(r, n))
+	case r.failed && r.next != Stopped:
 		return r.lastFailure() + " and has to be recovered"
 	case r.blocked:
 		return r.id + " is blocked" + in(r.blockedWhy)
-	case len(r.running) > 1:
-		return r.id + " is active on several nodes (" + names(r.running) + ")"
-	case r.metaOf("target-role") == string(Stopped):
-		return "the target-role of " + r.id + " is Stopped"
 	case r.chosen == nil:
-		return "no node may run " + r.id + in(n.whyUnavailable())
+		return r.id + " is stopped" + colon(w.whyNowhere(r))
+	case r.next == Stopped:
+		return r.id + " is stopped" + colon(firstOf(r.stoppedWhy, r.waits))
+	}
+	if start := r.latest(taskStart, r.chosen); start != nil && !start.is(optional) && start.reason != "" {
+		return r.id + " restarts: " + start.reason
 	}
 	return r.id + " has to restart"
+}
+
+// whyLeave is what keeps a resource from the node that it leaves, else what
+// speaks most for the node where it goes; "" if that is nothing in particular.
+func (w *working) whyLeave(r *resource, from *node) string {
+	if why := from.whyUnavailable(); why != "" {
+		return why
+	}
+	if t := r.vetoOn(from); t != nil {
+		return t.why()
+	}
+	var best *term
+	for i := range r.terms {
+		if t := &r.terms[i]; t.node == r.chosen && t.score > 0 && t.why != nil && (best == nil || t.score > best.score) {
+			best = t
+		}
+	}
+	if best == nil {
+		return ""
+	}
+	return best.why()
+}
+
+// vetoOn is the last term that rules a node out, nil if none does.
+func (r *resource) vetoOn(n *node) *term { return r.vetoAmong(n, len(r.terms)) }
+
+// vetoAmong is vetoOn among the first terms.
+func (r *resource) vetoAmong(n *node, first int) *term {
+	for i := min(first, len(r.terms)) - 1; i >= 0; i-- {
+		if t := &r.terms[i]; t.score <= -Infinity && (t.node == n || t.node == nil) && t.why != nil {
+			return t
+		}
+	}
+	return nil
 }
 
 // whyStart says why a resource is started on a node.
@@ -45,7 +82,7 @@ func (w *working) whyStart(r *resource, n *node) string {
 		}
 		return r.id + " runs nowhere: it starts on " + n.name
 	case !r.runs(n):
-		return r.id + " moves from " + names(r.running) + " to " + n.name
+		return r.id + " moves from " + names(r.running) + " to " + n.name + colon(w.whyLeave(r, r.running[0]))
 	case r.failed:
 		return r.lastFailure() + " and is recovered"
 	}
@@ -79,7 +116,11 @@ func (w *working) whyPromote(r *resource, n *node) string {
 	if r.role == Promoted && r.failed {
 		return r.lastFailure() + " and is promoted again"
 	}
-	return r.id + " should be promoted on " + n.name
+	text := r.id + " should be promoted on " + n.name
+	if i := r.instance(); i != nil && i.sortIndex > 0 {
+		text += ": its promotion score is " + i.sortIndex.String()
+	}
+	return text
 }
 
 // whyDemote says why an instance is demoted.
@@ -92,7 +133,22 @@ func (w *working) whyDemote(r *resource, n *node) string {
 	case r.next == Promoted:
 		return r.id + " restarts, and is demoted before"
 	}
-	return r.id + " should not be promoted any more on " + n.name
+	text := r.id + " should not be promoted any more on " + n.name
+	if r.unpromotedWhy != nil {
+		text += ": " + r.unpromotedWhy()
+	}
+	return text
+}
+
+// instance is the instance of a clone that a primitive is, or is part of; nil
+// outside clones.
+func (r *resource) instance() *resource {
+	for ; r.parent != nil; r = r.parent {
+		if r.parent.variant == clone {
+			return r
+		}
+	}
+	return nil
 }
 
 // in adds a detail in brackets.

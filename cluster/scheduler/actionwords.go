@@ -1,5 +1,11 @@
 package scheduler
 
+import (
+	"slices"
+	"strconv"
+	"strings"
+)
+
 // title names an action in a sentence.
 func (a *action) title() string {
 	task := a.task
@@ -20,27 +26,21 @@ func (a *action) title() string {
 	return task
 }
 
-// words says why an action is there: what was said when it was made, else why
-// the action that forced it is there.
-func (a *action) words() string {
-	if a.reason != "" {
+// words says why an action is there: what was said when it was made, else what
+// forced it (causewords.go), else that it is there as a matter of course.
+func (w *working) words(a *action) string {
+	switch {
+	case a.reason != "":
 		return a.reason
-	}
-	seen := map[*action]bool{a: true}
-	for c := a.cause; c != nil && !seen[c]; c = c.cause {
-		seen[c] = true
-		if c.is(pseudo) && c.reason == "" && c.cause != nil {
-			continue
+	case a.cause != nil:
+		if text := w.forcedWords(a); text != "" {
+			return text
 		}
-		if c.reason != "" {
-			return "because of the " + c.title() + ": " + c.reason
-		}
-		return "because of the " + c.title()
 	}
 	if a.is(pseudo) {
 		return ""
 	}
-	return a.standing()
+	return w.standing(a)
 }
 
 // whyNot says why an action cannot happen: what was found out about itself, or
@@ -55,21 +55,53 @@ func (w *working) whyNot(a *action) string {
 		return a.blocked
 	case root.rsc != nil && root.rsc.variant == primitive && root.rsc.chosen == nil && root.task != taskStop:
 		return root.rsc.id + " comes first, and runs nowhere" + colon(w.whyNowhere(root.rsc))
+	case root.is(needsAny):
+		return root.tooFew()
 	case root.blocked == "":
 		return "the " + root.title() + " comes first, and cannot happen"
 	}
 	return "the " + root.title() + " comes first, and " + root.blocked
 }
 
+// tooFew says how many of a gate's predecessors have to be and can be.
+func (a *action) tooFew() string {
+	var list []string
+	can := 0
+	for _, in := range a.before {
+		if in.action.is(runnable) && in.made&oneOrMore != 0 {
+			can++
+		}
+		if r := in.action.rsc; r != nil {
+			if name := r.outermost(true).id; !slices.Contains(list, name) {
+				list = append(list, name)
+			}
+		}
+	}
+	text := "of " + strings.Join(list, ", ") + " at least " + strconv.Itoa(max(1, a.minRunnable)) + " must come first, and "
+	if can == 0 {
+		return text + "none can"
+	}
+	return text + "only " + strconv.Itoa(can) + " can"
+}
+
 // standing is the reason of what is there as a matter of course.
-func (a *action) standing() string {
+func (w *working) standing(a *action) string {
+	r := a.rsc
 	switch {
-	case a.rsc == nil:
+	case r == nil || a.node == nil:
 		return a.title()
 	case a.task == taskMonitor && a.interval == 0:
-		return "what " + a.rsc.id + " is on " + a.node.name + " is not known"
+		return "it is not known yet whether it runs there"
 	case a.task == taskMonitor:
-		return a.rsc.id + " is watched every " + interval(a.interval)
+		return r.id + " is watched every " + interval(a.interval)
+	case a.task == taskStop:
+		return w.whyStop(r, a.node)
+	case a.task == taskStart:
+		return w.whyStart(r, a.node)
+	case a.task == taskPromote:
+		return w.whyPromote(r, a.node)
+	case a.task == taskDemote:
+		return w.whyDemote(r, a.node)
 	}
-	return "the " + a.title() + " is part of the way of " + a.rsc.id + " to the role " + string(a.rsc.next)
+	return "the " + a.title() + " is part of the way of " + r.id + " to the role " + string(r.next)
 }

@@ -13,11 +13,14 @@ func (w *working) assignAll() {
 			}
 		}
 	}
-	for _, r := range w.resources {
+	for i, r := range w.resources {
 		if !r.isRemoteConn {
+			w.shares.begin(w, i)
 			r.methods.assign(w, r, nil)
+			w.shares.end(w, i)
 		}
 	}
+	w.shares.finish(w)
 }
 
 // assign places a primitive after what it depends on, at what it and its
@@ -69,16 +72,35 @@ func (w *working) follow(r *resource, k *colocation) {
 // hear adds the wishes of a dependent to r's scores.
 func (w *working) hear(r *resource, k *colocation, flags colocatedFlags) {
 	before := r.allowed.clone()
+	known := len(firstPrimitive(k.dependent).terms)
 	k.dependent.methods.addColocated(w, k.dependent, r.id, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), flags)
 	for _, n := range w.nodes {
 		old, now := before.get(n).score, r.allowed.get(n).score
 		if old == now {
 			continue
 		}
-		r.terms = append(r.terms, term{node: n, score: now - old, kind: TermPreference, object: k.dependent.id, why: func() string {
-			return k.dependent.id + ", which goes with it, counts " + (now - old).String() + " there (colocation " + k.id + ")"
-		}})
+		r.terms = append(r.terms, term{node: n, score: now - old, kind: TermPreference, object: k.dependent.id,
+			why: func() string { return k.wish(n, old, now, known) }})
 	}
+}
+
+// wish says what a dependent wants of its primary's place: its scores there
+// changed it from old to now. Only its first terms were known then.
+func (k *colocation) wish(n *node, old, now Score, known int) string {
+	id, detail := k.dependent.id, " ("+k.words()+", "+k.score.String()+")"
+	switch {
+	case now <= -Infinity && k.score > 0:
+		text := id + ", which has to be with it, may not be on " + n.name + " (" + k.words() + ")"
+		if t := firstPrimitive(k.dependent).vetoAmong(n, known); t != nil {
+			text += ": " + t.why()
+		}
+		return text
+	case k.score < 0:
+		return id + ", which keeps away from it, changes " + n.name + " by " + (now - old).String() + detail
+	case now < old:
+		return id + ", which goes with it, would rather not be on " + n.name + " (" + (now - old).String() + ", " + k.words() + ")"
+	}
+	return id + ", which goes with it, would like " + n.name + " (" + (now - old).String() + ", " + k.words() + ")"
 }
 
 // judgeRole: what is to be stopped has no node; without quorum nothing rises
@@ -98,6 +120,7 @@ func (w *working) judgeRole(r *resource) {
 func (w *working) chooseNode(r *resource, prefer *node) {
 	if w.options.fencing && !w.haveFencing {
 		r.managed = false
+		r.unmanagedWhy = "fencing is enabled, but there is no fence device (configure one; stonith-enabled=false is for clusters without shared data alone)"
 	}
 	switch {
 	case !r.managed: // it stays where it is
@@ -127,6 +150,7 @@ func (w *working) assignBest(r *resource, prefer *node) {
 		w.assignTo(r, nil, false)
 		return
 	}
+	offered := prefer
 	best := nodes[0]
 	score := r.allowed.get(best).score
 	chosen := best
@@ -135,6 +159,9 @@ func (w *working) assignBest(r *resource, prefer *node) {
 	} else if r.mayStay() && score > 0 && w.available(best, nil, false) && current != nil && w.available(current, nil, false) &&
 		r.allowed.get(current).present && r.allowed.get(current).score == score {
 		chosen = current
+	}
+	if w.wantScores {
+		w.keepTies(r, chosen, offered, current, nodes)
 	}
 	w.assignTo(r, chosen, false)
 }

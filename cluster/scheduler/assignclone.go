@@ -57,7 +57,7 @@ func (w *working) distribute(r *resource, instances []*resource, limit, perNode 
 			for _, n := range w.nodes {
 				c.prefer(n, -Infinity, TermLimit, "clone-max", func() string { return "enough instances of " + r.id + " run already" })
 			}
-			c.methods.assign(w, c, nil)
+			w.assignTo(c, nil, true)
 		default:
 			if w.placeInstance(r, c, nil, every, perNode) != nil {
 				placed++
@@ -157,7 +157,12 @@ func (w *working) banForInstance(r, c *resource, perNode int) {
 		case c.orphan:
 			why = func() string { return c.id + " is not configured any more" }
 		case !own.present, own.score < 0:
-			why = func() string { return r.id + " may not run on " + n.name }
+			why = func() string {
+				if t := r.vetoOn(n); t != nil {
+					return t.why()
+				}
+				return r.id + " may not run on " + n.name
+			}
 		case int(own.count) >= perNode:
 			why = func() string { return n.name + " runs as many instances of " + r.id + " as it may" }
 		default:

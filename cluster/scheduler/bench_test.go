@@ -31,7 +31,7 @@ var benchSizes = []struct {
 // benchTime is when the clusters' documents say that they are from.
 var benchTime = time.Unix(1_700_000_000, 0)
 
-func largeRoot(b *testing.B, l schedtest.Large) *cib.Node {
+func largeRoot(b testing.TB, l schedtest.Large) *cib.Node {
 	b.Helper()
 	var text bytes.Buffer
 	if err := l.Write(&text); err != nil {

@@ -33,6 +33,7 @@ func (w *working) unpackBundle(r *resource) bool {
 	if s == nil {
 		return false
 	}
+	s.replicas = w.boundInstances(r, "replicas", s.replicas, maxReplicas)
 	b := &bundleData{max: s.replicas, perHost: s.perHost, promotedMax: s.promotedMax, prefix: r.id, agent: s.agent}
 	r.bundle = b
 	if s.perHost == 1 {

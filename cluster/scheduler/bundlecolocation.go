@@ -17,7 +17,7 @@ func (bundleMethods) applyColocation(w *working, dependent, primary *resource, k
 		}
 		return
 	}
-	var on []*node
+	var on []place
 	for _, p := range primary.bundle.replicas {
 		at := p.container.methods.locations(p.container, afterwards)
 		if len(at) == 0 || p.container.isBlocked() {
@@ -26,10 +26,10 @@ func (bundleMethods) applyColocation(w *working, dependent, primary *resource, k
 		if k.primaryRole == Promoted && (p.child == nil || p.child.next != Promoted) {
 			continue
 		}
-		on = append(on, at[0])
+		on = append(on, p.container.placeOn(at[0]))
 	}
 	w.keepOnly(dependent, on, k, func() string {
-		return dependent.id + " must be where a container of " + primary.id + " is (colocation " + k.id + ")"
+		return dependent.id + " must be where a container of " + primary.id + " is (" + k.words() + ")"
 	})
 }
 

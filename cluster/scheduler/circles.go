@@ -1,25 +1,80 @@
 package scheduler
 
-// cutCircles drops orderings until no action waits for itself: the mildest of a
-// circle first. Constraints that contradict each other lead to circles; what is
-// configured last gives way, rather than that nothing at all happens.
+import "strconv"
+
+// cutCircles drops orderings until no action waits for itself. Constraints that
+// contradict each other lead to circles. Mere wishes among them give way, and
+// among what only takes things down the one configured last. Any other circle is
+// left alone: none of its actions, and nothing that comes after them, may be
+// started, since what they wait for may be that something has stopped elsewhere,
+// or that a node was fenced.
 func (w *working) cutCircles(list []*action) {
-	for {
-		circle := findCircle(list)
-		if circle == nil {
+	cuts := 0
+	for circle := findCircle(list); circle != nil; circle = findCircle(list) {
+		if cuts++; cuts > maxCuts {
+			w.giveUp(unreachable(list))
 			return
 		}
-		weakest := 0
-		for i := range circle {
-			if circle[i].edge().weight() <= circle[weakest].edge().weight() {
-				weakest = i
+		cut := weakest(circle)
+		e := cut.edge()
+		if e.weight(cut.then) > 1 {
+			// All of it waits for ever: it does not matter which ordering goes.
+			w.leaveCircle(circle)
+		} else {
+			w.warn("the order of " + e.action.title() + " before " + cut.then.title() +
+				" is part of a circle, and is ignored: look for orders that contradict each other")
+		}
+		e.effect = 0
+	}
+}
+
+// maxCuts is how many circles are looked at one by one.
+const maxCuts = 200
+
+func weakest(circle []input) input {
+	least := circle[0]
+	for _, in := range circle[1:] {
+		if in.edge().weight(in.then) <= least.edge().weight(least.then) {
+			least = in
+		}
+	}
+	return least
+}
+
+// leaveCircle keeps the actions of a circle, and all after them, from being started.
+func (w *working) leaveCircle(circle []input) {
+	a, b := circle[0].then, circle[0].edge().action
+	w.warn(a.title() + " and " + b.title() + " wait for each other, so that neither is done: look for orders that contradict each other")
+	for _, in := range circle {
+		in.then.stickToCircle(in.edge().action)
+	}
+}
+
+// giveUp drops all orderings between actions that wait for themselves or for
+// such ones, none of which is started.
+func (w *working) giveUp(left []*action) {
+	w.warn("there are so many circles of orders that " + strconv.Itoa(len(left)) + " actions are not done: look for orders that contradict each other")
+	for _, a := range left {
+		for i := range a.before {
+			if in := &a.before[i]; in.effect != 0 && in.action.is(exported|tracking) {
+				a.stickToCircle(in.action)
 			}
 		}
-		cut := circle[weakest]
-		w.warn("the order of " + cut.edge().action.title() + " before " + cut.then.title() +
-			" is part of a circle, and is ignored: look for orders that contradict each other")
-		cut.edge().effect = 0
 	}
+	for _, a := range left {
+		for i := range a.before {
+			if in := &a.before[i]; in.action.is(tracking) {
+				in.effect = 0
+			}
+		}
+	}
+}
+
+// stickToCircle marks an action as waiting for another one that waits for it,
+// and with it all that comes after.
+func (a *action) stickToCircle(other *action) {
+	a.circular = true
+	a.stickTo(other)
 }
 
 // input is the place of an edge: then waits for what stands there.
@@ -30,15 +85,32 @@ type input struct {
 
 func (i input) edge() *edge { return &i.then.before[i.at] }
 
-// weight says how much an ordering matters.
-func (e *edge) weight() int {
+// weight says how much an ordering matters; those above 1 are not given up. An
+// order of stops may be lost without harm, as may what is only a wish between
+// different resources: that something stops in one place before it starts in
+// another, or after fencing, is always said by orderings of its own, within one
+// resource or from the fencing.
+func (e *edge) weight(then *action) int {
+	first := e.action
 	switch {
-	case e.effect&^(onlyOrder|firstListed|thenListed|unlessFirstMigrates) == 0, e.effect&(apart|load|serialize) != 0:
+	case first.rsc == nil && first.is(pseudo) && e.effect == load:
 		return 0
-	case e.action.rsc == nil:
-		return 2 // fencing and the like
+	case first.rsc == nil || then.rsc == nil || first.rsc.outermost(true) == then.rsc.outermost(true):
+		return 3
+	case e.effect&^(onlyOrder|firstListed|thenListed|unlessFirstMigrates|apart|load|serialize) == 0:
+		return 0
+	case first.goesDown() && then.goesDown():
+		return 1
 	}
-	return 1
+	return 2
+}
+
+func (a *action) goesDown() bool {
+	switch a.task {
+	case taskStop, taskStopped, taskDemote, taskDemoted:
+		return true
+	}
+	return false
 }
 
 // findCircle finds one circle among the actions of the transition, nil if there

@@ -98,13 +98,13 @@ func (k *colocation) placeTerm(n *node, primary *resource, delta Score) term {
 	return term{node: n, score: delta, kind: TermColocation, object: firstOf(k.id, primary.id), why: func() string {
 		switch {
 		case chosen == nil:
-			return k.dependent.id + " must be with " + primary.id + ", which runs nowhere (colocation " + k.id + ")"
+			return k.dependent.id + " must be with " + primary.id + ", which runs nowhere (" + k.words() + ")"
 		case k.score < 0:
-			return k.dependent.id + " keeps away from " + primary.id + " on " + chosen.name + " (colocation " + k.id + ", " + k.score.String() + ")"
+			return k.dependent.id + " keeps away from " + primary.id + " on " + chosen.name + " (" + k.words() + ", " + k.score.String() + ")"
 		case delta < 0:
-			return k.dependent.id + " must be with " + primary.id + ", which is on " + chosen.name + " (colocation " + k.id + ")"
+			return k.dependent.id + " must be with " + primary.id + ", which is on " + chosen.name + " (" + k.words() + ")"
 		}
-		return k.dependent.id + " goes with " + primary.id + " on " + chosen.name + " (colocation " + k.id + ", " + k.score.String() + ")"
+		return k.dependent.id + " goes with " + primary.id + " on " + chosen.name + " (" + k.words() + ", " + k.score.String() + ")"
 	}}
 }
 

@@ -65,7 +65,7 @@ func (w *working) colocateWithNeighbour(dependent, primary *resource, k *colocat
 	case c != nil:
 		dependent.methods.applyColocation(w, dependent, c, k, true)
 	case k.score >= Infinity:
-		dependent.waits = "no instance of " + primary.id + " is left that it could go with (colocation " + k.id + ")"
+		dependent.waits = "no instance of " + primary.id + " is left that it could go with (" + k.words() + ")"
 		w.assignTo(dependent, nil, true)
 	}
 }
@@ -125,32 +125,49 @@ func (r *resource) isBlocked() bool {
 
 // colocateWithInstances forbids the nodes without an instance.
 func (w *working) colocateWithInstances(dependent, primary *resource, k *colocation) {
-	var on []*node
+	var on []place
 	for _, c := range primary.children {
 		if at := c.methods.locations(c, afterwards); len(at) == 1 && !c.isBlocked() {
-			on = append(on, at[0])
+			on = append(on, c.placeOn(at[0]))
 		}
 	}
 	w.keepOnly(dependent, on, k, func() string {
-		return dependent.id + " must be where an instance of " + primary.id + " is (colocation " + k.id + ")"
+		return dependent.id + " must be where an instance of " + primary.id + " is (" + k.words() + ")"
 	})
 }
 
-// keepOnly forbids all nodes but these.
-func (w *working) keepOnly(r *resource, on []*node, k *colocation, why func() string) {
+// place is where an instance is, and what that node is for it.
+type place struct {
+	node *node
+	allowance
+}
+
+func (r *resource) placeOn(n *node) place { return place{n, firstPrimitive(r).allowed.get(n)} }
+
+// keepOnly forbids all nodes but these. Those of them that were not considered
+// are from now on, as what they are for the primary: they may be probed.
+func (w *working) keepOnly(r *resource, on []place, k *colocation, why func() string) {
 	for _, n := range w.nodes {
 		a := r.allowed.at(n)
-		if !a.present || containsNode(on, n) {
+		if !a.present || containsPlace(on, n) {
 			continue
 		}
 		a.score = -Infinity
 		r.terms = append(r.terms, term{node: n, score: -Infinity, kind: TermColocation, object: firstOf(k.id, k.primary.id), why: why})
 	}
+	for _, p := range on {
+		if a := r.allowed.at(p.node); !a.present {
+			*a = allowance{present: true, score: -Infinity, discover: p.discover}
+			r.terms = append(r.terms, term{node: p.node, score: -Infinity, kind: TermSymmetry, why: func() string {
+				return r.id + " was not allowed on " + p.node.name + " before " + k.primary.id + " came there"
+			}})
+		}
+	}
 }
 
-func containsNode(list []*node, n *node) bool {
-	for _, m := range list {
-		if m == n {
+func containsPlace(list []place, n *node) bool {
+	for _, p := range list {
+		if p.node == n {
 			return true
 		}
 	}
@@ -159,27 +176,26 @@ func containsNode(list []*node, n *node) bool {
 
 // colocateWithRole places a dependent with the instances in a role.
 func (w *working) colocateWithRole(dependent, primary *resource, k *colocation) {
-	var on []*node
-	var scores []Score
+	var on []place
 	for _, c := range primary.children {
 		at := c.methods.locations(c, afterwards)
 		if len(at) != 1 || c.methods.state(c, false) != k.primaryRole {
 			continue
 		}
-		on, scores = append(on, at[0]), append(scores, firstPrimitive(c).allowed.get(at[0]).score)
+		on = append(on, c.placeOn(at[0]))
 		if k.score < Infinity {
 			w.scoreAlike(dependent, at[0], k)
 		}
 	}
 	if k.score >= Infinity && !(k.dependentRole == Promoted && k.primaryRole == Promoted) {
 		w.keepOnly(dependent, on, k, func() string {
-			return dependent.id + " must be where " + primary.id + " is " + strings.ToLower(string(k.primaryRole)) + " (colocation " + k.id + ")"
+			return dependent.id + " must be where " + primary.id + " is " + strings.ToLower(string(k.primaryRole)) + " (" + k.words() + ")"
 		})
 		// Of several nodes that are left, it likes what they like.
-		for i, n := range on {
-			if dependent.allowed.get(n).present && scores[i] != 0 {
-				dependent.prefer(n, scores[i], TermColocation, firstOf(k.id, primary.id), func() string {
-					return primary.id + ", which " + dependent.id + " goes with, scores " + scores[i].String() + " there (colocation " + k.id + ")"
+		for _, p := range on {
+			if p.score != 0 {
+				dependent.prefer(p.node, p.score, TermColocation, firstOf(k.id, primary.id), func() string {
+					return primary.id + ", which " + dependent.id + " goes with, scores " + p.score.String() + " there (" + k.words() + ")"
 				})
 			}
 		}
@@ -205,7 +221,7 @@ func (w *working) scoreAlike(dependent *resource, n *node, k *colocation) {
 		a.score = a.score.Add(k.score)
 		dependent.terms = append(dependent.terms, term{node: m, score: k.score, kind: TermColocation, object: firstOf(k.id, k.primary.id),
 			why: func() string {
-				return dependent.id + " goes by where " + k.primary.id + " is " + strings.ToLower(string(k.primaryRole)) + ": " + n.name + " (colocation " + k.id + ", " + k.score.String() + ")"
+				return dependent.id + " goes by where " + k.primary.id + " is " + strings.ToLower(string(k.primaryRole)) + ": " + n.name + " (" + k.words() + ", " + k.score.String() + ")"
 			}})
 	}
 }

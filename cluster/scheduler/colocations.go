@@ -13,7 +13,7 @@ func (w *working) unpackColocation(c *cib.Node) {
 	s, _ := cib.ParseScore(c.Attr("score"))
 	score := Score(s)
 	if c.Child("resource_set") != nil {
-		sets, _ := w.readSets(c)
+		sets := w.readSets(c)
 		for i, set := range sets {
 			w.colocateMembers(c, set, score)
 			if i > 0 {
@@ -28,11 +28,7 @@ func (w *working) unpackColocation(c *cib.Node) {
 		w.warn("rsc_colocation " + c.ID() + " is ignored, because two tags or templates cannot be colocated; use resource sets")
 		return
 	case w.isTag(dependent) || w.isTag(primary):
-		a := w.nameAsSet(c, dependent, c.Attr("rsc-role"), "")
-		b := w.nameAsSet(c, primary, c.Attr("with-rsc-role"), "")
-		if a != nil && b != nil {
-			w.colocateSets(c, a, b, score)
-		}
+		w.colocateSets(c, w.nameAsSet(c, dependent, c.Attr("rsc-role"), ""), w.nameAsSet(c, primary, c.Attr("with-rsc-role"), ""), score)
 		return
 	}
 	a, b := w.constrainedInstance(c, dependent, "rsc-instance"), w.constrainedInstance(c, primary, "with-rsc-instance")
@@ -79,10 +75,11 @@ func (w *working) colocateMembers(c *cib.Node, set *resourceSet, score Score) {
 		return
 	}
 	role := readRole(set.role)
-	for i, r := range set.members {
-		if score < 0 { // all apart from each other
-			for _, other := range set.members[:i] {
-				if other == r {
+	members, _ := set.found()
+	for i, r := range members {
+		if score < 0 { // apart from all before it, and from all if its name is not its own but of a part of it
+			for j, other := range members {
+				if set.written[j] == r.id {
 					break
 				}
 				w.addColocation(set.id, "", score, r, other, role, role, influence(c, r))
@@ -92,7 +89,7 @@ func (w *working) colocateMembers(c *cib.Node, set *resourceSet, score Score) {
 		if i == 0 {
 			continue
 		}
-		if previous := set.members[i-1]; set.xml.Attr("ordering") == "" || set.xml.Attr("ordering") == "group" {
+		if previous := members[i-1]; set.xml.Attr("ordering") == "" || set.xml.Attr("ordering") == "group" {
 			w.addColocation(set.id, "", score, r, previous, role, role, influence(c, r))
 		} else {
 			w.addColocation(set.id, "", score, previous, r, role, role, influence(c, previous))
@@ -104,15 +101,20 @@ func (w *working) colocateMembers(c *cib.Node, set *resourceSet, score Score) {
 // sequential set the first depends, and the last is depended on.
 func (w *working) colocateSets(c *cib.Node, a, b *resourceSet, score Score) {
 	dependents, primaries := a.members, b.members
-	if a.chained() && len(dependents) > 0 {
+	if a.sequential && len(dependents) > 0 {
 		dependents = dependents[:1]
 	}
-	// What a set does not say, it has from the one before.
-	if (b.chained() || !b.explicit && a.chained()) && len(primaries) > 0 {
+	if b.sequential && len(primaries) > 0 {
 		primaries = primaries[len(primaries)-1:]
 	}
 	for _, d := range dependents {
+		if d == nil {
+			return
+		}
 		for _, p := range primaries {
+			if p == nil {
+				return
+			}
 			w.addColocation(c.ID(), "", score, d, p, readRole(a.role), readRole(b.role), influence(c, d))
 		}
 	}

@@ -29,6 +29,23 @@ type colocation struct {
 	influence     bool // the dependent's wishes count for the primary
 }
 
+// The ids of colocations that are nobody's constraint.
+const (
+	withinGroup     = "group:internal_colocation"
+	withinContainer = "resource-with-container"
+)
+
+// words names a colocation.
+func (k *colocation) words() string {
+	switch k.id {
+	case withinGroup:
+		return "members of group " + k.dependent.parent.id + " stay together"
+	case withinContainer:
+		return "it belongs to that container"
+	}
+	return "colocation " + k.id
+}
+
 // ticketConstraint says that a resource may run only while a ticket is held.
 type ticketConstraint struct {
 	id     string

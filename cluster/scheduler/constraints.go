@@ -3,6 +3,7 @@ package scheduler
 import (
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/cib/rule"
+	"slices"
 )
 
 // unpackConstraints reads locations, colocations, orders and ticket constraints.
@@ -66,7 +67,9 @@ func (w *working) indexRecorded(r *resource) {
 type resourceSet struct {
 	id         string
 	xml        *cib.Node
-	members    []*resource
+	names      []string
+	members    []*resource // nil where a name is none of a resource
+	written    []string    // the name of each member as it was written: that of an instance may be short
 	role       string
 	action     string
 	sequential bool
@@ -74,9 +77,12 @@ type resourceSet struct {
 	requireAll bool
 }
 
-// readSets reads the sets of a constraint; ok is false if one names something
-// that there is not, and then the sets before it are returned.
-func (w *working) readSets(c *cib.Node) (sets []*resourceSet, ok bool) {
+// readSets reads the sets of a constraint; one that is referred to and does not
+// exist ends the list. A name that means nothing keeps all the constraint's tags
+// and templates from standing for their members.
+func (w *working) readSets(c *cib.Node) []*resourceSet {
+	var sets []*resourceSet
+	understood := true
 	for n := range c.Elements {
 		if n.Name() != "resource_set" {
 			continue
@@ -84,18 +90,32 @@ func (w *working) readSets(c *cib.Node) (sets []*resourceSet, ok bool) {
 		set := w.view.Deref(n)
 		if set == nil {
 			w.warn(c.Name() + " " + c.ID() + ": there is no set " + n.Attr("id-ref"))
-			return sets, false
+			break
 		}
-		s := w.readSet(c, set)
-		if s == nil {
-			return sets, false
+		s := newSet(set)
+		for ref := range set.Elements {
+			if ref.Name() == "resource_ref" {
+				s.names = append(s.names, ref.ID())
+				for _, id := range w.expandTag(ref.ID()) {
+					understood = understood && w.constrained(id) != nil
+				}
+			}
 		}
 		sets = append(sets, s)
 	}
-	return sets, true
+	for _, s := range sets {
+		for _, id := range s.names {
+			if understood {
+				w.addMembers(c, s, w.expandTag(id))
+			} else {
+				w.addMembers(c, s, []string{id})
+			}
+		}
+	}
+	return sets
 }
 
-func (w *working) readSet(c, set *cib.Node) *resourceSet {
+func newSet(set *cib.Node) *resourceSet {
 	s := &resourceSet{id: set.ID(), xml: set, role: set.Attr("role"), action: set.Attr("action"), sequential: true, requireAll: true}
 	if v, ok := cib.ParseBool(set.Attr("sequential")); ok {
 		s.sequential, s.explicit = v, true
@@ -103,24 +123,32 @@ func (w *working) readSet(c, set *cib.Node) *resourceSet {
 	if v, ok := cib.ParseBool(set.Attr("require-all")); ok {
 		s.requireAll = v
 	}
-	for ref := range set.Elements {
-		if ref.Name() != "resource_ref" {
-			continue
-		}
-		for _, id := range w.expandTag(ref.ID()) {
-			r := w.constrained(id)
-			if r == nil {
-				w.warn(c.Name() + " " + c.ID() + ": there is no resource " + id + ": the constraint is ignored; remove it or correct the name")
-				return nil
-			}
-			s.members = append(s.members, r)
-		}
-	}
 	return s
 }
 
-// chained reports a set that says of itself that it is sequential: its ends stand
-// for all of it. One that is so by default is tied to others by each member.
+// addMembers adds resources to a set, and nil where there is none.
+func (w *working) addMembers(c *cib.Node, s *resourceSet, ids []string) {
+	for _, id := range ids {
+		r := w.constrained(id)
+		if r == nil {
+			w.warn(c.Name() + " " + c.ID() + ": there is no resource " + id + ": what follows in the constraint is ignored; remove it or correct the name")
+		}
+		s.members, s.written = append(s.members, r), append(s.written, id)
+	}
+}
+
+// found are the members before the first one that there is not; all tells
+// whether that is all of them.
+func (s *resourceSet) found() (members []*resource, all bool) {
+	if i := slices.Index(s.members, nil); i >= 0 {
+		return s.members[:i], false
+	}
+	return s.members, true
+}
+
+// chained reports a set that says of itself that it is sequential: in orders its
+// ends stand for all of it. One that is so by default is tied to others by each
+// member there, though not in colocations.
 func (s *resourceSet) chained() bool { return s.sequential && s.explicit }
 
 // expandTag is what a name stands for: itself, or the members of a tag or the
@@ -143,13 +171,6 @@ func (w *working) isTag(id string) bool {
 // nameAsSet is a resource, tag or template that a constraint names, as a set.
 func (w *working) nameAsSet(c *cib.Node, id, role, action string) *resourceSet {
 	s := &resourceSet{id: id, role: role, action: action, sequential: !w.isTag(id), explicit: w.isTag(id), requireAll: true}
-	for _, member := range w.expandTag(id) {
-		r := w.constrained(member)
-		if r == nil {
-			w.warn(c.Name() + " " + c.ID() + ": there is no resource " + member + ": the constraint is ignored; remove it or correct the name")
-			return nil
-		}
-		s.members = append(s.members, r)
-	}
+	w.addMembers(c, s, w.expandTag(id))
 	return s
 }

@@ -56,10 +56,17 @@ func (h *replay) isOld(o *result, lastFailure bool) (old bool, unexpired Score) 
 		return false, 0
 	}
 	life := r.failureTimeout / 1000
-	old = w.now.Unix() >= number(o.xml, "last-rc-change", 0)+life && !h.waitsForFencing(o)
+	expires := number(o.xml, "last-rc-change", 0) + life
+	old = w.now.Unix() >= expires && !h.waitsForFencing(o)
+	w.changesAt(r, time.Unix(expires, 0))
 	unexpired, last := w.failCountFor(r, h.node, true, false, o.xml)
 	if unexpired != 0 && !last.IsZero() {
-		w.recheckAt(last.Add(time.Duration(r.failureTimeout)*time.Millisecond + time.Second))
+		again := last.Add(time.Duration(r.failureTimeout)*time.Millisecond + time.Second)
+		w.recheckAt(again)
+		w.changesAt(r, again)
+		if again.After(w.now) && (r.recheck.IsZero() || again.Before(r.recheck)) {
+			r.recheck = again
+		}
 	}
 	return old, unexpired
 }

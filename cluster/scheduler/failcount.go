@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -35,7 +37,8 @@ func (w *working) failuresOf(n *node) *failures {
 	// does not say what wrote it may hold either.
 	features, known := w.root.Lookup("crm_feature_set")
 	perResource := known && olderFeatures(features, "3.0.13")
-	for key, value := range n.attrs {
+	for _, key := range slices.Sorted(maps.Keys(n.attrs)) { // sums saturate
+		value := n.attrs[key]
 		name, counts := strings.CutPrefix(key, failCountPrefix)
 		if !counts {
 			var ok bool
@@ -106,8 +109,12 @@ func (w *working) failCountFor(r *resource, n *node, effective, fillers bool, op
 			w.warn("resource " + r.id + ": failure-timeout is ignored, because on-fail=block leaves the resource alone until somebody has looked")
 			r.failureTimeout = 0
 		}
-		if effective && count > 0 && f.last > 0 && r.failureTimeout > 0 && w.now.Unix() > f.last+r.failureTimeout/1000 {
-			count = 0
+		if effective && count > 0 && f.last > 0 && r.failureTimeout > 0 {
+			expires := f.last + r.failureTimeout/1000 + 1
+			if w.now.Unix() >= expires {
+				count = 0
+			}
+			w.changesAt(r, time.Unix(expires, 0))
 		}
 	}
 	if fillers && len(r.fillers) > 0 && !r.isBundled() {

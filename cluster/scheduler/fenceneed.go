@@ -1,5 +1,7 @@
 package scheduler
 
+import "strings"
+
 // fenceNode marks a node as one that has to be fenced (a guest: its container
 // has to be recovered; a remote node: reset), because of why.
 func (w *working) fenceNode(n *node, why string, priorityDelay bool) {
@@ -43,10 +45,15 @@ func (n *node) isDanglingGuest() bool {
 
 // canFence reports whether fencing the node is possible at all now; without
 // quorum only what is in this partition.
-func (w *working) canFence(n *node) bool {
+func (w *working) canFence(n *node) bool { return w.canFenceWithin(n, len(w.nodes)) }
+
+// canFenceWithin is canFence as long as no more guests are in each other than
+// depth. Histories that contradict each other let a guest run inside of itself:
+// that is nowhere where it could be ended.
+func (w *working) canFenceWithin(n *node, depth int) bool {
 	if n != nil && n.isGuest() {
 		for _, host := range n.connection.container.running {
-			if !host.online && !w.canFence(host) {
+			if !host.online && (depth == 0 || !w.canFenceWithin(host, depth-1)) {
 				return false
 			}
 		}
@@ -79,7 +86,11 @@ func (w *working) available(n *node, t table, considerGuest bool) bool {
 func (n *node) whyUnavailable() string {
 	switch {
 	case n.unclean:
-		return n.name + " has to be fenced (" + firstOf(n.uncleanWhy, "its state was never seen") + ")"
+		why := firstOf(n.uncleanWhy, "its state was never seen")
+		if rest, same := strings.CutPrefix(why, n.name+" "); same {
+			why = "it " + rest
+		}
+		return n.name + " has to be fenced (" + why + ")"
 	case !n.online:
 		return n.name + " is offline"
 	case n.shutdown:

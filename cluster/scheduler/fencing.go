@@ -91,7 +91,7 @@ func (w *working) scheduleFencingAndShutdowns() {
 				w.fenceGuest(n)
 			}
 		case managed && n.unclean && w.canFence(n):
-			a := w.fenceAction(n, "", false, n.name+" is unclean", false)
+			a := w.fenceAction(n, "", false, n.whyUnclean(), false)
 			w.orderAroundFencing(a)
 			if n.dc {
 				ownEnd = a
@@ -115,6 +115,14 @@ func (w *working) scheduleFencingAndShutdowns() {
 	if ownEnd != nil {
 		w.orderOwnEnd(ownEnd, fences, shutdowns)
 	}
+}
+
+// whyUnclean is for nodes that no event made unclean.
+func (n *node) whyUnclean() string {
+	if n.state == nil {
+		return n.name + " was never seen (startup-fencing)"
+	}
+	return n.name + " is unclean"
 }
 
 func (w *working) warnUnclean(n *node) {
@@ -170,7 +178,7 @@ func (w *working) fenceGuest(n *node) {
 	a := w.fenceAction(n, op, false, "its container "+vm.id+" has to be recovered", false)
 	a.set(pseudo | runnable)
 	switch {
-	case stop != nil && stop.is(pseudo): // the container's host is fenced
+	case stop != nil && stop.is(pseudo) && stop.node != nil: // the container's host is fenced
 		w.order(w.fenceAction(stop.node, "", false, "", false), a, thenNeedsFirst|firstForcesThen)
 	case stop != nil:
 		w.order(stop, a, thenNeedsFirst|firstForcesThen)

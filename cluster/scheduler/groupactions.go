@@ -47,7 +47,7 @@ type memberOrder struct {
 
 func (o *memberOrder) add(m *resource) {
 	if o.previous != nil && o.group.group.colocated {
-		o.w.addColocation("group:internal_colocation", "", Infinity, m, o.previous, "", "", m.critical)
+		o.w.addColocation(withinGroup, "", Infinity, m, o.previous, "", "", m.critical)
 	}
 	down := firstListed
 	afterDown := thenListed

@@ -1,6 +1,8 @@
 package scheduler
 
 import (
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/takt-ha/takt/cluster/cib"
@@ -15,9 +17,10 @@ func (w *working) applyHealth() {
 	}
 	for _, n := range w.nodes {
 		health := o.healthBase
-		for name, value := range n.attrs {
+		// Sums saturate, so it matters which comes first.
+		for _, name := range slices.Sorted(maps.Keys(n.attrs)) {
 			if strings.HasPrefix(name, "#health") {
-				health = health.Add(o.healthScore(value))
+				health = health.Add(o.healthScore(n.attrs[name]))
 			}
 		}
 		if health == 0 {

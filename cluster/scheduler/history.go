@@ -87,7 +87,7 @@ func (w *working) keepRecurring(r *resource, n *node, ops []*cib.Node, start, st
 	}
 	for i, op := range ops {
 		every := historyInterval(op)
-		if start < stop && i <= stop || i < start || every == 0 || op.Attr("op-status") == "-1" {
+		if start < stop && i <= stop || i < start || every == 0 || op.Attr("op-status") == "-1" || isOwnTask(op.Attr("operation")) {
 			continue
 		}
 		w.action(r, op.Attr("operation"), every, n, true)

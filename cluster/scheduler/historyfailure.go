@@ -8,7 +8,7 @@ func (h *replay) apply(what onFail) {
 		r.failed = true
 		w.action(r, taskDemote, 0, n, false).because(func() string { return r.id + " failed, and on-fail=demote" })
 	case onFailFence:
-		w.fenceNode(n, r.id+" failed there", false)
+		w.fenceNode(n, firstOf(r.failure, r.id+" failed there")+", and on-fail=fence", false)
 	case onFailStandby:
 		n.standby, n.standbyOnFail = true, true
 	case onFailBlock:

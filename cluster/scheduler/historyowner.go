@@ -139,7 +139,7 @@ func (w *working) orphanOf(entry *cib.Node) *resource {
 	for _, a := range entry.Attrs() {
 		xml = xml.WithAttr(a.Name, a.Value)
 	}
-	r := w.newResource(xml, nil, noInstance)
+	r := w.makeResource(xml, nil, noInstance) // a group of the same name may be configured
 	if r == nil {
 		return nil
 	}
@@ -182,7 +182,6 @@ func (w *working) adoptFillers(entries *cib.Node) {
 		if container == nil || r == nil || !r.orphanFiller || r.container != nil {
 			continue
 		}
-		r.container = container
-		container.fillers = append(container.fillers, r)
+		w.putInto(r, container)
 	}
 }

@@ -298,12 +298,30 @@ func (h *replay) failed(o *result) {
 
 // failureText: "web failed on n1 (monitor: not running: 'connection refused')".
 func failureText(r *resource, n *node, o *result) string {
-	text := r.id + " failed on " + n.name + " (" + o.task + ": " + agent.Code(o.exit).String()
-	if o.status != statusDone && o.status != statusError && o.status != statusHardError && o.status != statusFatalError {
-		text += ", " + agent.Status(o.status).String()
-	}
+	text := r.id + " failed on " + n.name + " (" + o.words()
 	if reason := o.xml.Attr("exit-reason"); reason != "" {
 		text += ": '" + reason + "'"
 	}
 	return text + ")"
+}
+
+// words names a failed operation and its result: "monitor: not running".
+func (o *result) words() string {
+	task := o.task
+	if isProbe(o.task, o.interval) {
+		task = "probe"
+	}
+	text := task + ": " + agent.Code(o.exit).String()
+	switch {
+	case o.exit == exitOK && o.status <= statusError && o.expected != exitOK:
+		if o.expected == exitPromoted {
+			return task + ": found it not promoted"
+		}
+		return task + ": found it running"
+	case o.status != statusDone && o.status != statusError && o.status != statusHardError && o.status != statusFatalError:
+		if status := agent.Status(o.status).String(); status != agent.Code(o.exit).String() {
+			text += ", " + status
+		}
+	}
+	return text
 }

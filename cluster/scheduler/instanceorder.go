@@ -1,7 +1,6 @@
 package scheduler
 
 import (
-	"sort"
 	"strings"
 )
 
@@ -9,7 +8,7 @@ import (
 // placed: what runs well comes before what does not, and that before what does
 // not run.
 func (w *working) sortInstances(list []*resource) {
-	sort.SliceStable(list, func(i, j int) bool { return w.compareInstances(list[i], list[j]) < 0 })
+	mergeSort(list, w.compareInstances)
 }
 
 func (w *working) compareInstances(a, b *resource) int {

@@ -18,6 +18,9 @@ func (w *working) unpackClone(r *resource) bool {
 		promotable: r.promotable,
 	}
 	r.clone = c
+	if c.max > len(w.nodes) {
+		c.max = w.boundInstances(r, "clone-max", c.max, max(maxInstances, len(w.nodes)))
+	}
 	if r.promotable {
 		c.promotedMax = atLeast(r.meta, 0, 1, "promoted-max", "master-max")
 		c.promotedNodeMax = atLeast(r.meta, 0, 1, "promoted-node-max", "master-node-max")
@@ -44,11 +47,32 @@ func (w *working) unpackClone(r *resource) bool {
 	// One at least, so that instances found running have where to belong.
 	// The first may turn out to be of a kind that needs fewer.
 	for c.total < max(1, c.max) {
+		if c.total > 0 && w.total > maxResources {
+			c.max = w.boundInstances(r, "clone-max", c.max, c.total)
+			break
+		}
 		if w.addInstance(r, false) == nil {
 			return false
 		}
 	}
 	return true
+}
+
+// What a configuration can ask for at most: numbers beyond are mistakes, and
+// would leave the cluster without an answer.
+const (
+	maxInstances = 1000    // of one clone, where there are not more nodes
+	maxReplicas  = 200     // of one bundle
+	maxResources = 100_000 // with all instances; then each clone gets one
+)
+
+// boundInstances is how many instances of what is wanted are made.
+func (w *working) boundInstances(r *resource, name string, wanted, limit int) int {
+	if wanted <= limit {
+		return wanted
+	}
+	w.warn(r.id + ": " + name + "=" + strconv.Itoa(wanted) + " is taken as " + strconv.Itoa(limit) + ", because there cannot be so many: write a smaller number")
+	return limit
 }
 
 // addInstance makes one more instance of a clone (for an orphan, or because

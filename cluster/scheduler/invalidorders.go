@@ -12,8 +12,11 @@ func (w *working) disableInvalid() {
 			case in.effect&preserve == 0 && in.action.rsc != nil && isContainerOf(a.rsc, in.action.node):
 				w.warn("order: " + in.action.rsc.id + " cannot come before " + a.rsc.id + ", which it runs in")
 				in.effect = 0
-			case in.effect == load && a.rsc != nil && a.task == taskMigrateTo && w.waitsForItself(a, a, in):
-				in.effect = 0
+			case in.effect == load && a.rsc != nil && a.task == taskMigrateTo:
+				w.searches++
+				if w.waitsForItself(a, a, in) {
+					in.effect = 0
+				}
 			}
 		}
 	}
@@ -26,14 +29,13 @@ func isContainerOf(r *resource, guest *node) bool {
 
 // waitsForItself reports whether a, through the predecessor in, comes before start.
 func (w *working) waitsForItself(start, a *action, in *edge) bool {
-	if in.action.is(tracking) || !w.counts(a, in) {
+	if in.action.seen == w.searches || !w.counts(a, in) {
 		return false
 	}
 	if in.action == start {
 		return true
 	}
-	in.action.set(tracking)
-	defer in.action.clear(tracking)
+	in.action.seen = w.searches
 	for k := len(in.action.before) - 1; k >= 0; k-- {
 		if w.waitsForItself(start, in.action, &in.action.before[k]) {
 			return true

@@ -85,6 +85,7 @@ func onlyStops(t *Transition, node string) *Transition {
 		}
 		number[a.ID] = ActionID(len(local.Actions))
 		a.ID = number[a.ID]
+		a.Stuck = "" // whatever it would wait for: the node has to let go
 		if a.Kind == Resource {
 			a.Reason = node + " lost quorum: " + a.Resource + " is stopped here"
 		}

@@ -10,19 +10,21 @@ import (
 
 func (w *working) unpackLocation(c *cib.Node) {
 	if c.Child("resource_set") != nil {
-		sets, _ := w.readSets(c)
-		for _, s := range sets {
-			for _, r := range s.members {
+		for _, s := range w.readSets(c) {
+			members, all := s.found()
+			for _, r := range members {
 				w.locateResource(c, r, s.role, s.xml.Attr("score"), nil)
+			}
+			if !all {
+				return
 			}
 		}
 		return
 	}
 	if id := c.Attr("rsc"); id != "" {
-		if s := w.nameAsSet(c, id, "", ""); s != nil {
-			for _, r := range s.members {
-				w.locateResource(c, r, "", "", nil)
-			}
+		members, _ := w.nameAsSet(c, id, "", "").found()
+		for _, r := range members {
+			w.locateResource(c, r, "", "", nil)
 		}
 	}
 	if pattern := c.Attr("rsc-pattern"); pattern != "" {

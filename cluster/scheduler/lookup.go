@@ -1,10 +1,6 @@
 package scheduler
 
-import (
-	"slices"
-
-	"github.com/takt-ha/takt/cluster/cib"
-)
+import "github.com/takt-ha/takt/cluster/cib"
 
 // findResource finds the resource, or one below it, of a name: exactly, or
 // (byBase) as the executor knows it; if n is not nil only one that runs there
@@ -50,16 +46,21 @@ func (w *working) unpackTags() {
 			continue
 		}
 		ids := w.tags[t.ID()]
+		seen := map[string]bool{"": true}
+		for _, id := range ids {
+			seen[id] = true
+		}
 		for ref := range t.Elements {
-			if ref.Name() == "obj_ref" && ref.ID() != "" {
-				ids = appendOnce(ids, ref.ID())
+			if ref.Name() == "obj_ref" && !seen[ref.ID()] {
+				seen[ref.ID()] = true
+				ids = append(ids, ref.ID())
 			}
 		}
 		w.tags[t.ID()] = ids
 	}
 	resources := w.root.Path("configuration", "resources")
 	users := map[string][]string{}
-	collectTemplateUsers(resources, users)
+	collectTemplateUsers(resources, users, map[[2]string]bool{})
 	for t := range resources.Elements {
 		if t.Name() == "template" {
 			w.tags[t.ID()] = users[t.ID()]
@@ -68,22 +69,17 @@ func (w *working) unpackTags() {
 }
 
 // collectTemplateUsers notes the resources below an element by the template that
-// they use.
-func collectTemplateUsers(n *cib.Node, users map[string][]string) {
+// they use, each once.
+func collectTemplateUsers(n *cib.Node, users map[string][]string, seen map[[2]string]bool) {
 	for c := range n.Elements {
 		if variantOf(c.Name()) == 0 {
 			continue
 		}
-		if t := c.Attr("template"); t != "" {
-			users[t] = appendOnce(users[t], c.ID())
+		use := [2]string{c.Attr("template"), c.ID()}
+		if use[0] != "" && !seen[use] {
+			seen[use] = true
+			users[use[0]] = append(users[use[0]], use[1])
 		}
-		collectTemplateUsers(c, users)
+		collectTemplateUsers(c, users, seen)
 	}
-}
-
-func appendOnce(list []string, s string) []string {
-	if slices.Contains(list, s) {
-		return list
-	}
-	return append(list, s)
 }

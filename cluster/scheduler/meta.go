@@ -101,12 +101,6 @@ func (w *working) resourceDefaults(agent rule.Agent) rule.Pairs {
 	c.Agent = &agent
 	pairs := c.Merge(nil, owner, "meta_attributes", rule.Options{})
 	w.recheckAt(c.Change)
-	if _, there := pairs.Lookup("resource-stickiness"); !there && w.options.stickinessDefault != "" {
-		pairs = pairs.Set("resource-stickiness", w.options.stickinessDefault)
-	}
-	if _, there := pairs.Lookup("is-managed"); !there && !w.options.managedDefault {
-		pairs = pairs.Set("is-managed", "false")
-	}
 	w.defaults[agent] = pairs
 	return pairs
 }

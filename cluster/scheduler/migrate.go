@@ -18,12 +18,12 @@ func (w *working) createMigration(r *resource, source *node) {
 	stop.set(migratable)
 	from := w.action(r, taskMigrateFrom, 0, r.chosen, true)
 	from.set(migratable)
-	from.addMigration(source, r.chosen)
+	w.addMigration(from, source, r.chosen)
 	if r.migrationTarget == nil {
 		to := w.action(r, taskMigrateTo, 0, source, true)
 		to.set(migratable)
 		to.needs = start.needs
-		to.addMigration(source, r.chosen)
+		w.addMigration(to, source, r.chosen)
 		if !r.isRemoteConn {
 			// A migration changes the target, too: that it is under way has to be
 			// known even if its source is lost.
@@ -39,10 +39,12 @@ func (w *working) createMigration(r *resource, source *node) {
 	w.orderTasks(r, taskMigrateFrom, r, taskStart, onlyOrder|migratableForcesFirst|pseudoNeeds)
 }
 
-func (a *action) addMigration(source, target *node) {
+func (w *working) addMigration(a *action, source, target *node) {
 	a.setMeta("migrate_source", source.name)
 	a.setMeta("migrate_target", target.name)
-	a.reason = firstOf(a.reason, a.rsc.id+" moves from "+source.name+" to "+target.name)
+	if a.reason == "" {
+		a.reason = a.rsc.id + " moves from " + source.name + " to " + target.name + colon(w.whyLeave(a.rsc, source))
+	}
 }
 
 func (a *action) setMeta(name, value string) {

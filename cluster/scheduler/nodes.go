@@ -48,8 +48,11 @@ func (w *working) newNode(id, name string, kind nodeKind) *node {
 		w.haveRemote = true
 	}
 	w.nodeCount++
-	w.nodeByID[id], w.nodeByName[name] = n, n
-	at := sort.Search(len(w.nodes), func(i int) bool { return naturalLess(n.folded, w.nodes[i].folded) })
+	w.nodeByName[name] = n
+	if w.nodeByID[id] == nil {
+		w.nodeByID[id] = n
+	}
+	at := sort.Search(len(w.nodes), func(i int) bool { return n.sortsBefore(w.nodes[i]) })
 	w.nodes = slices.Insert(w.nodes, at, n)
 	return n
 }
@@ -87,7 +90,7 @@ func (w *working) addNodeAttrs(n *node, owner *cib.Node, overwrite bool) {
 		if n.utilization == nil {
 			n.utilization = map[string]int{}
 		}
-		n.utilization[p.Name] = atoi(p.Value)
+		n.utilization[p.Name] = capacity(atoi(p.Value))
 	}
 	w.recheckAt(c.Change)
 	if n.attrs["#site-name"] == "" {
@@ -95,6 +98,15 @@ func (w *working) addNodeAttrs(n *node, owner *cib.Node, overwrite bool) {
 			n.attrs["#site-name"] = site
 		}
 	}
+}
+
+// sortsBefore orders nodes by name; those whose names differ in nothing but case
+// and leading zeros by the letters.
+func (n *node) sortsBefore(other *node) bool {
+	if naturalLess(n.folded, other.folded) {
+		return true
+	}
+	return !naturalLess(other.folded, n.folded) && n.name < other.name
 }
 
 // naturalLess orders folded names with numbers in them by their value: n2 before n10.

@@ -24,7 +24,7 @@ func (w *working) unpackOptions() {
 	o.unpackResourceDefaults()
 	o.unpackHealth()
 	o.noQuorum = w.readNoQuorumPolicy()
-	w.haveFencing = o.watchdogFencing
+	w.haveFencing = o.watchdogFencing || w.shares.haveFencing()
 	w.utilization = o.placement != "default"
 }
 
@@ -85,8 +85,6 @@ func (o *options) unpackResourceDefaults() {
 	o.startFailureFatal = o.flag("start-failure-is-fatal", true)
 	o.shutdownLock = o.flag("shutdown-lock", false)
 	o.shutdownLockLimit = milliseconds(o.text("shutdown-lock-limit"), 0)
-	o.managedDefault = o.flag("is-managed-default", true)
-	o.stickinessDefault = o.text("default-resource-stickiness")
 	o.timeoutDefault = o.text("default-action-timeout")
 	o.name = o.text("cluster-name")
 	switch o.placement = o.text("placement-strategy"); o.placement {

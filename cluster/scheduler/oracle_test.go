@@ -83,11 +83,16 @@ func (r *oracleRun) lane(oracle *schedtest.Oracle, n uint64) {
 
 // ask puts one question to both.
 func ask(oracle *schedtest.Oracle, worker *schedtest.Worker, root *cib.Node) (want *schedtest.Expectation, diff, scores []string, err error) {
+	return askAt(oracle, worker, root, schedtest.RandomTime)
+}
+
+// askAt puts one question about some time to both.
+func askAt(oracle *schedtest.Oracle, worker *schedtest.Worker, root *cib.Node, now time.Time) (want *schedtest.Expectation, diff, scores []string, err error) {
 	text := []byte(root.String())
-	if want, err = oracle.Ask(text, schedtest.RandomTime); err != nil {
+	if want, err = oracle.Ask(text, now); err != nil {
 		return nil, nil, nil, err
 	}
-	got, err := worker.Schedule(text, schedtest.RandomTime)
+	got, err := worker.Schedule(text, now)
 	if err != nil {
 		return want, []string{err.Error()}, nil, nil
 	}

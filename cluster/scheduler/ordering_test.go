@@ -109,8 +109,8 @@ func TestRestartSpreads(t *testing.T) {
 		if again.is(runnable) != able {
 			t.Errorf("first can start: %v, and then: %v", able, again.is(runnable))
 		}
-		if !strings.Contains(again.words(), "start of first") {
-			t.Errorf("the reason does not name what forced it: %q", again.words())
+		if words := w.words(again); !strings.Contains(words, "starts after first") {
+			t.Errorf("the reason does not name what forced it: %q", words)
 		}
 	}
 }

@@ -27,19 +27,15 @@ func (w *working) unpackOrder(c *cib.Node) {
 	kind := w.readOrderKind(c)
 	sym := w.readSymmetry(c, kind, "")
 	if c.Child("resource_set") != nil {
-		sets, _ := w.readSets(c)
-		w.unpackOrderSets(c, sets, kind, sym)
+		w.unpackOrderSets(c, w.readSets(c), kind, sym)
 		return
 	}
 	first, then := c.Attr("first"), c.Attr("then")
 	firstTask := firstOf(c.Attr("first-action"), taskStart)
 	thenTask := firstOf(c.Attr("then-action"), firstTask)
 	if w.isTag(first) || w.isTag(then) {
-		a := w.nameAsSet(c, first, "", c.Attr("first-action"))
-		b := w.nameAsSet(c, then, "", c.Attr("then-action"))
-		if a != nil && b != nil {
-			w.unpackOrderSets(c, []*resourceSet{a, b}, kind, sym)
-		}
+		a, b := w.nameAsSet(c, first, "", c.Attr("first-action")), w.nameAsSet(c, then, "", c.Attr("then-action"))
+		w.unpackOrderSets(c, []*resourceSet{a, b}, kind, sym)
 		return
 	}
 	a, b := w.constrainedInstance(c, first, "first-instance"), w.constrainedInstance(c, then, "then-instance")

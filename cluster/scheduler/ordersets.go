@@ -2,11 +2,14 @@ package scheduler
 
 import "github.com/takt-ha/takt/cluster/cib"
 
+// unpackOrderSets orders the members of sets and the sets, up to one that names
+// something that there is not.
 func (w *working) unpackOrderSets(c *cib.Node, sets []*resourceSet, kind orderKind, sym symmetry) {
 	for i, set := range sets {
-		if set.xml != nil {
-			w.orderMembers(c, set, kind)
+		if _, all := set.found(); !all {
+			return
 		}
+		w.orderMembers(c, set, kind)
 		if i == 0 {
 			continue
 		}

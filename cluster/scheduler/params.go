@@ -78,7 +78,7 @@ func (w *working) readUtilization(r *resource) map[string]int {
 	}
 	m := make(map[string]int, len(pairs))
 	for _, p := range pairs {
-		m[p.Name] = leadingInteger(p.Value)
+		m[p.Name] = capacity(leadingInteger(p.Value))
 	}
 	return m
 }

@@ -97,7 +97,7 @@ func (w *working) tieToContainer(r *resource) {
 	if r.followsContainer {
 		score = 10000 // the connection may be made from another node than the container's
 	}
-	w.addColocation("resource-with-container", "", score, r, vm, "", "", true)
+	w.addColocation(withinContainer, "", score, r, vm, "", "", true)
 }
 
 // keepOffRemotes keeps connections, containers of guests and fence devices off

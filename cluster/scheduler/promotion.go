@@ -39,7 +39,7 @@ func (w *working) promotionScore(r *resource, n *node) (score Score, set bool) {
 	if len(r.children) > 0 {
 		for _, c := range r.children {
 			s, is := w.promotionScore(c, n)
-			score, set = score+s, set || is
+			score, set = max(-1000*Infinity, min(1000*Infinity, score+s)), set || is
 		}
 		return score, set
 	}

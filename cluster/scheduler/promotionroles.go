@@ -1,6 +1,8 @@
 package scheduler
 
-import "sort"
+import (
+	"strconv"
+)
 
 // setInstanceRoles decides which instances of a promotable clone are promoted.
 func (w *working) setInstanceRoles(r *resource) {
@@ -41,9 +43,13 @@ func (w *working) setPromotionPriority(r, c *resource) {
 		score, set := w.promotionScore(c, chosen)
 		if c.priority = int(score); !set {
 			c.priority = -1 // a location for the promoted role can raise it
+			c.notPromoted(func() string { return "its agent has set no promotion score on " + chosen.name })
+		} else if score < 0 {
+			c.notPromoted(func() string { return "its agent has set the promotion score " + score.String() + " on " + chosen.name })
 		}
 	case Unpromoted, Stopped:
 		c.priority = -int(Infinity)
+		c.notPromoted(func() string { return "its target-role is " + string(next) })
 	}
 	for _, l := range append(c.located[:len(c.located):len(c.located)], r.located...) {
 		if l.role != Promoted {
@@ -52,11 +58,18 @@ func (w *working) setPromotionPriority(r, c *resource) {
 		for _, on := range l.on {
 			if on.node == chosen {
 				c.priority = int(Score(c.priority).Add(on.score))
+				if on.score < 0 && c.priority < 0 {
+					c.notPromoted(func() string { return l.words(on.node, on.score) + " in the promoted role" })
+				}
 			}
 		}
 	}
 	for _, k := range c.with {
+		before := c.priority
 		c.methods.applyColocation(w, c, k.primary, k, true)
+		if c.priority < before && c.priority < 0 {
+			c.notPromoted(func() string { return "it may be promoted only by where " + k.primary.id + " is (" + k.words() + ")" })
+		}
 	}
 	if c.sortIndex = Score(c.priority); next == Promoted {
 		c.sortIndex = Infinity
@@ -92,6 +105,11 @@ func (w *working) sortForPromotion(r *resource) {
 			for _, n := range w.nodes {
 				r.prefer(n, -Infinity, TermTicket, k.ticket.id, func() string { return "ticket " + k.ticket.id + " does not allow it to be promoted here" })
 			}
+			for _, c := range r.children {
+				c.notPromoted(func() string {
+					return "ticket " + k.ticket.id + " is " + k.ticket.words() + ", and has to be held for that"
+				})
+			}
 		}
 	}
 	w.eachCandidate(r, func(c *resource, a *allowance) { c.sortIndex = a.score })
@@ -100,7 +118,7 @@ func (w *working) sortForPromotion(r *resource) {
 			c.sortIndex = Infinity // it is left promoted, wherever it is
 		}
 	}
-	sort.SliceStable(r.children, func(i, j int) bool { return w.comparePromotable(r.children[i], r.children[j]) < 0 })
+	mergeSort(r.children, w.comparePromotable)
 	r.merging = false
 }
 
@@ -131,16 +149,30 @@ func (w *working) promote(r, c *resource, promoted int) bool {
 	}
 	switch {
 	case n == nil:
+		if c.sortIndex >= 0 && r.managed && promoted >= r.clone.promotedMax {
+			c.notPromoted(func() string {
+				return "as many are promoted as may be (promoted-max " + strconv.Itoa(r.clone.promotedMax) + ")"
+			})
+		}
 		c.becomeUnpromoted(false)
 		return false
 	case c.role.rank() < Promoted.rank() && !w.options.quorate && w.options.noQuorum == quorumFreeze:
 		c.waits = "is not promoted without quorum (no-quorum-policy=freeze)"
+		c.notPromoted(func() string { return "without quorum nothing is promoted (no-quorum-policy=freeze)" })
 		c.becomeUnpromoted(false)
 		return false
 	}
 	c.outermost(false).allowed.at(n).count++
 	c.becomePromoted()
 	return true
+}
+
+// notPromoted notes, for a resource and all below it, why it is not promoted.
+func (r *resource) notPromoted(why func() string) {
+	r.unpromotedWhy = why
+	for _, c := range r.children {
+		c.notPromoted(why)
+	}
 }
 
 // promotionNode is where an instance would be promoted, nil if it cannot be.

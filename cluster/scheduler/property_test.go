@@ -20,14 +20,6 @@ func eachRandom(t *testing.T, check func(seed uint64, root *cib.Node)) {
 	}
 }
 
-// whole skips a test that needs the whole scheduler.
-func whole(t *testing.T) {
-	t.Helper()
-	if !wholeScheduler {
-		t.Skip("parts of the scheduler are missing")
-	}
-}
-
 // mustDecide calls Schedule, and names the seed if it panics.
 func mustDecide(t *testing.T, seed uint64, root *cib.Node) *scheduler.Transition {
 	t.Helper()
@@ -42,7 +34,6 @@ func mustDecide(t *testing.T, seed uint64, root *cib.Node) *scheduler.Transition
 
 // TestNeverWrong: no transition does what none may do.
 func TestNeverWrong(t *testing.T) {
-	whole(t)
 	acts := 0
 	eachRandom(t, func(seed uint64, root *cib.Node) {
 		e := schedtest.Decide(root, schedtest.RandomTime)
@@ -58,7 +49,6 @@ func TestNeverWrong(t *testing.T) {
 
 // TestReasons: whatever is done, the transition says why.
 func TestReasons(t *testing.T) {
-	whole(t)
 	eachRandom(t, func(seed uint64, root *cib.Node) {
 		for _, a := range mustDecide(t, seed, root).Actions {
 			if a.Kind != scheduler.Pseudo && a.Reason == "" {
@@ -68,22 +58,31 @@ func TestReasons(t *testing.T) {
 	})
 }
 
-// TestSameBytes: the same document gives the same bytes, each time.
+// TestSameBytes: the same document gives the same bytes, scores and reasons
+// included, each of TAKT_SAME times (20 if unset), although maps are gone through
+// in another order each time.
 func TestSameBytes(t *testing.T) {
-	eachRandom(t, func(seed uint64, root *cib.Node) {
-		first := transitionBytes(t, mustDecide(t, seed, root))
-		for range 19 {
-			if again := transitionBytes(t, mustDecide(t, seed, root)); again != first {
-				t.Fatalf("seed %d: two answers:\n%s\n%s", seed, first, again)
+	list := ownCases(t)
+	for seed := range uint64(100) {
+		list = append(list, sample{fmt.Sprintf("seed %d", seed), schedtest.Random(seed, 6, schedtest.All), schedtest.RandomTime})
+	}
+	decide := func(s sample) string {
+		return transitionBytes(t, scheduler.ScheduleWith(s.root, s.now, scheduler.Options{Scores: true}))
+	}
+	for _, s := range list {
+		first := decide(s)
+		for range number(t, "TAKT_SAME", 20) {
+			if again := decide(s); again != first {
+				t.Errorf("%s: two answers: %s", s.name, firstDifference(first, again))
+				break
 			}
 		}
-	})
+	}
 }
 
 // TestOrderWithoutMeaning: nodes, pairs of a set, operations, and constraints of
 // different kinds may stand in any order.
 func TestOrderWithoutMeaning(t *testing.T) {
-	whole(t)
 	eachRandom(t, func(seed uint64, root *cib.Node) {
 		one := transitionBytes(t, mustDecide(t, seed, root))
 		other := schedtest.Permute(root, seed, schedtest.Meaningless)
@@ -113,7 +112,6 @@ func firstDifference(a, b string) string {
 
 // TestLocalStop: a node on its own stops what it runs, and does nothing else.
 func TestLocalStop(t *testing.T) {
-	whole(t)
 	stops := 0
 	eachRandom(t, func(seed uint64, root *cib.Node) {
 		for _, a := range scheduler.ScheduleLocalStop(root, "n1", schedtest.RandomTime).Actions {
@@ -157,6 +155,9 @@ func FuzzSchedule(f *testing.F) {
 	f.Add([]byte(`<cib have-quorum="1"><configuration><resources><primitive id="a" class="ocf" type="b"/></resources></configuration></cib>`))
 	for seed := range uint64(20) {
 		f.Add([]byte(schedtest.Random(seed, 4, schedtest.All).String()))
+	}
+	for _, s := range ownCases(f) {
+		f.Add([]byte(s.root.String()))
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		root, err := cib.Parse(data)

@@ -32,7 +32,17 @@ func (r *resource) mayRecur(op *opDef) bool {
 	case taskStop, taskStart, taskDemote, taskPromote, taskReload, taskMigrateTo, taskMigrateFrom:
 		return false
 	}
-	return op.id != "" && !op.repeated && op.enabled
+	return op.id != "" && !op.repeated && op.enabled && !isOwnTask(op.name)
+}
+
+// isOwnTask reports what only the cluster itself may decide on: an operation of
+// that name in a configuration or a history must not fence or forget anything.
+func isOwnTask(name string) bool {
+	switch name {
+	case taskFence, taskShutdown, taskForget, taskDelete, taskClearFailcount, taskCancel, taskNotify, taskNotified, taskReprobe:
+		return true
+	}
+	return false
 }
 
 // recurWhileActive makes a recurring operation where the resource will be

@@ -74,9 +74,12 @@ type resource struct {
 	lockedSince    time.Time
 	pendingTask    string
 	pendingNode    *node
-	stoppedWhy     string // why next is Stopped, in words
-	blockedWhy     string // why it is left alone, in words
-	failure        string // the last failure in words
+	stoppedWhy     string        // why next is Stopped, in words
+	blockedWhy     string        // why it is left alone, in words
+	unmanagedWhy   string        // why it is not managed, where that is not its own doing
+	unpromotedWhy  func() string // why it is not promoted
+	ties           []tie         // nodes as good as the chosen one; only where scores are wanted
+	failure        string        // the last failure in words
 
 	group   *groupData
 	clone   *cloneData
@@ -105,6 +108,11 @@ type resource struct {
 	visited          bool
 	chosen           *node // where it will be, nil: nowhere
 	waits            string
+
+	// For Memo (memo.go).
+	part    partID
+	until   time.Time // from then on it may be seen differently; zero: always the same
+	recheck time.Time // what it adds to Transition.Recheck
 
 	with     []*colocation // this resource with others (it depends)
 	withMe   []*colocation // others with this one

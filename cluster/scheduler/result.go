@@ -70,7 +70,7 @@ func (w *working) export(a *action) {
 }
 
 // exportedInOrder lists the actions of the transition: resource by resource,
-// then the others; the order does not depend on that of their creation.
+// what is in a collection before its own, then the others; the order does not depend on that of their creation.
 func (w *working) exportedInOrder() []*action {
 	rank := make([]int, w.nodeCount)
 	for i, n := range w.nodes {
@@ -88,10 +88,10 @@ func (w *working) exportedInOrder() []*action {
 	}
 	var walk func(r *resource)
 	walk = func(r *resource) {
-		add(r.actions)
 		for _, c := range r.children {
 			walk(c)
 		}
+		add(r.actions)
 	}
 	for _, r := range w.resources {
 		walk(r)
@@ -112,14 +112,18 @@ func (a *action) compare(b *action, rank []int) int {
 		return rank[a.node.index]
 	}
 	// A reload is begun before anything else is: it is recorded as a start, and
-	// what comes after it counts.
-	reload := func(a *action) int {
-		if a.task == taskReload {
+	// what comes after it counts. What is looked for, watched or not watched any
+	// more comes last.
+	phase := func(a *action) int {
+		switch {
+		case a.task == taskReload:
 			return 0
+		case a.task == taskMonitor, a.interval != 0:
+			return 2
 		}
 		return 1
 	}
-	return cmp.Or(cmp.Compare(reload(a), reload(b)), strings.Compare(a.task, b.task), cmp.Compare(a.interval, b.interval), cmp.Compare(place(a), place(b)),
+	return cmp.Or(cmp.Compare(phase(a), phase(b)), strings.Compare(a.task, b.task), cmp.Compare(a.interval, b.interval), cmp.Compare(place(a), place(b)),
 		strings.Compare(a.key, b.key), strings.Compare(a.detail, b.detail), cmp.Compare(a.number, b.number))
 }
 
@@ -160,15 +164,22 @@ func (a *action) stickTo(barrier *action) {
 	}
 }
 
+func (a *action) stuckWhy() string {
+	if a.circular {
+		return a.barrier.title() + " and this action wait for each other"
+	}
+	return a.barrier.title() + " is not possible in this transition"
+}
+
 // publish writes an action as others see it.
 func (w *working) publish(p *Action, a *action, metas metaCache) {
 	*p = Action{ID: a.id, Kind: a.publicKind(), Task: a.task, Interval: a.interval, Detail: a.publicDetail(),
-		TargetRC: a.target, Priority: a.priority, Reason: a.words()}
+		TargetRC: a.target, Priority: a.priority, Reason: w.words(a)}
 	if a.node != nil && (p.Kind != Pseudo || a.task == taskFence) {
 		p.Node = a.node.name
 	}
 	if a.stuck {
-		p.Stuck = a.barrier.title() + " is not possible in this transition"
+		p.Stuck = a.stuckWhy()
 	}
 	if a.task == taskFence {
 		p.Timeout = w.options.fenceTimeout

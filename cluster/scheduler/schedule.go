@@ -42,7 +42,12 @@ func ScheduleAndSituation(root *cib.Node, now time.Time, o Options) (*Transition
 }
 
 func newWorking(root *cib.Node, now time.Time) *working {
-	return &working{root: root, view: cib.NewView(root), now: now,
+	return newWorkingWith(root, cib.NewView(root), now)
+}
+
+// newWorkingWith is newWorking with a view of the configuration that there is already.
+func newWorkingWith(root *cib.Node, view *cib.View, now time.Time) *working {
+	return &working{root: root, view: view, now: now,
 		nodeByID: map[string]*node{}, nodeByName: map[string]*node{}, byID: map[string]*resource{},
 		tickets: map[string]*ticket{}, fences: map[string]*action{}, tags: map[string][]string{}}
 }
@@ -50,13 +55,17 @@ func newWorking(root *cib.Node, now time.Time) *working {
 // unpack reads configuration and status: afterwards it is known what there is
 // and where it is.
 func (w *working) unpack() {
+	w.unpackConfiguration()
+	w.unpackStatus()
+}
+
+func (w *working) unpackConfiguration() {
 	w.unpackOptions()
 	w.unpackNodes()
 	w.findRemoteNodes()
 	w.unpackResources()
 	w.linkRemoteNodes()
 	w.unpackTags()
-	w.unpackStatus()
 }
 
 func (w *working) schedule() *Transition {

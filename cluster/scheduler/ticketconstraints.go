@@ -7,20 +7,17 @@ func (w *working) unpackTicketConstraint(c *cib.Node) {
 		w.warn("ticket constraint " + c.ID() + " names no ticket: it is ignored")
 		return
 	}
-	sets, ok := w.readSets(c)
+	sets := w.readSets(c)
 	if c.Child("resource_set") == nil {
-		if s := w.nameAsSet(c, c.Attr("rsc"), c.Attr("rsc-role"), ""); s != nil {
-			sets = []*resourceSet{s}
-		} else {
-			ok = false
-		}
-	}
-	if !ok {
-		return
+		sets = []*resourceSet{w.nameAsSet(c, c.Attr("rsc"), c.Attr("rsc-role"), "")}
 	}
 	for _, s := range sets {
-		for _, r := range s.members {
+		members, all := s.found()
+		for _, r := range members {
 			w.addTicketConstraint(c, r, readRole(s.role))
+		}
+		if !all {
+			return
 		}
 	}
 }

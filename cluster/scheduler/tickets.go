@@ -25,6 +25,14 @@ func (w *working) unpackTickets(list *cib.Node) {
 	}
 }
 
+// words says what keeps a ticket from allowing anything.
+func (t *ticket) words() string {
+	if t.granted {
+		return "in standby"
+	}
+	return "not granted to this site"
+}
+
 // ticketNamed returns the ticket; one that nobody has heard of is not held.
 func (w *working) ticketNamed(id string) *ticket {
 	t := w.tickets[id]

@@ -103,7 +103,12 @@ type Allocation struct {
 	Scores   map[string]Score `json:"scores,omitempty"`  // final score a node; with Options.Scores only
 	Terms    []Term           `json:"terms,omitempty"`   // what made the scores; with Options.Scores only
 	Reason   string           `json:"reason"`            // one sentence: why there, or why nowhere
+	Recorded string           `json:"-"`                 // the name that the history has it by, where that is another one
 	Blocked  bool             `json:"blocked,omitempty"` // left alone until somebody has looked; Reason says why
+	// Ties are the nodes with the same score as Node, and by which rule they came
+	// off second; with Options.Scores only.
+	Ties       map[string]string `json:"ties,omitempty"`
+	Unpromoted string            `json:"unpromoted,omitempty"` // why an instance of a promotable clone is not promoted, where something forbids it
 }
 
 // Transition is what has to happen.

@@ -45,21 +45,36 @@ const noInstance = -1
 
 // newResource makes a resource, and what is below it, from its element; number
 // is that of the instance of a clone that it is or is part of. nil if the
-// configuration makes no sense.
+// configuration makes no sense. Of two with one name only the first is known by
+// it: the second's history is the first's, so that nobody could say where it
+// runs, and it must not be started.
 func (w *working) newResource(xml *cib.Node, parent *resource, number int) *resource {
+	if other := w.byID[instanceID(xml.ID(), number)]; other != nil && !other.orphan {
+		w.warn("there is more than one resource " + other.id + ": all but the first are ignored; give them names of their own")
+		return nil
+	}
+	return w.makeResource(xml, parent, number)
+}
+
+func instanceID(id string, number int) string {
+	if number < 0 {
+		return id
+	}
+	return id + ":" + strconv.Itoa(number)
+}
+
+func (w *working) makeResource(xml *cib.Node, parent *resource, number int) *resource {
 	def := w.define(xml)
 	if def == nil {
 		return nil
 	}
 	r := &resource{
-		id: xml.ID(), base: xml.ID(), xml: def.xml, def: def, number: number, parent: parent,
+		id: instanceID(xml.ID(), number), base: xml.ID(), xml: def.xml, def: def, number: number, parent: parent,
 		variant: def.variant, methods: variantMethods[def.variant],
 		standard: def.agent.Standard, provider: def.agent.Provider, agentType: def.agent.Type, template: def.template,
 		role: Stopped,
 	}
-	if number >= 0 {
-		r.id += ":" + strconv.Itoa(number)
-	}
+	w.total++
 	r.meta = w.mergedMeta(r)
 	w.readMeta(r)
 	r.ops = def.operations(w)
@@ -195,11 +210,23 @@ func (w *working) findContainer(r *resource) {
 		return
 	}
 	if c := w.byID[name]; c != nil {
-		r.container = c
-		c.fillers = append(c.fillers, r)
+		w.putInto(r, c)
 	} else {
 		w.warn("resource " + r.id + ": there is no container " + name)
 	}
+}
+
+// putInto makes a resource one that runs in a container. Nothing runs in what
+// runs in itself.
+func (w *working) putInto(r, container *resource) {
+	for c := container; c != nil; c = c.container {
+		if c == r || isAncestor(c, r) {
+			w.warn("resource " + r.id + " cannot run in the container " + container.id + ", which is in " + r.id + " itself: the meta attribute container is ignored")
+			return
+		}
+	}
+	r.container = container
+	container.fillers = append(container.fillers, r)
 }
 
 // guestConnections are the resources that connect to guests: each virtual

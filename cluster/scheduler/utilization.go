@@ -14,6 +14,9 @@ func (n *node) consume(need map[string]int, sign int) {
 	}
 }
 
+// capacity bounds what a document says so far that sums cannot overflow.
+func capacity(n int) int { return max(-1<<31, min(n, 1<<31)) }
+
 // compareCapacities is negative if a has more free capacity than b: more of more things.
 func compareCapacities(a, b *node) int {
 	result := 0

@@ -45,13 +45,30 @@ func (k *colocation) other(flags colocatedFlags) *resource {
 	return k.dependent
 }
 
+// maxWishes is how often wishes are added in all. They spread along every way
+// from one colocation to the next, and where many resources follow many others
+// the number of ways doubles with each: therefore one question asks each
+// colocation a few times at most, too.
+const maxWishes = 3_000_000
+
 // addWishes adds the wishes of r alone, then those of what is tied to it.
 func (w *working) addWishes(r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
 	if r.merging || r.variant == group && len(r.children) == 0 {
 		return
 	}
+	if w.wishDepth == 0 {
+		w.wishesLeft = 4*len(w.colocations) + 1000
+	}
+	if w.wishesLeft == 0 || w.wishesMade == maxWishes {
+		return // see maxWishes
+	}
+	w.wishesLeft--
+	if w.wishesMade++; w.wishesLeft == 0 || w.wishesMade == maxWishes {
+		w.warn("there are so many ways from one colocation to the next that not all count: colocate with fewer resources (near " + r.id + ")")
+	}
 	r.merging = true
-	defer func() { r.merging = false }()
+	w.wishDepth++
+	defer func() { r.merging = false; w.wishDepth-- }()
 	work := w.ownWishes(r, logAs, *scores, attribute, factor, flags)
 	if w.anyAvailable(work) {
 		w.addTied(r, logAs, &work, factor, flags)
@@ -68,15 +85,20 @@ func (w *working) addWishes(r *resource, logAs string, scores *table, attribute 
 	*scores = work
 }
 
-// ownWishes are the scores with r's own added; a group's are its first member's.
+// ownWishes are the scores with r's own added. A group's are those of the member
+// from which the others are reached: the first, which they follow, or the last
+// where the way goes to what is followed.
 func (w *working) ownWishes(r *resource, logAs string, scores table, attribute string, factor float64, flags colocatedFlags) table {
 	switch {
 	case flags&addInit != 0 && r.variant != group:
 		return r.allowed.clone()
 	case r.variant == group:
 		work := scores.clone()
-		first := r.children[0]
-		first.methods.addColocated(w, first, logAs, &work, attribute, factor, flags)
+		m := r.children[0]
+		if flags&addFollowed != 0 {
+			m = r.children[len(r.children)-1]
+		}
+		m.methods.addColocated(w, m, logAs, &work, attribute, factor, flags)
 		return work
 	}
 	work := scores.clone()

@@ -61,8 +61,14 @@ type working struct {
 	recheck            time.Time
 	warnings           []string
 
+	shares *shares // of a Memo, nil without one
+
 	unusedActions []action // allocated together, for the next ones
-	searches      int      // counts searches through actions, for action.seen
+	total         int      // resources made so far, instances included
+	wishDepth     int      // of addWishes
+	wishesLeft    int      // see maxWishes
+	wishesMade    int
+	searches      int // counts searches through actions, for action.seen
 }
 
 // options are the cluster's properties as far as they bear on decisions.
@@ -89,8 +95,6 @@ type options struct {
 	healthRed, healthYellow, healthGreen Score
 	healthBase                           Score
 	name                                 string // cluster-name
-	managedDefault                       bool
-	stickinessDefault                    string // the old default-resource-stickiness
 	timeoutDefault                       string // the old default-action-timeout
 	all                                  map[string]string
 }
@@ -134,9 +138,20 @@ const (
 
 func (w *working) warn(text string) { w.warnings = append(w.warnings, text) }
 
+// changesAt notes a moment from which on what is known of a resource may be
+// something else. It is for Memo alone.
+func (w *working) changesAt(r *resource, t time.Time) {
+	if t.After(w.now) && (r.until.IsZero() || t.Before(r.until)) {
+		r.until = t
+	}
+}
+
+// never is so far away that nobody waits for it.
+const never = 100 * 365 * 24 * time.Hour
+
 // recheckAt notes a moment after which the answer may be another.
 func (w *working) recheckAt(t time.Time) {
-	if t.After(w.now) && (w.recheck.IsZero() || t.Before(w.recheck)) {
+	if t.After(w.now) && t.Before(w.now.Add(never)) && (w.recheck.IsZero() || t.Before(w.recheck)) {
 		w.recheck = t
 	}
 }

@@ -23,20 +23,42 @@ func (q *question) explain(a *scheduler.Allocation) Instance {
 	case a.Blocked:
 		i.say(a.Reason)
 		i.Change = []string{"once its cause is mended: takt resource cleanup " + base(a.Resource)}
-	case strings.HasPrefix(a.Reason, a.Resource+" is left alone"):
+	case strings.Contains(a.Reason, "is left alone: "):
 		i.say(a.Reason)
 		i.Change = leftAlone(a)
 	case a.Node == "":
 		q.nowhere(&i, a)
+	case stopsForGood(a):
+		_, why, _ := strings.Cut(a.Reason, ": ")
+		i.say(fmt.Sprintf("%s is stopped on %s: %s", a.Resource, strings.Join(a.From, " and "), why))
 	default:
 		q.somewhere(&i, a)
 		q.promotion(&i, a)
 	}
 	i.WaitsFor = q.waits(a)
 	if len(i.WaitsFor) > 0 {
-		i.say(fmt.Sprintf("before it can start there: %s", strings.Join(i.WaitsFor, ", ")))
+		again := "start"
+		if slices.Contains(a.From, a.Node) {
+			again = "start again"
+		}
+		i.say(fmt.Sprintf("before it can %s there: %s", again, some(i.WaitsFor)))
 	}
 	return i
+}
+
+// stopsForGood reports an instance that has to stop where it is, and cannot
+// start there again now.
+func stopsForGood(a *scheduler.Allocation) bool {
+	return slices.Contains(a.From, a.Node) && strings.HasPrefix(a.Reason, a.Resource+" waits to run on "+a.Node+": ")
+}
+
+// some joins a list as far as a person wants to read it.
+func some(list []string) string {
+	const most = 5
+	if len(list) > most+1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(list[:most], ", "), len(list)-most)
+	}
+	return strings.Join(list, ", ")
 }
 
 func (i *Instance) say(text string) {
@@ -89,8 +111,8 @@ func (q *question) pending(i *Instance, a *scheduler.Allocation) {
 	if slices.Contains(a.From, a.Node) || q.starts(a) != nil {
 		return
 	}
-	if _, after, found := strings.Cut(a.Reason, "; it "); found {
-		i.say("it does not start yet: it " + after)
+	if _, why, found := strings.Cut(a.Reason, " waits to run on "+a.Node+": "); found {
+		i.say("it does not start yet: " + why)
 		return
 	}
 	if !slices.Contains(i.Says, a.Reason) {
@@ -129,6 +151,9 @@ func (q *question) rival(a *scheduler.Allocation) string {
 		if _, known := a.Scores[n]; !known || n == a.Node {
 			continue
 		}
+		if v := veto(a, n); v != nil && v.Kind == scheduler.TermDiscovery {
+			continue // no place for it that anybody would think of
+		}
 		sum := scheduler.Score(0)
 		for _, t := range a.Terms {
 			if t.Node == n && t.Score > 0 {
@@ -157,9 +182,13 @@ func (q *question) nowhere(i *Instance, a *scheduler.Allocation) {
 	var vetoes []*scheduler.Term
 	var silent []string
 	for _, n := range nodes {
-		if v := veto(a, n); v != nil {
+		_, known := a.Scores[n]
+		switch v := veto(a, n); {
+		case !known && q.node == "":
+			// Of a cluster's guests and remote nodes most are no places for most resources.
+		case v != nil:
 			vetoes = append(vetoes, v)
-		} else if _, known := a.Scores[n]; known {
+		case known:
 			silent = append(silent, n)
 		}
 	}
@@ -176,7 +205,7 @@ func (q *question) nowhere(i *Instance, a *scheduler.Allocation) {
 			i.say(about(v.Node, v.Why))
 		}
 		for _, n := range silent {
-			i.say(fmt.Sprintf("%s: score %s", n, a.Scores[n]))
+			i.say(against(a, n))
 		}
 	}
 	for _, v := range vetoes {
@@ -184,6 +213,20 @@ func (q *question) nowhere(i *Instance, a *scheduler.Allocation) {
 			i.Change = append(i.Change, text)
 		}
 	}
+}
+
+// against is what speaks most against a node that nothing rules out.
+func against(a *scheduler.Allocation, node string) string {
+	var worst *scheduler.Term
+	for n := range a.Terms {
+		if t := &a.Terms[n]; t.Node == node && t.Score < 0 && (worst == nil || t.Score < worst.Score) {
+			worst = t
+		}
+	}
+	if worst == nil {
+		return fmt.Sprintf("%s: score %s", node, a.Scores[node])
+	}
+	return fmt.Sprintf("%s (score %s)", about(node, worst.Why), a.Scores[node])
 }
 
 // same reports whether all terms say the same about their nodes.
@@ -214,25 +257,13 @@ func because(t *scheduler.Term) string {
 // tie says by which rule one of two equal nodes was taken.
 func (q *question) tie(a *scheduler.Allocation, rival string) string {
 	score := a.Scores[a.Node]
-	if score != a.Scores[rival] {
-		return fmt.Sprintf("%s has %s and %s has %s", a.Node, score, rival, a.Scores[rival])
-	}
-	text := fmt.Sprintf("both are equal (%s)", score)
-	mine, other := 0, 0
-	for i := range q.t.Allocations {
-		switch b := &q.t.Allocations[i]; {
-		case b.Resource == a.Resource:
-		case b.Node == a.Node:
-			mine++
-		case b.Node == rival:
-			other++
-		}
-	}
 	switch {
+	case score != a.Scores[rival]:
+		return fmt.Sprintf("%s has %s and %s has %s", a.Node, score, rival, a.Scores[rival])
+	case a.Ties[rival] != "":
+		return fmt.Sprintf("both are equal (%s), and %s", score, a.Ties[rival])
 	case slices.Contains(a.From, a.Node):
-		return text + ", and it runs there already"
-	case mine < other:
-		return fmt.Sprintf("%s, and %s runs fewer resources (%d, not %d)", text, a.Node, mine, other)
+		return fmt.Sprintf("both are equal (%s), and it runs there already", score)
 	}
-	return text + "; between equals the node with fewer resources is taken, then the first by name"
+	return fmt.Sprintf("both are equal (%s)", score)
 }

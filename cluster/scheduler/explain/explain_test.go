@@ -158,13 +158,14 @@ func TestPromotion(t *testing.T) {
 		ScoreLines: []string{"pcmk__clone_assign: ping:0 allocation score on n1: 3", "ping:0 promotion score on n1: 100", "ping:1 promotion score on n2: 5",
 			"ping:2 promotion score on n10: -1"},
 	}
+	tr.Allocations[2].Unpromoted = "its agent has set no promotion score on n10"
 	a, err := Explain(parse(t), tr, "pings", "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	for n, want := range []string{"it is promoted: its promotion score is 100, that of ping:1 on n2 is 5",
 		"it is not promoted: its promotion score is 5, that of ping:0 on n1 is 100",
-		"it is not promoted: its agent has set no promotion score, or a constraint forbids it"} {
+		"it is not promoted: its agent has set no promotion score on n10"} {
 		if says := a.Instances[n].Says; says[len(says)-1] != want {
 			t.Errorf("%s: %q, want %q at the end", a.Instances[n].Resource, says, want)
 		}

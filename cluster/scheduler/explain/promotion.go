@@ -32,14 +32,20 @@ func (q *question) promotion(i *Instance, a *scheduler.Allocation) {
 	}
 	other, best := q.otherPromotion(a)
 	switch {
+	case a.Role == scheduler.Promoted && best != nil && best.Role == scheduler.Promoted:
+		i.say(fmt.Sprintf("it is promoted: its promotion score is %s (as is %s on %s, with %s)", mine, best.Resource, best.Node, other))
 	case a.Role == scheduler.Promoted && best != nil:
 		i.say(fmt.Sprintf("it is promoted: its promotion score is %s, that of %s on %s is %s", mine, best.Resource, best.Node, other))
 	case a.Role == scheduler.Promoted:
 		i.say(fmt.Sprintf("it is promoted: its promotion score is %s, and no other instance has one", mine))
+	case mine < 0 && a.Unpromoted != "":
+		i.say("it is not promoted: " + a.Unpromoted)
 	case mine < 0:
-		i.say("it is not promoted: its agent has set no promotion score, or a constraint forbids it")
+		i.say(fmt.Sprintf("it is not promoted: its promotion score is %s", mine))
 	case best != nil && best.Role == scheduler.Promoted:
 		i.say(fmt.Sprintf("it is not promoted: its promotion score is %s, that of %s on %s is %s", mine, best.Resource, best.Node, other))
+	case a.Unpromoted != "":
+		i.say("it is not promoted: " + a.Unpromoted)
 	}
 }
 

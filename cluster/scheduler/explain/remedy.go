@@ -42,8 +42,8 @@ func remedy(t *scheduler.Term, resource, node string) string {
 		}
 		return "change the location constraint " + t.Object
 	case scheduler.TermColocation, scheduler.TermPreference:
-		if t.Object == "" {
-			return "change the colocation"
+		if !strings.Contains(t.Why, "colocation "+t.Object) {
+			return "move what it goes with"
 		}
 		return "change the colocation " + t.Object + ", or move what it ties together"
 	case scheduler.TermFailure:
@@ -74,7 +74,10 @@ func remedy(t *scheduler.Term, resource, node string) string {
 
 // leftAlone is how the cluster takes charge again of what it leaves alone.
 func leftAlone(a *scheduler.Allocation) []string {
-	if strings.Contains(a.Reason, "maintenance") {
+	switch {
+	case strings.Contains(a.Reason, "no fence device"):
+		return []string{"configure a fence device: takt fence --help"}
+	case strings.Contains(a.Reason, "maintenance"):
 		return []string{"end the maintenance: takt node ready NODE, or the option maintenance-mode"}
 	}
 	return []string{"let the cluster act on it: takt resource manage " + base(a.Resource)}

@@ -15,6 +15,11 @@ type verdict struct {
 	inFavour []*scheduler.Term // what speaks for the other one and was not enough
 }
 
+// said reports whether a term says what another one did.
+func said(list []*scheduler.Term, t *scheduler.Term) bool {
+	return slices.ContainsFunc(list, func(other *scheduler.Term) bool { return other.Why == t.Why })
+}
+
 // difference is one cause's effect on two nodes.
 type difference struct {
 	here, there *scheduler.Term // nil where it has none
@@ -39,7 +44,7 @@ func compare(a *scheduler.Allocation, chosen, other string) verdict {
 	if t := veto(a, other); t != nil {
 		v.deciding, v.vetoed = t, true
 		for i := range a.Terms {
-			if b := &a.Terms[i]; b.Node == other && b.Veto() && b != t && b.Why != t.Why && len(v.besides) < 3 {
+			if b := &a.Terms[i]; b.Node == other && b.Veto() && b != t && !said(v.besides, b) && b.Why != t.Why && len(v.besides) < 3 {
 				v.besides = append(v.besides, b)
 			}
 		}

@@ -32,6 +32,8 @@ type Action struct {
 	// Notify is the environment about a clone's notifications: its variables
 	// that are not empty, without the prefix notify_.
 	Notify map[string]string `json:"notify,omitempty"`
+	// Stuck actions are there, and must not be started.
+	Stuck bool `json:"stuck,omitempty"`
 }
 
 // Real reports whether somebody does something: an agent, or a fence device.
@@ -79,7 +81,7 @@ func Decide(root *cib.Node, now time.Time) *Expectation {
 	t := scheduler.ScheduleWith(root, now, scheduler.Options{Sanitized: true, Scores: true})
 	e := &Expectation{Scores: scoreLines(t.ScoreLines)}
 	for _, a := range t.Actions {
-		e.Actions = append(e.Actions, Action{a.Kind, a.Task, a.Resource, a.Node, a.Interval, a.Detail, notifyEnvironment(maps.All(a.Meta))})
+		e.Actions = append(e.Actions, Action{a.Kind, a.Task, a.Resource, a.Node, a.Interval, a.Detail, notifyEnvironment(maps.All(a.Meta)), a.Stuck != ""})
 	}
 	for _, o := range t.Order {
 		e.Order = append(e.Order, [2]int{int(o.Before), int(o.After)})

@@ -19,6 +19,7 @@ func Violations(root *cib.Node, e *Expectation) []string {
 	}
 	var list []string
 	list = append(list, j.twice()...)
+	list = append(list, j.tooMany()...)
 	list = append(list, j.tooEarly()...)
 	return append(list, j.nowhere()...)
 }
@@ -33,21 +34,24 @@ type judge struct {
 	host    map[string]bool // primitives with a node in them: what they need may itself run in there
 	top     map[string]string
 	offline map[string]bool // cluster nodes
-	after   []bitset        // index of an action → those that come after it
+	clones  []cloned
+	bundles []string
+	after   []bitset // index of an action → those that come after it
 	cyclic  bool
 }
 
 func newJudge(root *cib.Node, e *Expectation) *judge {
 	j := &judge{root: root, e: e, plain: map[string]bool{}, loose: map[string]bool{}, host: map[string]bool{}, top: map[string]string{}, offline: map[string]bool{}}
-	for r := range root.Path("configuration", "resources").Elements {
-		j.learn(r, r.ID())
-		j.hasty = j.hasty || waivesFencing(r)
-	}
 	for n := range root.Path("configuration", "nodes").Elements {
 		if n.Attr("type") != "remote" {
 			j.offline[n.Attr("uname")] = true
 		}
 	}
+	for r := range root.Path("configuration", "resources").Elements {
+		j.learn(r, r.ID())
+		j.hasty = j.hasty || waivesFencing(r)
+	}
+	j.learnInstances()
 	for s := range root.Child("status").Elements {
 		if s.Attr("crmd") == "online" && s.Attr("in_ccm") == "true" {
 			delete(j.offline, s.Attr("uname"))
@@ -68,6 +72,10 @@ func (j *judge) learn(r *cib.Node, top string) {
 		j.plain[r.ID()] = true
 		j.host[r.ID()] = metaValue(r, "remote-node") != ""
 		j.loose[r.ID()] = r.Attr("class") == "stonith" || r.Attr("provider") == "pacemaker" && r.Attr("type") == "remote"
+	case "clone", "master":
+		j.learnClone(r)
+	case "bundle":
+		j.bundles = append(j.bundles, r.ID())
 	case "group":
 		for c := range r.Elements {
 			if c.Name() == "primitive" {
@@ -94,7 +102,7 @@ func waivesFencing(r *cib.Node) bool {
 func (j *judge) find(resource, task string) []int {
 	var list []int
 	for i, a := range j.e.Actions {
-		if a.Kind == scheduler.Resource && a.Resource == resource && a.Task == task && a.Interval == 0 {
+		if a.Kind == scheduler.Resource && a.Resource == resource && a.Task == task && a.Interval == 0 && !a.Stuck {
 			list = append(list, i)
 		}
 	}
@@ -104,13 +112,16 @@ func (j *judge) find(resource, task string) []int {
 func (j *judge) twice() []string {
 	var list []string
 	for i, a := range j.e.Actions {
-		if a.Kind != scheduler.Resource || a.Task != "start" || !j.plain[a.Resource] {
+		if a.Kind != scheduler.Resource || a.Task != "start" || a.Stuck || !j.plain[a.Resource] {
 			continue
 		}
 		if n := len(j.find(a.Resource, "start")); n > 1 {
 			list = append(list, fmt.Sprintf("%s is started %d times", a.Resource, n))
 		}
-		for _, s := range j.find(a.Resource, "stop") {
+		for s, stop := range j.e.Actions {
+			if stop.Kind != scheduler.Resource || stop.Resource != a.Resource || stop.Task != "stop" {
+				continue
+			}
 			if !j.after[s].has(i) {
 				list = append(list, fmt.Sprintf("%s may start on %s before it has stopped on %s", a.Resource, a.Node, j.e.Actions[s].Node))
 			}

@@ -80,7 +80,9 @@ func (o *Oracle) Ask(text []byte, now time.Time) (*Expectation, error) {
 	if err != nil {
 		return nil, err
 	}
-	if runErr != nil { // the simulated run did not end well: nothing is known of the state afterwards
+	if runErr != nil || bytes.Contains(out.Bytes(), []byte("Please specify the ")) {
+		// The simulated run did not end well, or not at all where an agent's class or
+		// provider is missing: nothing is known of the state afterwards.
 		return e, nil
 	}
 	return e, readStatus(e, out.Bytes())

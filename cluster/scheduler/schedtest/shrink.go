@@ -106,7 +106,7 @@ func without(n *cib.Node, from, to int) *cib.Node {
 // too: without it the element would be another question.
 func essential(element, attribute string) bool {
 	switch attribute {
-	case "id", "validate-with":
+	case "id", "validate-with", "class", "provider", "type":
 		return true
 	case "crm_feature_set", "crm-debug-origin", "exec-time", "queue-time", "on_node":
 		return false

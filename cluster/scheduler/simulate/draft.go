@@ -6,16 +6,19 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
 // draft gathers the changes of many actions, so that each list of the document
 // that they touch is copied once.
 type draft struct {
-	root   *cib.Node
-	now    time.Time
-	replay bool              // see Replay
-	states map[string]*state // by node name
-	added  []*state          // of nodes that had none, in order
+	root     *cib.Node
+	now      time.Time
+	replay   bool              // see Replay
+	known    map[string]bool   // of replays: every name of a resource
+	recorded map[string]string // of replays: the names in the history, of instances
+	states   map[string]*state // by node name
+	added    []*state          // of nodes that had none, in order
 }
 
 // state is the node_state of one node while it is edited.
@@ -110,6 +113,39 @@ func (s *state) put(resource string, lrm *cib.Node) {
 		return
 	}
 	s.add(resource, lrm)
+}
+
+// nameOf is the name under which an operation is recorded.
+func (d *draft) nameOf(s *state, a *scheduler.Action) string {
+	if d.recorded == nil {
+		return s.alias(a.Resource)
+	}
+	if d.known[a.Resource] {
+		return a.Resource
+	}
+	name := a.Resource + ":" + a.Meta["clone"]
+	if other := d.recorded[name]; other != "" {
+		name = other
+	}
+	if s.get(name) != nil {
+		return name
+	}
+	return a.Resource
+}
+
+// replays notes the names of resources for a replay. Pacemaker's simulator asks
+// for the one by which the instance is recorded only if no instance goes by the
+// name that executors are told: what it stops stays active if the node's history
+// has it under yet another number.
+func (d *draft) replays(t *scheduler.Transition) {
+	d.replay, d.known, d.recorded = true, map[string]bool{}, map[string]string{}
+	for i := range t.Allocations {
+		r := &t.Allocations[i]
+		d.known[r.Resource] = true
+		if r.Recorded != "" {
+			d.known[r.Recorded], d.recorded[r.Resource] = true, r.Recorded
+		}
+	}
 }
 
 // alias is the name under which the history keeps a resource. Old histories

@@ -10,13 +10,17 @@ import (
 // record writes the result of an operation into the history of its node.
 func (d *draft) record(a *scheduler.Action) bool {
 	s := d.of(a.Node)
-	name := s.alias(a.Resource)
+	name := d.nameOf(s, a)
 	lrm := s.get(name)
 	if lrm == nil {
 		class, provider, typ := agentOf(a.Agent)
 		lrm = cib.LRMResource(name, class, provider, typ)
 	}
-	r := recordOf(a, name, nextCall(lrm), d.now)
+	key := name
+	if d.replay { // a result that the entry has under its own name stays beside this one
+		key = a.Resource
+	}
+	r := recordOf(a, key, nextCall(lrm), d.now)
 	if a.Task != "migrate_to" && a.Task != "migrate_from" {
 		s.put(name, cib.MergeOp(lrm, r))
 		return true

@@ -119,6 +119,13 @@ func readGraph(t *testing.T, file string) *scheduler.Transition {
 			a.ID = scheduler.ActionID(len(tr.Actions))
 			number[x.ID()] = a.ID
 			tr.Actions = append(tr.Actions, a)
+			if r := x.Child("primitive"); r != nil {
+				known := scheduler.Allocation{Resource: r.ID(), Recorded: r.Attr("long-id")}
+				if number := a.Meta["clone"]; number != "" && known.Recorded != "" {
+					known.Resource += ":" + number
+				}
+				tr.Allocations = append(tr.Allocations, known)
+			}
 		}
 	}
 	for syn := range root.Elements {

@@ -34,11 +34,12 @@ func Execute(root *cib.Node, t *scheduler.Transition, now time.Time, refuse func
 
 // Replay is Apply as Pacemaker's simulator does it. Its status after a
 // transition is what comparisons go by, and it differs from a living cluster's:
-// a node that asked to leave stays, and the end of a recurring operation is
-// written into the history as one more operation that succeeded.
+// a node that asked to leave stays, no history is forgotten, the end of a
+// recurring operation is written into the history as one more operation that
+// succeeded, and so on.
 func Replay(root *cib.Node, t *scheduler.Transition, now time.Time) *cib.Node {
 	d := newDraft(root, now)
-	d.replay = true
+	d.replays(t)
 	return execute(d, t, nil, nil)
 }
 
@@ -127,7 +128,7 @@ func (d *draft) do(a *scheduler.Action) bool {
 	if a.Kind == scheduler.Pseudo {
 		return false
 	}
-	if d.replay && (a.Task == "do_shutdown" || a.Task == "lrm_delete") {
+	if d.replay && (a.Task == "do_shutdown" || a.Task == "lrm_delete" || a.Task == "delete") {
 		return false
 	}
 	if d.replay && a.Task == "cancel" {

@@ -212,6 +212,9 @@ func bare(a *scheduler.Allocation) string {
 			return why
 		}
 	}
+	if why, cut := strings.CutPrefix(a.Reason, a.Resource+" waits to run on "+a.Node+": "); cut {
+		return why
+	}
 	return a.Reason
 }
 

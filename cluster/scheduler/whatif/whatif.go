@@ -164,7 +164,11 @@ func (s *Study) Idle() []Loss {
 			continue
 		}
 		active[top] = true
-		list = append(list, Loss{Resource: top, Priority: s.layout.priority[top], Why: bare(a)})
+		why := bare(a)
+		if a.Node != "" && !a.Blocked && len(s.base.Refused) > 0 {
+			why = s.base.Refused[0].Node + " cannot be fenced"
+		}
+		list = append(list, Loss{Resource: top, Priority: s.layout.priority[top], Why: why})
 	}
 	slices.SortFunc(list, func(a, b Loss) int { return naturalCompare(a.Resource, b.Resource) })
 	return list
