@@ -43,8 +43,7 @@ func primitives(res *cib.Node) []string {
 	}
 	var ids []string
 	for c := range res.Elements {
-		switch c.Name() {
-		case "primitive", "group":
+		if isResource(c) {
 			ids = append(ids, primitives(c)...)
 		}
 	}

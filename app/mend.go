@@ -23,7 +23,7 @@ func restart(root, res *cib.Node) (edit, error) {
 	e := edit{text: "restart " + res.ID()}
 	for state := range root.Child("status").Elements {
 		for lrm := range state.Path("lrm", "lrm_resources").Elements {
-			if !ids[lrm.ID()] {
+			if !ids[baseName(lrm.ID())] {
 				continue
 			}
 			for op := range lrm.Elements {

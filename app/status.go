@@ -33,7 +33,7 @@ func (a *App) Status(ctx context.Context) (*api.Status, error) {
 	a.statusNodes(st, root, state.Voters, lead.Leader)
 	a.statusLinks(st)
 	t := scheduler.Schedule(root, st.Time)
-	st.Resources = statusResources(root, t)
+	st.Resources = statusResources(root, t, st.Time)
 	st.Failures = statusFailures(root)
 	a.statusPending(st)
 	st.Warnings = a.warnings(st, root, t)
@@ -126,91 +126,6 @@ func (a *App) statusLinks(st *api.Status) {
 			})
 		}
 	}
-}
-
-// statusResources builds the tree of resources from the configuration and from
-// what the scheduler makes of the history.
-func statusResources(root *cib.Node, t *scheduler.Transition) []api.ResourceStatus {
-	allocations := map[string]*scheduler.Allocation{}
-	for i := range t.Allocations {
-		allocations[t.Allocations[i].Resource] = &t.Allocations[i]
-	}
-	var list []api.ResourceStatus
-	for res := range root.Path("configuration", "resources").Elements {
-		if res.Name() != "template" {
-			list = append(list, statusResource(root, res, allocations))
-		}
-	}
-	return append(list, statusOrphans(root, t)...)
-}
-
-// statusOrphans lists what still runs and is not configured any more: its stop
-// is under way, or has failed.
-func statusOrphans(root *cib.Node, t *scheduler.Transition) []api.ResourceStatus {
-	var list []api.ResourceStatus
-	for i := range t.Allocations {
-		al := &t.Allocations[i]
-		if len(al.From) == 0 || findResource(root, al.Resource) != nil {
-			continue
-		}
-		list = append(list, api.ResourceStatus{
-			ID: al.Resource, Role: string(scheduler.Started), Nodes: al.From, Managed: true,
-			Failures: failCount(root, al.Resource), Why: "it is not configured any more; " + al.Reason,
-		})
-	}
-	return list
-}
-
-func statusResource(root, res *cib.Node, allocations map[string]*scheduler.Allocation) api.ResourceStatus {
-	r := api.ResourceStatus{ID: res.ID(), Managed: !metaIs(res, "is-managed", "false"), Disabled: metaIs(res, "target-role", "Stopped"), Nodes: []string{}}
-	if res.Name() != "primitive" {
-		r.Role = string(scheduler.Stopped)
-		running := 0
-		for c := range res.Elements {
-			if c.Name() == "primitive" || c.Name() == "group" {
-				m := statusResource(root, c, allocations)
-				r.Members = append(r.Members, m)
-				r.Nodes = union(r.Nodes, m.Nodes)
-				r.Failures += m.Failures
-				if len(m.Nodes) > 0 {
-					running++
-				}
-			}
-		}
-		if running == len(r.Members) && running > 0 {
-			r.Role = string(scheduler.Started)
-		} else if running > 0 {
-			r.Role = "Partly started"
-		}
-		return r
-	}
-	r.Agent = agent.ID{Class: res.Attr("class"), Provider: res.Attr("provider"), Type: res.Attr("type")}.String()
-	r.Failures = failCount(root, res.ID())
-	r.Role = string(scheduler.Stopped)
-	if al := allocations[res.ID()]; al != nil {
-		r.Nodes = append(r.Nodes, al.From...)
-		if len(al.From) > 0 {
-			r.Role = string(scheduler.Started)
-		}
-		if al.Blocked || len(al.From) != 1 || al.From[0] != al.Node {
-			r.Why = al.Reason
-		}
-	}
-	r.Since = since(root, res.ID(), r.Nodes)
-	return r
-}
-
-func union(a, b []string) []string {
-	for _, s := range b {
-		found := false
-		for _, have := range a {
-			found = found || have == s
-		}
-		if !found {
-			a = append(a, s)
-		}
-	}
-	return a
 }
 
 func metaIs(res *cib.Node, name, value string) bool {
@@ -361,7 +276,7 @@ func eachAllocation(t *scheduler.Transition, res *cib.Node, f func(*scheduler.Al
 		parts[id] = true
 	}
 	for i := range t.Allocations {
-		if parts[t.Allocations[i].Resource] {
+		if parts[baseName(t.Allocations[i].Resource)] {
 			f(&t.Allocations[i])
 		}
 	}

@@ -58,13 +58,16 @@ type Machine struct {
 	deadlines  map[int]time.Time // of the run's actions in flight
 	begun      map[int]time.Time // when they were sent
 	basis      *cib.Node         // the configuration that the run was computed from
+	memo       scheduler.Memo    // of the decisions so far
 	history    []result          // results not yet proposed
 	proposal   uint64            // id of the proposal in flight, 0: none
 	proposals  uint64            // ids given so far
 	retryAt    time.Time         // no proposal before this
 	dirty      string            // why to schedule again, "" = no need
 	learned    bool              // something new has come since the last decision
-	rest       time.Time         // no decision before this
+	rest       time.Time         // no decision before this, unless there is news
+	decided    uint64            // digest of the last decision
+	repeats    int               // how often the same was decided again
 	recheck    time.Time         // when time alone may change the answer
 	settled    uint64            // index last reported as settled
 
@@ -191,8 +194,9 @@ func (m *Machine) report(kind, resource, on, format string, args ...any) {
 	m.emit(Report{Kind: kind, Resource: resource, On: on, Text: fmt.Sprintf(format, args...)})
 }
 
-// want asks for a new decision; the first reason is kept.
+// want asks for a new decision because of news; the first reason is kept.
 func (m *Machine) want(why string) {
+	m.rest = time.Time{}
 	if m.dirty == "" {
 		m.dirty = why
 	}
@@ -226,8 +230,10 @@ func (m *Machine) takeOver() {
 // dropWork forgets what only a coordinator may go on with.
 func (m *Machine) dropWork() {
 	m.run, m.history, m.proposal, m.dirty = nil, nil, 0, ""
+	m.memo = scheduler.Memo{}
 	clear(m.deadlines)
 	m.recheck, m.retryAt, m.rest, m.settled = time.Time{}, time.Time{}, time.Time{}, 0
+	m.decided, m.repeats = 0, 0
 }
 
 func (m *Machine) onState(s State) {

@@ -18,6 +18,7 @@ import (
 // machine's effects at once, and prints a line for each.
 //
 //	cib              the CIB that follows is committed
+//	configure        of the CIB that follows the configuration is committed
 //	self NAME        whose machine it is (first command of a file)
 //	lead [ready]     who leads: NAME [ready], with term=N
 //	standing         quorate or isolated
@@ -94,6 +95,13 @@ func (w *world) command(d *datadriven.TestData) {
 			w.t.Fatal(err)
 		}
 		w.commit(root)
+		w.feed(w.state())
+	case "configure":
+		root, err := cib.Parse([]byte(d.Input))
+		if err != nil {
+			w.t.Fatal(err)
+		}
+		w.commit(w.root.WithReplaced(w.root.Child("configuration"), root.Child("configuration")))
 		w.feed(w.state())
 	case "lead":
 		d.ScanArgs(w.t, "term", &w.term)
@@ -230,10 +238,12 @@ func (w *world) do(e Do) Input {
 	switch c.Action {
 	case agent.Start:
 		for other, list := range w.running {
-			if other != node && list[c.Resource] {
+			if other != node && list[c.Resource] && c.Meta["clone"] == "" {
 				w.t.Errorf("%s started on %s while it runs on %s", c.Resource, node, other)
 			}
 		}
+		here[c.Resource] = true
+	case agent.MigrateFrom:
 		here[c.Resource] = true
 	case agent.Stop:
 		delete(here, c.Resource)

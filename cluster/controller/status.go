@@ -33,12 +33,15 @@ func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
 	}
 }
 
-// clearFailures forgets the failures of a resource on a node.
-func (m *Machine) clearFailures(node, resource string) {
-	if id, ok := m.nodeID(node); ok {
+// clearFailures forgets the failures of a resource on a node, and reports
+// whether it can: the node has to be a member of the cluster.
+func (m *Machine) clearFailures(node, resource string) bool {
+	id, ok := m.nodeID(node)
+	if ok {
 		m.learned = true
 		m.history = append(m.history, result{node: id, forget: resource})
 	}
+	return ok
 }
 
 // propose sends what the CIB should say and does not say yet.
@@ -234,7 +237,11 @@ func withRecord(state *cib.Node, name string, r agent.Record) *cib.Node {
 			lrm = cib.LRMResource(c.Resource, c.Agent.Class, c.Agent.Provider, c.Agent.Type)
 		}
 		if c.Action == agent.Cancel {
-			lrm = cib.DropOp(lrm, agent.Monitor, c.Interval)
+			operation := agent.Monitor
+			if name := c.Meta["operation"]; name != "" {
+				operation = name
+			}
+			lrm = cib.DropOp(lrm, operation, c.Interval)
 		} else {
 			lrm = cib.MergeOp(lrm, opRecord(name, r))
 		}
@@ -255,13 +262,18 @@ func opRecord(node string, r agent.Record) cib.OpRecord {
 	if changed.IsZero() {
 		changed = r.Result.Started
 	}
+	operation := c.Action
+	if (operation == agent.ReloadAgent || operation == agent.Reload) && succeededWith(r) {
+		operation = agent.Start // it runs with these parameters now, as if it had been started with them
+	}
 	return cib.OpRecord{
-		Resource: c.Resource, Operation: c.Action, IntervalMS: c.Interval, OnNode: node,
+		Resource: c.Resource, Operation: operation, IntervalMS: c.Interval, OnNode: node,
 		Transition: c.Stamp.Transition, Action: c.Stamp.Action, TargetRC: int(c.Target),
 		RC: int(code), OpStatus: int(r.Result.Status), Call: r.Call,
 		ExitReason: firstLine(r.Result.Reason), Changed: changed,
 		ExecMS: r.Result.Duration.Milliseconds(), QueueMS: r.Queued,
-		Digest: digestOf(c),
+		Digest:        digestOf(c),
+		MigrateSource: c.Meta["migrate_source"], MigrateTarget: c.Meta["migrate_target"],
 	}
 }
 

@@ -2,6 +2,8 @@ package controller
 
 import (
 	"fmt"
+	"hash/fnv"
+	"slices"
 	"strings"
 	"time"
 
@@ -21,12 +23,13 @@ func (m *Machine) schedule() {
 	}
 	why := m.dirty
 	m.dirty, m.learned = "", false
-	t := scheduler.Schedule(m.state.Root, m.now)
+	t := m.memo.Schedule(m.state.Root, m.now)
 	m.recheck = t.Recheck
 	if !m.doable(t) {
 		m.settle()
 		return
 	}
+	m.count(t)
 	m.transition++
 	m.number = m.transition
 	m.run = NewRun(t, m.cfg.Limit)
@@ -145,14 +148,38 @@ func (m *Machine) finish() {
 	m.emit(Report{Kind: "result", Transition: m.runName(), On: m.cfg.Name, Text: text, Duration: m.now.Sub(m.started)})
 	m.run = nil
 	m.want("the last transition is over")
-	if !m.learned {
+	switch {
+	case !m.learned:
 		// Nothing came of it, so the next decision would be the same one.
-		m.rest = m.now.Add(restAfterNothing)
+		m.rest = m.now.Add(restAfterNothing << min(m.repeats, mostDoublings))
+	case m.repeats >= toleratedRepeats:
+		m.rest = m.now.Add(restAfterNothing << min(m.repeats-toleratedRepeats, mostDoublings))
 	}
 }
 
-// restAfterNothing is the pause after a transition that changed nothing.
-const restAfterNothing = 2 * time.Second
+// restAfterNothing is the pause after a transition that changed nothing. It
+// doubles while the same is decided again. Where something was done, and the same
+// had to be done again at once, there is none at first.
+const (
+	restAfterNothing = 2 * time.Second
+	mostDoublings    = 5
+	toleratedRepeats = 5
+)
+
+// count notes whether a transition is the same as the one before.
+func (m *Machine) count(t *scheduler.Transition) {
+	h := fnv.New64a()
+	for i := range t.Actions {
+		if a := &t.Actions[i]; a.Kind != scheduler.Pseudo {
+			fmt.Fprintf(h, "%s %q %q %d %q\n", a.Task, a.Resource, a.Node, a.Interval, a.Detail)
+		}
+	}
+	if sum := h.Sum64(); sum == m.decided {
+		m.repeats++
+	} else {
+		m.decided, m.repeats = sum, 0
+	}
+}
 
 // start sends one action on its way. What the cluster does itself is done at once.
 func (m *Machine) start(a scheduler.Action) {
@@ -161,24 +188,33 @@ func (m *Machine) start(a scheduler.Action) {
 		m.run.End(a.ID, true)
 		return
 	case a.Kind == scheduler.Cluster && a.Task == "clear_failcount":
-		m.clearFailures(a.Node, a.Resource)
-		m.run.End(a.ID, true)
+		m.run.End(a.ID, m.clearFailures(a.Node, a.Resource))
 		return
 	case a.Kind == scheduler.Cluster && a.Task == "lrm_delete":
 		// Only the record goes: there is nobody to ask on that node.
-		if id, known := m.nodeID(a.Node); known {
+		id, known := m.nodeID(a.Node)
+		if known {
 			m.record(id, agent.Record{Command: agent.Command{Resource: a.Resource, Action: agent.Forget}}, true)
+		} else {
+			m.noDaemon(a)
 		}
-		m.run.End(a.ID, true)
+		m.run.End(a.ID, known)
 		return
 	case a.Kind == scheduler.Cluster && a.Task == "stonith":
 		m.refuseFencing(a)
 		return
-	case a.Kind == scheduler.Cluster:
-		m.run.End(a.ID, true)
+	case a.Kind == scheduler.Cluster && a.Task == "do_shutdown":
+		m.run.End(a.ID, true) // it goes by itself
+		return
+	case a.Kind == scheduler.Cluster || a.Resource == "":
+		m.report("failure", "", a.Node, "%s on %s cannot be done: this version does not know how", a.Task, a.Node)
+		m.run.End(a.ID, false)
 		return
 	}
 	if !m.commandable(a.Node) {
+		if _, known := m.nodeID(a.Node); !known {
+			m.noDaemon(a)
+		}
 		m.run.End(a.ID, false)
 		return
 	}
@@ -195,12 +231,16 @@ func (m *Machine) start(a scheduler.Action) {
 	m.emit(Do{Ref: m.ref(a.ID), Node: id, Command: c})
 }
 
+// noDaemon says why nothing can be done on a node that is no member.
+func (m *Machine) noDaemon(a scheduler.Action) {
+	m.report("failure", a.Resource, a.Node, "%s cannot be done: %s is a remote or guest node, which this version cannot reach", describe(a), a.Node)
+}
+
 // refuseFencing ends an action that nobody here can do. Fencing that did not
 // happen must never count as done: what waits for it goes on waiting.
 func (m *Machine) refuseFencing(a scheduler.Action) {
 	m.report("failure", "", a.Node, "%s has to be fenced (%s: %s), and this version cannot do it: what ran there starts nowhere else until %s is back; or set stonith-enabled=false",
 		a.Node, a.Detail, a.Reason, a.Node)
-	m.run.Abort("no fencing of " + a.Node)
 	m.run.End(a.ID, false)
 }
 
@@ -272,6 +312,12 @@ func (m *Machine) onEnded(in Ended) {
 		kind = "failure"
 	}
 	m.emit(Report{Kind: kind, Transition: m.runName(), Resource: a.Resource, On: a.Node, Text: text, Duration: took})
+	if in.Record.Command.Action == agent.Notify {
+		// An agent is told, and what it makes of that is its own affair: no history
+		// holds it, and nothing waits for it to succeed.
+		m.run.End(a.ID, true)
+		return
+	}
 	if p := m.members[id]; p != nil && !p.joined {
 		p.late = append(p.late, in.Record) // the node is asked again; its answer may be older than this
 	} else {
@@ -300,12 +346,17 @@ func (m *Machine) unanswered(a scheduler.Action, err error) {
 
 // expire ends actions whose node keeps silent for too long although it lives.
 func (m *Machine) expire() {
+	var late []int
 	for i, t := range m.deadlines {
-		if m.run == nil || m.now.Before(t) {
-			continue
+		if m.run != nil && !m.now.Before(t) {
+			late = append(late, i)
 		}
+	}
+	slices.Sort(late)
+	for _, i := range late {
+		waited := m.deadlines[i].Sub(m.begun[i])
 		delete(m.deadlines, i)
-		m.unanswered(m.run.actions[i], fmt.Errorf("not within %s", t.Sub(m.begun[i])))
+		m.unanswered(m.run.actions[i], fmt.Errorf("not within %s", waited))
 	}
 }
 
