@@ -274,13 +274,19 @@ func (groupMethods) assign(w *working, r *resource, prefer *node) *node {
 	for _, k := range r.withMe {
 		last.withMe = insertColocation(last.withMe, k, func(k *colocation) *resource { return k.dependent })
 	}
+	with := r.with
 	r.with, r.withMe = nil, nil
 	w.showScores(r, "pcmk__group_assign", r.allowed)
 	var chosen *node
+	unmanaged := false
 	for _, m := range r.children {
+		if unmanaged {
+			m.bindTo(with)
+		}
 		if n := m.methods.assign(w, m, prefer); chosen == nil {
 			chosen = n
 		}
+		unmanaged = unmanaged || !m.managed
 	}
 	r.next = first.next
 	r.assigning, r.assigned = false, true
@@ -288,4 +294,14 @@ func (groupMethods) assign(w *working, r *resource, prefer *node) *node {
 		return nil
 	}
 	return chosen
+}
+
+// bindTo: behind a member that stays where it is, unmanaged, being with that
+// one is not enough: the member itself must be where its group has to be.
+func (r *resource) bindTo(with []*colocation) {
+	for _, k := range with {
+		if k.score >= Infinity {
+			r.with = insertColocation(r.with, k, func(k *colocation) *resource { return k.primary })
+		}
+	}
 }

@@ -57,7 +57,6 @@ func (w *working) distribute(r *resource, instances []*resource, limit, perNode 
 			for _, n := range w.nodes {
 				c.prefer(n, -Infinity, TermLimit, "clone-max", func() string { return "enough instances of " + r.id + " run already" })
 			}
-			w.assignTo(c, nil, true)
 		default:
 			if w.placeInstance(r, c, nil, every, perNode) != nil {
 				placed++

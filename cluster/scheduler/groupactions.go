@@ -74,13 +74,21 @@ func (o *memberOrder) withGroup(m *resource, task, done string, down, afterDown 
 	}
 }
 
-// withGroupUp orders what takes a member up.
+// withGroupUp orders what takes a member up. The end of a promotion goes first:
+// it makes the promotion of a member that is not promoted now, which then takes
+// its place after the beginning, so that the group leads to it.
 func (o *memberOrder) withGroupUp(m *resource, task, done string, wanted bool) {
 	if !wanted {
 		return
 	}
+	ending := func() { o.w.orderTasks(m, task, o.group, done, thenNeedsFirst|firstForcesThen|thenListed) }
+	if task == taskPromote {
+		ending()
+	}
 	o.w.orderTasks(o.group, task, m, task, firstListed)
-	o.w.orderTasks(m, task, o.group, done, thenNeedsFirst|firstForcesThen|thenListed)
+	if task != taskPromote {
+		ending()
+	}
 	if !o.ordered {
 		o.w.orderTasks(o.group, task, m, task, firstForcesThen|thenNeedsFirst|firstListed)
 	}
