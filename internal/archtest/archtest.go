@@ -41,6 +41,7 @@ var tiers = map[string]Tier{
 	"cluster/scheduler": {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/cib/rule"}},
 	"cluster/quorum":    {Pure: true, Imports: []string{"cluster/cib"}},
 	"cluster/detector":  {Pure: true, Imports: []string{"cluster/cib"}},
+	"cluster/fencer":    {Pure: true},
 	// Readers of the scheduler's answers.
 	"cluster/scheduler/simulate": {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
 	"cluster/scheduler/explain":  {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
@@ -53,6 +54,7 @@ var tiers = map[string]Tier{
 	"agent/classes":      {Imports: []string{"agent/..."}},
 	"agent/outcome":      {Imports: []string{"agent", "internal/command"}},
 	"agent/ocf":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
+	"agent/fence":        {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/lsb":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/systemd":      {Imports: []string{"agent"}},
 	"agent/native":       {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs"}},
