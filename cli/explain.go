@@ -15,8 +15,9 @@ import (
 
 // explainFlags are the flags of takt explain.
 type explainFlags struct {
-	file, now, node string
-	scores          bool
+	cibSource
+	node   string
+	scores bool
 }
 
 // newExplainCommand returns the command that says why a resource is where it is.
@@ -33,22 +34,17 @@ func newExplainCommand(g *globals) *cobra.Command {
 		RunE:    func(cmd *cobra.Command, args []string) error { return runExplain(cmd, g, f, args[0]) },
 	}
 	cmd.Flags().StringVarP(&f.node, "node", "n", "", "the node to ask about: why there, or why not")
-	cmd.Flags().StringVarP(&f.file, "xml-file", "x", "", "the CIB to read; - is standard input (default: the running cluster's)")
-	cmd.Flags().StringVarP(&f.now, "now", "t", "", "the time at which rules and expiries are judged: epoch seconds or an ISO 8601 date (default: the CIB's execution-date, else now)")
+	f.addFlags(cmd)
 	cmd.Flags().BoolVarP(&f.scores, "scores", "s", false, "show the scores on each node, and what they are made of")
 	return cmd
 }
 
 func runExplain(cmd *cobra.Command, g *globals, f explainFlags, resource string) error {
-	root, err := simulatedCIB(cmd, g, f.file)
+	root, now, err := f.read(cmd, g)
 	if err != nil {
 		return err
 	}
-	now, err := simulatedTime(root, f.now)
-	if err != nil {
-		return usage(cmd, err)
-	}
-	t := scheduler.ScheduleWith(root, now, scheduler.Options{Sanitized: f.file != "", Scores: true})
+	t := scheduler.ScheduleWith(root, now, f.options(true))
 	answer, err := explain.Explain(root, t, resource, f.node)
 	if err != nil {
 		return err

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"os"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -13,15 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/takt-ha/takt/cluster/cib"
-	"github.com/takt-ha/takt/cluster/cib/rule"
 	"github.com/takt-ha/takt/cluster/scheduler"
-	"github.com/takt-ha/takt/internal/errs"
 )
 
 // simulateFlags are the flags of takt simulate.
 type simulateFlags struct {
-	file, now, as string
-	scores        bool
+	cibSource
+	as     string
+	scores bool
 }
 
 // newSimulateCommand returns the command that shows what the scheduler would do.
@@ -37,8 +35,7 @@ func newSimulateCommand(g *globals) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runSimulation(cmd, g, f) },
 	}
-	cmd.Flags().StringVarP(&f.file, "xml-file", "x", "", "the CIB to read; - is standard input (default: the running cluster's)")
-	cmd.Flags().StringVarP(&f.now, "now", "t", "", "the time at which rules and expiries are judged: epoch seconds or an ISO 8601 date (default: the CIB's execution-date, else now)")
+	f.addFlags(cmd)
 	cmd.Flags().StringVar(&f.as, "output-as", "", "takt-json: actions, order and placement as the comparison tools read them")
 	cmd.Flags().BoolVarP(&f.scores, "scores", "s", false, "show the score of each resource on each node")
 	return cmd
@@ -50,16 +47,12 @@ func runSimulation(cmd *cobra.Command, g *globals, f simulateFlags) error {
 	}
 	// One computation and the end: little of what it makes is garbage before that.
 	defer debug.SetGCPercent(debug.SetGCPercent(300))
-	root, err := simulatedCIB(cmd, g, f.file)
+	root, now, err := f.read(cmd, g)
 	if err != nil {
 		return err
 	}
-	now, err := simulatedTime(root, f.now)
-	if err != nil {
-		return usage(cmd, err)
-	}
 	out := cmd.OutOrStdout()
-	options := scheduler.Options{Sanitized: f.file != "", Scores: f.scores}
+	options := f.options(f.scores)
 	if f.as == "takt-json" {
 		return simulateJSON(out, root, now, options)
 	}
@@ -72,70 +65,12 @@ func runSimulation(cmd *cobra.Command, g *globals, f simulateFlags) error {
 	return nil
 }
 
-// simulatedCIB is the file's CIB, without a file the running cluster's.
-func simulatedCIB(cmd *cobra.Command, g *globals, file string) (*cib.Node, error) {
-	if file != "" {
-		return readCIB(cmd.InOrStdin(), file)
-	}
-	xml, err := g.client().CIB(cmd.Context(), "")
-	if err != nil {
-		return nil, err
-	}
-	root, err := cib.ParseString(xml)
-	if err != nil {
-		return nil, errs.E("simulate", errs.Corrupt, "the running CIB", "", err)
-	}
-	return root, nil
-}
-
-func readCIB(stdin io.Reader, name string) (*cib.Node, error) {
-	text, err := readText(stdin, name)
-	if err != nil {
-		return nil, errs.E("simulate", errs.NotFound, name, "name a file that holds a CIB, as \"takt cib query\" prints it", err)
-	}
-	root, err := cib.ParseString(text)
-	if err != nil {
-		return nil, errs.E("simulate", errs.Invalid, name, "mend the file and try again", err)
-	}
-	root, _ = cib.Upgrade(root) // what it meant to whom it was written for
-	return root, nil
-}
-
-// readText reads a file, or standard input where that is named "-".
-func readText(stdin io.Reader, name string) (string, error) {
-	var text strings.Builder
-	if name != "-" {
-		f, err := os.Open(name)
-		if err != nil {
-			return "", err
-		}
-		defer f.Close()
-		if info, err := f.Stat(); err == nil && info.Mode().IsRegular() {
-			text.Grow(int(min(info.Size(), cib.MaxSize+1)))
-		}
-		stdin = f
-	}
-	_, err := io.Copy(&text, stdin)
-	return text.String(), err
-}
-
 // warnings prints what the configuration check says. A CIB of another cluster
 // may have findings and can be simulated nevertheless.
 func warnings(w io.Writer, root *cib.Node) {
 	if err := cib.Validate(root); err != nil {
 		fmt.Fprintln(w, "warning:", clean(err.Error()))
 	}
-}
-
-// simulatedTime is the time asked for, else when the CIB says that it is from, else now.
-func simulatedTime(root *cib.Node, text string) (time.Time, error) {
-	if text == "" {
-		text = root.Attr("execution-date")
-	}
-	if text == "" {
-		return time.Now(), nil
-	}
-	return rule.ParseMoment(text)
 }
 
 // writeTransition prints the actions in an order in which they can happen.
@@ -146,7 +81,7 @@ func writeTransition(w io.Writer, t *scheduler.Transition, scores bool) {
 		fmt.Fprintln(w, "What would happen:")
 	}
 	step := 0
-	list := slices.DeleteFunc(sequence(t), func(a scheduler.Action) bool { return a.Kind == scheduler.Pseudo })
+	list := slices.DeleteFunc(t.InOrder(), func(a scheduler.Action) bool { return a.Kind == scheduler.Pseudo })
 	width := 40
 	for _, a := range list {
 		width = min(60, max(width, len(actionWords(a))))
@@ -208,33 +143,4 @@ func writeScores(w io.Writer, a scheduler.Allocation) {
 			}
 		}
 	}
-}
-
-// sequence sorts the actions so that each comes after those it waits for; among
-// those that could be next, the first in the transition.
-func sequence(t *scheduler.Transition) []scheduler.Action {
-	waits := make([]int, len(t.Actions))
-	after := make([][]scheduler.ActionID, len(t.Actions))
-	for _, o := range t.Order {
-		waits[o.After]++
-		after[o.Before] = append(after[o.Before], o.After)
-	}
-	var ready []scheduler.ActionID
-	for i, n := range waits {
-		if n == 0 {
-			ready = append(ready, scheduler.ActionID(i))
-		}
-	}
-	list := make([]scheduler.Action, 0, len(t.Actions))
-	for i := 0; i < len(ready); i++ {
-		list = append(list, t.Actions[ready[i]])
-		next := after[ready[i]]
-		slices.Sort(next)
-		for _, id := range next {
-			if waits[id]--; waits[id] == 0 {
-				ready = append(ready, id)
-			}
-		}
-	}
-	return list
 }

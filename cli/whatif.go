@@ -15,9 +15,8 @@ import (
 
 // whatifFlags are the flags of takt whatif.
 type whatifFlags struct {
-	file, now string
-	pairs     bool
-	all       bool
+	cibSource
+	pairs, all bool
 }
 
 // newWhatifCommand returns the command that tries failures on paper.
@@ -35,21 +34,16 @@ func newWhatifCommand(g *globals) *cobra.Command {
 		Args:    cobra.NoArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return runWhatif(cmd, g, f) },
 	}
-	cmd.Flags().StringVarP(&f.file, "xml-file", "x", "", "the CIB to read; - is standard input (default: the running cluster's)")
-	cmd.Flags().StringVarP(&f.now, "now", "t", "", "the time at which rules and expiries are judged: epoch seconds or an ISO 8601 date (default: the CIB's execution-date, else now)")
+	f.addFlags(cmd)
 	cmd.Flags().BoolVar(&f.pairs, "pairs", true, "also try every pair of nodes")
 	cmd.Flags().BoolVar(&f.all, "all", false, "also list failures after which everything runs as before")
 	return cmd
 }
 
 func runWhatif(cmd *cobra.Command, g *globals, f whatifFlags) error {
-	root, err := simulatedCIB(cmd, g, f.file)
+	root, now, err := f.read(cmd, g)
 	if err != nil {
 		return err
-	}
-	now, err := simulatedTime(root, f.now)
-	if err != nil {
-		return usage(cmd, err)
 	}
 	study := whatif.New(root, now)
 	report := study.Report(tryAll(study, study.Scenarios(f.pairs), newProgress(cmd.ErrOrStderr())))

@@ -58,7 +58,6 @@ type action struct {
 	cause    *action           // another one that makes it necessary; reason is asked of that one
 	barrier  *action           // another one that has to happen first and cannot
 	stuck    bool              // part of the transition, but waits for what is not
-	cancels  *opDef            // of a cancel: the operation
 	circular bool              // waits for itself
 
 	minRunnable int // of needsAny: how many predecessors have to be runnable

@@ -73,7 +73,7 @@ func (w *working) follow(r *resource, k *colocation) {
 func (w *working) hear(r *resource, k *colocation, flags colocatedFlags) {
 	before := r.allowed.clone()
 	known := len(firstPrimitive(k.dependent).terms)
-	k.dependent.methods.addColocated(w, k.dependent, r.id, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), flags)
+	w.addWishes(k.dependent, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), flags)
 	for _, n := range w.nodes {
 		old, now := before.get(n).score, r.allowed.get(n).score
 		if old == now {

@@ -34,7 +34,7 @@ func (w *working) unpackBundle(r *resource) bool {
 		return false
 	}
 	s.replicas = w.boundInstances(r, "replicas", s.replicas, maxReplicas)
-	b := &bundleData{max: s.replicas, perHost: s.perHost, promotedMax: s.promotedMax, prefix: r.id, agent: s.agent}
+	b := &bundleData{max: s.replicas, perHost: s.perHost, promotedMax: s.promotedMax, agent: s.agent}
 	r.bundle = b
 	if s.perHost == 1 {
 		r.unique = false

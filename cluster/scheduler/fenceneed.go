@@ -20,18 +20,18 @@ func (w *working) fenceNode(n *node, why string, priorityDelay bool) {
 		if n.connection == nil || n.connection.managed {
 			n.remoteReset = true
 		}
-		n.markUnclean(w, why)
+		n.markUnclean(why)
 		w.fenceAction(n, "", true, why, false)
 	case !n.unclean:
-		n.markUnclean(w, why)
+		n.markUnclean(why)
 		w.fenceAction(n, "", true, why, priorityDelay)
 	}
 }
 
-func (n *node) markUnclean(w *working, why string) {
+// markUnclean keeps the first reason.
+func (n *node) markUnclean(why string) {
 	if !n.unclean || n.uncleanWhy == "" {
 		n.uncleanWhy = why
-		w.fencingOrder = append(w.fencingOrder, n)
 	}
 	n.unclean = true
 }

@@ -118,11 +118,11 @@ func (w *working) colocationScores(c *resource, n *node) table {
 		return t
 	}
 	for _, k := range c.parent.with {
-		k.primary.methods.addColocated(w, k.primary, c.id, &t, k.attribute, float64(k.score)/float64(Infinity), 0)
+		w.addWishes(k.primary, &t, k.attribute, float64(k.score)/float64(Infinity), 0)
 	}
 	for _, k := range c.parent.withMe {
 		if k.hasInfluence(c) {
-			k.dependent.methods.addColocated(w, k.dependent, c.id, &t, k.attribute, float64(k.score)/float64(Infinity), addPositiveOnly)
+			w.addWishes(k.dependent, &t, k.attribute, float64(k.score)/float64(Infinity), addPositiveOnly)
 		}
 	}
 	return t

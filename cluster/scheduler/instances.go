@@ -12,9 +12,7 @@ func (w *working) unpackClone(r *resource) bool {
 	c := &cloneData{
 		max:        atLeast(r.meta, 0, max(1, len(w.nodes)), "clone-max"),
 		nodeMax:    atLeast(r.meta, 0, 1, "clone-node-max"),
-		min:        atLeast(r.meta, 0, 0, "clone-min"),
 		ordered:    truth(r.meta["ordered"]),
-		interleave: truth(r.meta["interleave"]),
 		promotable: r.promotable,
 	}
 	r.clone = c

@@ -2,29 +2,6 @@ package scheduler
 
 import "github.com/takt-ha/takt/cluster/cib"
 
-// findResource finds the resource, or one below it, of a name: exactly, or
-// (byBase) as the executor knows it; if n is not nil only one that runs there
-// now (current) or will.
-func (w *working) findResource(r *resource, id string, n *node, byBase, current bool) *resource {
-	match := r.id == id || r.recorded != "" && r.recorded == id || byBase && r.base == id
-	if match && (n == nil || r.isOn(n, current)) {
-		return r
-	}
-	for _, c := range r.children {
-		if f := w.findResource(c, id, n, byBase, current); f != nil {
-			return f
-		}
-	}
-	return nil
-}
-
-func (r *resource) isOn(n *node, current bool) bool {
-	if current {
-		return r.runs(n)
-	}
-	return r.chosen == n
-}
-
 // executorName is the name that the executor is told: instances that are all
 // alike have none of their own, except where the history has one that is not
 // wanted any more.

@@ -129,17 +129,6 @@ func (r *resource) findAll(key string, n *node) []*action {
 	return list
 }
 
-// findExact is findAll without actions that have no node.
-func (r *resource) findExact(key string, n *node) []*action {
-	var list []*action
-	for _, a := range r.actions {
-		if n != nil && a.node == n && a.interval == 0 && a.key == key {
-			list = append(list, a)
-		}
-	}
-	return list
-}
-
 // updateRunnable decides whether an action can happen on its node.
 func (w *working) updateRunnable(a *action) {
 	switch n := a.node; {

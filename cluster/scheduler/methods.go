@@ -15,9 +15,6 @@ type methods interface {
 	// applyColocation applies a colocation to the dependent's scores (forDependent)
 	// or hands it on to the primary's children.
 	applyColocation(w *working, dependent, primary *resource, k *colocation, forDependent bool)
-	// addColocated adds to scores what the resource and those that depend on it
-	// would prefer, weighed by factor.
-	addColocated(w *working, r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags)
 	// applyLocation applies a location constraint to the resource and its children.
 	applyLocation(w *working, r *resource, l *location)
 	// actionFlags are the flags of an action as others see it: a collection's sum up its children's.
@@ -56,7 +53,7 @@ const (
 	changedDisabled // the ordering has nothing to say
 )
 
-// colocatedFlags tune addColocated.
+// colocatedFlags tune addWishes.
 type colocatedFlags uint8
 
 const (

@@ -39,10 +39,9 @@ type node struct {
 	unpackedHistory bool
 
 	// Of remote and guest nodes.
-	connection       *resource // the resource that is the connection
-	remoteReset      bool      // has to be fenced although its connection could be stopped cleanly
-	remoteFenced     bool      // was fenced, and did not come back yet
-	remoteMaintained bool
+	connection   *resource // the resource that is the connection
+	remoteReset  bool      // has to be fenced although its connection could be stopped cleanly
+	remoteFenced bool      // was fenced, and did not come back yet
 
 	running   []*resource // active there, primitives
 	allocated []*resource // placed there in this computation

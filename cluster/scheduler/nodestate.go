@@ -212,7 +212,6 @@ func (w *working) unpackRemoteState(n *node) {
 }
 
 func (w *working) unpackRemoteAttrs(n *node, s *cib.Node) {
-	n.remoteMaintained = atoi(s.Attr("node_in_maintenance")) != 0
 	if !n.remoteReset {
 		n.unclean, n.unseen = false, false
 	}

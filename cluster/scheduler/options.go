@@ -62,9 +62,7 @@ func (o *options) unpackFencing() {
 	o.concurrentFencing = o.flag("concurrent-fencing", false)
 	o.fenceTimeout = milliseconds(o.text("stonith-timeout"), 60_000)
 	o.watchdogFencing = o.flag("have-watchdog", false)
-	o.watchdogTimeout = milliseconds(o.text("stonith-watchdog-timeout"), 0)
 	o.priorityFencingDelay = milliseconds(o.text("priority-fencing-delay"), 0)
-	o.fenceRemoteWithoutQuorum = o.flag("fence-remote-without-quorum", false)
 	switch o.fenceAction = o.text("stonith-action"); o.fenceAction {
 	case "off", "reboot":
 	case "poweroff":
@@ -82,7 +80,6 @@ func (o *options) unpackResourceDefaults() {
 	o.stopOrphanActions = o.flag("stop-orphan-actions", true)
 	o.removeAfterStop = o.flag("remove-after-stop", false)
 	o.probes = o.flag("enable-startup-probes", true)
-	o.startFailureFatal = o.flag("start-failure-is-fatal", true)
 	o.shutdownLock = o.flag("shutdown-lock", false)
 	o.shutdownLockLimit = milliseconds(o.text("shutdown-lock-limit"), 0)
 	o.timeoutDefault = o.text("default-action-timeout")

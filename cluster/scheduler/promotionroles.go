@@ -93,11 +93,11 @@ func (w *working) sortForPromotion(r *resource) {
 		if k.score == Infinity {
 			flags = 0
 		}
-		k.primary.methods.addColocated(w, k.primary, r.id, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), flags)
+		w.addWishes(k.primary, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), flags)
 	}
 	for _, k := range r.withMe {
 		if k.primaryRole == Promoted && k.hasInfluence(k.primary) {
-			k.dependent.methods.addColocated(w, k.dependent, r.id, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), addActive|addPositiveOnly)
+			w.addWishes(k.dependent, &r.allowed, k.attribute, float64(k.score)/float64(Infinity), addActive|addPositiveOnly)
 		}
 	}
 	for _, k := range r.ticketed {

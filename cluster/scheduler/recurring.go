@@ -120,7 +120,6 @@ func (w *working) cancelForRole(r *resource, op *opDef) {
 func (w *working) cancel(r *resource, task string, every int64, n *node, why func() string) *action {
 	a := w.keyedAction(r, task, taskCancel, every, n, false)
 	a.task = taskCancel
-	a.cancels = r.findOp(task, every, true)
 	a.setMeta("operation", task)
 	a.setMeta("interval", strconv.FormatInt(every, 10))
 	a.reason = ""

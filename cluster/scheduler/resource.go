@@ -42,7 +42,6 @@ type resource struct {
 	priority       int
 	stickiness     Score
 	sortIndex      Score // of promotable instances, while roles are assigned
-	promotion      Score // promotion score of an instance
 	failureTimeout int64 // ms, 0: failures never expire
 	threshold      int   // migration-threshold; Infinity: none, 0: unset means none, too
 	reconnect      int64 // ms: reconnect_interval of a remote connection
@@ -69,7 +68,6 @@ type resource struct {
 	stopUnexpected bool // multiple-active=stop_unexpected: only the surplus instances stop
 	restarting     bool // while the actions of a restart are made
 	reloading      bool // has an action reload-agent
-	unpackedParams bool
 	shutdownLocked *node
 	lockedSince    time.Time
 	pendingTask    string
@@ -100,12 +98,10 @@ type resource struct {
 
 	followsContainer bool // connection of a bundle's replica: runs where its container may not
 	allowed          table
-	base0            table // allowed before this computation's assignments changed it, where a variant needs it
 	terms            []term
 	assigned         bool // has its node, or is known to have none
 	assigning        bool
 	merging          bool
-	visited          bool
 	chosen           *node // where it will be, nil: nowhere
 	waits            string
 
@@ -128,12 +124,10 @@ type groupData struct {
 type cloneData struct {
 	max, nodeMax                          int
 	promotedMax, promotedNodeMax          int
-	min                                   int // clone-min: dependents may start when that many instances run
-	interleave, ordered                   bool
+	ordered                               bool
 	promotable                            bool
 	child                                 *cib.Node // what is cloned
 	total                                 int       // instances made so far, orphans included
-	placed                                int       // instances with a node
 	promoted                              int
 	promotionScoresAdded, promotionSorted bool
 	notifications                         map[string]*notification // by task (start, stop, promote, demote), while actions are made
@@ -144,10 +138,8 @@ type bundleData struct {
 	max, perHost int
 	promotedMax  int
 	child        *resource // the clone that is implied, nil without a primitive
-	prefix       string
-	agent        string // docker, podman, rkt
+	agent        string    // docker, podman, rkt
 	networked    bool
-	unpackedAs   *cib.Node
 }
 
 // replica is one container of a bundle and what belongs to it.

@@ -44,7 +44,6 @@ func (w *working) addTicketConstraint(c *cib.Node, r *resource, role Role) {
 			k.loss = lossDemote
 		}
 	}
-	w.haveTickets = true
 	r.ticketed = append(r.ticketed, k)
 	if !k.ticket.granted || k.ticket.standby {
 		w.loseTicket(r, k)

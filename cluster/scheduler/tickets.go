@@ -1,10 +1,6 @@
 package scheduler
 
-import (
-	"time"
-
-	"github.com/takt-ha/takt/cluster/cib"
-)
+import "github.com/takt-ha/takt/cluster/cib"
 
 // unpackTickets reads which tickets this cluster holds.
 func (w *working) unpackTickets(list *cib.Node) {
@@ -19,9 +15,6 @@ func (w *working) unpackTickets(list *cib.Node) {
 			}
 		}
 		t.granted, t.standby = truth(t.attrs["granted"]), truth(t.attrs["standby"])
-		if n := atoi(t.attrs["last-granted"]); n > 0 {
-			t.lastGranted = time.Unix(int64(n), 0)
-		}
 	}
 }
 

@@ -6,7 +6,10 @@
 // gives the same bytes out. Semantics are Pacemaker's ("Pacemaker Explained").
 package scheduler
 
-import "time"
+import (
+	"slices"
+	"time"
+)
 
 // Kind is the kind of an action.
 type Kind string
@@ -130,3 +133,33 @@ type Transition struct {
 
 // Empty reports whether nothing has to be done.
 func (t *Transition) Empty() bool { return len(t.Actions) == 0 }
+
+// InOrder returns the actions so that each comes after those it waits for; among
+// those that could be next, the first in the transition. Actions in a circle are
+// left out.
+func (t *Transition) InOrder() []Action {
+	waits := make([]int, len(t.Actions))
+	after := make([][]ActionID, len(t.Actions))
+	for _, o := range t.Order {
+		waits[o.After]++
+		after[o.Before] = append(after[o.Before], o.After)
+	}
+	var ready []ActionID
+	for i, n := range waits {
+		if n == 0 {
+			ready = append(ready, ActionID(i))
+		}
+	}
+	list := make([]Action, 0, len(t.Actions))
+	for i := 0; i < len(ready); i++ {
+		list = append(list, t.Actions[ready[i]])
+		next := after[ready[i]]
+		slices.Sort(next)
+		for _, id := range next {
+			if waits[id]--; waits[id] == 0 {
+				ready = append(ready, id)
+			}
+		}
+	}
+	return list
+}

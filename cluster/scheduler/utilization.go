@@ -220,7 +220,7 @@ func (w *working) sortForPlacement() {
 	scores := map[*resource]table{}
 	for _, r := range w.resources {
 		var t table
-		r.methods.addColocated(w, r, r.id, &t, "", 1, addInit|addFollowed)
+		w.addWishes(r, &t, "", 1, addInit|addFollowed)
 		scores[r] = t
 	}
 	sort.SliceStable(w.resources, func(i, j int) bool {

@@ -8,24 +8,6 @@ import (
 // skipped marks a score that addPositiveOnly would have made negative.
 const skipped = -100 * Infinity
 
-// addColocated adds to scores what the resource and those that depend on it
-// (with addFollowed: those that it depends on) would prefer, weighed by factor.
-func (primitiveMethods) addColocated(w *working, r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
-	w.addWishes(r, logAs, scores, attribute, factor, flags)
-}
-
-func (cloneMethods) addColocated(w *working, r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
-	w.addWishes(r, logAs, scores, attribute, factor, flags)
-}
-
-func (bundleMethods) addColocated(w *working, r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
-	w.addWishes(r, logAs, scores, attribute, factor, flags)
-}
-
-func (groupMethods) addColocated(w *working, r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
-	w.addWishes(r, logAs, scores, attribute, factor, flags)
-}
-
 // followers are the colocations along which wishes spread. What goes with a
 // group goes with its last member.
 func (r *resource) followers(flags colocatedFlags) []*colocation {
@@ -51,8 +33,9 @@ func (k *colocation) other(flags colocatedFlags) *resource {
 // colocation a few times at most, too.
 const maxWishes = 3_000_000
 
-// addWishes adds the wishes of r alone, then those of what is tied to it.
-func (w *working) addWishes(r *resource, logAs string, scores *table, attribute string, factor float64, flags colocatedFlags) {
+// addWishes adds to scores what r would prefer, weighed by factor, and then what
+// those prefer that depend on it (with addFollowed: that it depends on).
+func (w *working) addWishes(r *resource, scores *table, attribute string, factor float64, flags colocatedFlags) {
 	if r.merging || r.variant == group && len(r.children) == 0 {
 		return
 	}
@@ -69,9 +52,9 @@ func (w *working) addWishes(r *resource, logAs string, scores *table, attribute 
 	r.merging = true
 	w.wishDepth++
 	defer func() { r.merging = false; w.wishDepth-- }()
-	work := w.ownWishes(r, logAs, *scores, attribute, factor, flags)
+	work := w.ownWishes(r, *scores, attribute, factor, flags)
 	if w.anyAvailable(work) {
-		w.addTied(r, logAs, &work, factor, flags)
+		w.addTied(r, &work, factor, flags)
 	} else if flags&addActive != 0 {
 		return // what would leave no node is not followed
 	}
@@ -88,7 +71,7 @@ func (w *working) addWishes(r *resource, logAs string, scores *table, attribute 
 // ownWishes are the scores with r's own added. A group's are those of the member
 // from which the others are reached: the first, which they follow, or the last
 // where the way goes to what is followed.
-func (w *working) ownWishes(r *resource, logAs string, scores table, attribute string, factor float64, flags colocatedFlags) table {
+func (w *working) ownWishes(r *resource, scores table, attribute string, factor float64, flags colocatedFlags) table {
 	switch {
 	case flags&addInit != 0 && r.variant != group:
 		return r.allowed.clone()
@@ -98,7 +81,7 @@ func (w *working) ownWishes(r *resource, logAs string, scores table, attribute s
 		if flags&addFollowed != 0 {
 			m = r.children[len(r.children)-1]
 		}
-		m.methods.addColocated(w, m, logAs, &work, attribute, factor, flags)
+		w.addWishes(m, &work, attribute, factor, flags)
 		return work
 	}
 	work := scores.clone()
@@ -108,7 +91,7 @@ func (w *working) ownWishes(r *resource, logAs string, scores table, attribute s
 
 // addTied goes on to the resources that r is tied to, weighed by the score of
 // what ties them; a factor below zero turns all of them.
-func (w *working) addTied(r *resource, logAs string, work *table, factor float64, flags colocatedFlags) {
+func (w *working) addTied(r *resource, work *table, factor float64, flags colocatedFlags) {
 	sign := 1.0
 	if factor < 0 {
 		sign = -1
@@ -118,7 +101,7 @@ func (w *working) addTied(r *resource, logAs string, work *table, factor float64
 			continue
 		}
 		other := k.other(flags)
-		other.methods.addColocated(w, other, logAs, work, k.attribute, sign*float64(k.score)/float64(Infinity), flags&^addInit|addActive)
+		w.addWishes(other, work, k.attribute, sign*float64(k.score)/float64(Infinity), flags&^addInit|addActive)
 	}
 }
 

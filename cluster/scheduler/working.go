@@ -29,25 +29,21 @@ type working struct {
 	tickets    map[string]*ticket
 	tags       map[string][]string // tag or template → ids
 
-	locations    []*location        // in the order in which they are applied
-	colocations  []*colocation      // in document order
-	orderings    []*ordering        // in the order in which they were made
-	paramChecks  []paramCheck       // comparisons of digests that have to wait until the node of a resource is known
-	expiredOps   map[*cib.Node]bool // recorded failures of recurring operations that expired
-	actions      []*action          // every action that was ever created, in order of creation
-	single       []*action          // those of them without a resource (fencing, gates of orderings)
-	stops        []*resource        // resources with a recorded stop that have to be looked at again (containers, guests)
-	fencingOrder []*node            // nodes in the order in which they became unclean
-	haveRemote   bool               // there are remote or guest nodes
-	haveFencing  bool               // a fence device is configured
-	haveUnfence  bool               // something provides or requires unfencing
-	haveTickets  bool               // there are ticket constraints
-	blockedStop  bool               // reserved for the stop that failed: nobody may be started after it
-	maxPriority  int                // highest sum of priorities of the resources active on one node
-	utilization  bool               // placement-strategy looks at capacities
-	scoreLines   []string           // what was allotted, line by line, if wanted
-	wantScores   bool
-	sanitized    bool // Options.Sanitized
+	locations   []*location        // in the order in which they are applied
+	colocations []*colocation      // in document order
+	orderings   []*ordering        // in the order in which they were made
+	paramChecks []paramCheck       // comparisons of digests that have to wait until the node of a resource is known
+	expiredOps  map[*cib.Node]bool // recorded failures of recurring operations that expired
+	actions     []*action          // every action that was ever created, in order of creation
+	single      []*action          // those of them without a resource (fencing, gates of orderings)
+	stops       []*resource        // resources with a recorded stop that have to be looked at again (containers, guests)
+	haveRemote  bool               // there are remote or guest nodes
+	haveFencing bool               // a fence device is configured
+	haveUnfence bool               // something provides or requires unfencing
+	utilization bool               // placement-strategy looks at capacities
+	scoreLines  []string           // what was allotted, line by line, if wanted
+	wantScores  bool
+	sanitized   bool // Options.Sanitized
 
 	// What was read once (tree, operations).
 	definitions        map[*cib.Node]*definition
@@ -79,13 +75,10 @@ type options struct {
 	fenceAction                          string // reboot or off
 	fenceTimeout                         int64  // ms
 	watchdogFencing                      bool   // have-watchdog and a stonith-watchdog-timeout
-	watchdogTimeout                      int64  // ms
-	fenceRemoteWithoutQuorum             bool
-	priorityFencingDelay                 int64 // ms
+	priorityFencingDelay                 int64  // ms
 	stopOrphans, stopOrphanActions       bool
 	removeAfterStop                      bool
 	probes                               bool // enable-startup-probes
-	startFailureFatal                    bool
 	quorate                              bool
 	noQuorum                             noQuorumPolicy
 	placement                            string // default, utilization, minimal, balanced
@@ -112,11 +105,10 @@ const (
 
 // ticket is a permission that another site can take away.
 type ticket struct {
-	id          string
-	granted     bool
-	standby     bool
-	lastGranted time.Time
-	attrs       map[string]string
+	id      string
+	granted bool
+	standby bool
+	attrs   map[string]string
 }
 
 // paramCheck is one result of the history whose parameters are compared with

@@ -58,39 +58,12 @@ func steps(t *scheduler.Transition, list []*scheduler.Allocation, resource strin
 		names[a.Resource], names[base(a.Resource)] = true, true
 	}
 	var found []Step
-	for _, a := range inOrder(t) {
+	for _, a := range t.InOrder() {
 		if a.Kind != scheduler.Pseudo && names[a.Resource] {
 			found = append(found, Step{a.Task, a.Resource, a.Node, a.Interval, Words(a), a.Reason})
 		}
 	}
 	return found
-}
-
-// inOrder sorts actions so that each comes after those it waits for.
-func inOrder(t *scheduler.Transition) []scheduler.Action {
-	waits := make([]int, len(t.Actions))
-	after := make([][]scheduler.ActionID, len(t.Actions))
-	for _, o := range t.Order {
-		waits[o.After]++
-		after[o.Before] = append(after[o.Before], o.After)
-	}
-	var ready []scheduler.ActionID
-	for i, n := range waits {
-		if n == 0 {
-			ready = append(ready, scheduler.ActionID(i))
-		}
-	}
-	var list []scheduler.Action
-	for ; len(ready) > 0; ready = ready[1:] {
-		list = append(list, t.Actions[ready[0]])
-		slices.Sort(after[ready[0]])
-		for _, id := range after[ready[0]] {
-			if waits[id]--; waits[id] == 0 {
-				ready = append(ready, id)
-			}
-		}
-	}
-	return list
 }
 
 // Words names an action as people do: "probe web on n1", "fence n2 (off)".

@@ -11,7 +11,6 @@ import (
 type host struct {
 	member
 	listed bool // it is in the configuration
-	probed bool // whatever could run there was looked for
 }
 
 // nodeStates are the words for the state of a member of the cluster; nil means

@@ -113,14 +113,3 @@ func unique(list []pair) []pair {
 }
 
 func (g *generator) anyNode() *member { return g.nodes[g.r.IntN(len(g.nodes))] }
-
-// onlineNodes are those on which resources can run.
-func (g *generator) onlineNodes() []*member {
-	var list []*member
-	for _, m := range g.nodes {
-		if m.online {
-			list = append(list, m)
-		}
-	}
-	return list
-}

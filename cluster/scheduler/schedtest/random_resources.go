@@ -22,7 +22,6 @@ type resource struct {
 	engine               string  // of a bundle: docker, podman
 	ips                  bool    // a bundle's replicas have addresses
 	guest                *member // the node inside of this primitive
-	tag                  string
 }
 
 // operation is a configured <op>.
