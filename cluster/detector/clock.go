@@ -37,6 +37,12 @@ func (c *clock) advance(now int64) (late int64) {
 	return late
 }
 
+// charge moves to now and excuses nothing.
+func (c *clock) charge(now int64) {
+	c.now = max(c.now, now)
+	c.planned = c.now
+}
+
 func (c *clock) undisturbed() int64 { return c.now - c.excused }
 
 // at returns the undisturbed time of a moment t up to now. A moment inside a

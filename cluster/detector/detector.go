@@ -34,6 +34,7 @@ import (
 	"slices"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/internal/mutant"
 )
 
 // MaxLinks is how many links a node may have.
@@ -173,6 +174,7 @@ type peer struct {
 	manager Manager // newest heard
 	told    Manager // newest reported
 	since   int64   // unknown: undisturbed time of the start or the pause
+	from    int64   // the same in absolute time: what was heard before is not remembered
 	all     track   // best of all links
 	links   [MaxLinks]track
 	up      [MaxLinks]bool
@@ -183,12 +185,12 @@ type Detector struct {
 	cfg   Config
 	clock clock
 	peers []peer // sorted by id
-	void  int64  // end of the last pause: echoes of what was sent before prove nothing any more
+	void  int64  // start, or end of the last pause: echoes of what was sent before prove nothing any more
 }
 
 // New returns a detector that starts at now, knowing nobody.
 func New(cfg Config, now int64) *Detector {
-	d := &Detector{clock: clock{now: now, planned: now}}
+	d := &Detector{clock: clock{now: now, planned: now}, void: now}
 	d.Reconfigure(cfg)
 	return d
 }
@@ -211,7 +213,7 @@ func (d *Detector) Reconfigure(cfg Config) {
 			peers = append(peers, *old)
 			continue
 		}
-		p := peer{id: id, since: d.clock.undisturbed(), all: silence}
+		p := peer{id: id, since: d.clock.undisturbed(), from: d.clock.now, all: silence}
 		for k := range p.links {
 			p.links[k] = silence
 		}
@@ -233,6 +235,10 @@ func (d *Detector) peer(id cib.NodeID) *peer {
 // Advance moves the clock to now, which must not be before the last one. It
 // appends a Paused verdict to out when this node did not run for too long.
 func (d *Detector) Advance(now int64, out []Verdict) []Verdict {
+	if mutant.Off(mutant.OwnPause) {
+		d.clock.charge(now)
+		return out
+	}
 	late := d.clock.advance(now)
 	if late < d.cfg.PauseLimit {
 		return out
@@ -244,7 +250,7 @@ func (d *Detector) Advance(now int64, out []Verdict) []Verdict {
 		if p.state == alive {
 			p.state = unknown
 		}
-		p.since = u
+		p.since, p.from = u, now
 		p.all = silence
 		for k := range p.links {
 			p.links[k] = silence
@@ -283,6 +289,7 @@ type Contact struct {
 	Manager Manager
 	Heard   int64 // newest arrival
 	Mutual  int64 // send time of the newest own datagram known to have arrived there
+	Since   int64 // from when on this node would know if it had heard the peer: its start, the end of a pause, the peer's configuration
 }
 
 // Never is the Heard and Mutual of a peer without contact: earlier than any time.
@@ -294,7 +301,7 @@ func (d *Detector) Len() int { return len(d.peers) }
 // Contact returns what is known of the i-th peer in order of ids.
 func (d *Detector) Contact(i int) Contact {
 	p := &d.peers[i]
-	return Contact{Peer: p.id, Alive: p.state == alive, Manager: p.manager, Heard: p.all.heard, Mutual: p.all.mutual}
+	return Contact{Peer: p.id, Alive: p.state == alive, Manager: p.manager, Heard: p.all.heard, Mutual: p.all.mutual, Since: p.from}
 }
 
 // LinkUp tells whether one link to one peer works.
@@ -302,6 +309,9 @@ func (d *Detector) LinkUp(id cib.NodeID, link int) bool {
 	p := d.peer(id)
 	return p != nil && link >= 0 && link < MaxLinks && p.up[link]
 }
+
+// Since returns from when on this node has listened without a pause.
+func (d *Detector) Since() int64 { return d.void }
 
 // Undisturbed returns the undisturbed time of the last Advance.
 func (d *Detector) Undisturbed() int64 { return d.clock.undisturbed() }

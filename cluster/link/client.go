@@ -22,6 +22,11 @@ type ClientOptions struct {
 	// Start starts a pulse in another way than by Exe: for tests and labs. It
 	// may return before the socket is there.
 	Start func(socket string) error
+	// Healthy is asked from time to time whether the daemon does its work: whether
+	// its loops still turn. While it answers false, or does not answer, the
+	// pulse gets no sign of life from here: it calls the daemon down, and stops
+	// petting the watchdog. nil: that this process runs is enough.
+	Healthy func() bool
 }
 
 // eventBacklog is how many events may wait for the daemon before the pulse is no longer read.
@@ -46,6 +51,7 @@ type Client struct {
 	conn   *conn   // nil while there is none
 	config *Config // last given
 	view   *View
+	armed  bool // the pulse, or an earlier life of it, has armed the watchdog
 }
 
 // Attach connects to the pulse on a socket, and starts one if none answers. The
@@ -64,6 +70,7 @@ func Attach(ctx context.Context, opt ClientOptions) (*Client, error) {
 	c.conn = conn
 	go c.keep(conn)
 	go c.deliver()
+	go c.beat() // Healthy may be stuck for good: nothing waits for it
 	return c, nil
 }
 
@@ -105,6 +112,13 @@ func (c *Client) Status(ctx context.Context) (Status, error) {
 	return *m.Status, nil
 }
 
+// Reset resets this machine at once by its watchdog, without stopping anything.
+// It fails with Unavailable if none is armed: the machine then runs on.
+func (c *Client) Reset(ctx context.Context, why string) error {
+	_, err := c.ask(ctx, request{Type: askReset, Why: why})
+	return err
+}
+
 // Sent returns when n more rounds of heartbeats went out (n ≤ 1000). After
 // SetView with ManagerLeaving it makes sure that peers could hear of it.
 func (c *Client) Sent(ctx context.Context, n int) error {
@@ -113,7 +127,7 @@ func (c *Client) Sent(ctx context.Context, n int) error {
 }
 
 // Stop ends the pulse and the client. Without SetView(ManagerLeaving) and Sent
-// before it, peers take it for a crash.
+// before it, peers take it for a crash, and an armed watchdog counts on.
 func (c *Client) Stop(ctx context.Context) error {
 	_, err := c.ask(ctx, request{Type: askStop})
 	c.Close()
@@ -200,7 +214,7 @@ func (c *Client) restore(conn *conn) bool {
 		ok = ok && conn.send(request{ID: conn.id(), Type: askConfigure, Config: c.config}) == nil
 	}
 	if c.view != nil {
-		ok = ok && conn.send(request{ID: conn.id(), Type: askView, View: c.view}) == nil
+		ok = ok && conn.send(request{ID: conn.id(), Type: askView, View: c.view, Before: c.armed}) == nil
 	}
 	if !ok {
 		conn.close()

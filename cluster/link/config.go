@@ -14,6 +14,7 @@ const (
 	minKeepalive = 5      // ms
 	maxDeadtime  = 600000 // ms
 	maxPeers     = maxContacts + 1
+	maxWatchdog  = 6000000 // ms
 )
 
 // Validate refuses a configuration that a pulse cannot follow.
@@ -38,6 +39,11 @@ func (c *Config) Validate() error {
 	for k, a := range c.Locals {
 		if !a.IsValid() || a.Port() == 0 || a.Addr().IsUnspecified() {
 			return bad(fmt.Sprintf("own address on link %d", k), "it must be one address and port, such as 10.0.0.1:6700")
+		}
+	}
+	if w := c.Watchdog; w != nil {
+		if w.Device == "" || w.Timeout < c.Deadtime || w.Timeout > maxWatchdog {
+			return bad("watchdog "+w.Device, fmt.Sprintf("name a device, and a time-out of at least the dead time (%d ms) and at most %d ms, not %d ms", c.Deadtime, maxWatchdog, w.Timeout))
 		}
 	}
 	return c.validatePeers()

@@ -25,6 +25,8 @@ const (
 	askView      = "view"
 	askStatus    = "status"
 	askSent      = "sent" // answered when Rounds more rounds of heartbeats went out
+	askBeat      = "beat" // a sign of life, not answered
+	askReset     = "reset"
 	askStop      = "stop"
 )
 
@@ -34,6 +36,9 @@ type request struct {
 	Config *Config `json:"config,omitempty"`
 	View   *View   `json:"view,omitempty"`
 	Rounds uint64  `json:"rounds,omitempty"`
+	Why    string  `json:"why,omitempty"`
+	// Before: an earlier life of the pulse had armed the watchdog.
+	Before bool `json:"before,omitempty"`
 }
 
 // message is an event, or the answer to the request with that ID. ID 0 with a
@@ -124,15 +129,15 @@ func (c *control) serve(l *loop) {
 		c.accept(l)
 	}
 	if c.conn < 0 {
-		l.eng.events = l.eng.events[:0] // the next daemon gets the state, not the story
+		l.eng.Events() // the next daemon gets the state, not the story
 		return
 	}
-	for i := range l.eng.events {
-		c.push(l, &message{Event: &l.eng.events[i]})
+	evs := l.eng.Events()
+	for i := range evs {
+		c.push(l, &message{Event: &evs[i]})
 	}
-	l.eng.events = l.eng.events[:0]
 	for i := 0; i < len(c.waits); {
-		if l.rounds < c.waits[i].round {
+		if l.eng.rounds < c.waits[i].round {
 			i++
 			continue
 		}
@@ -161,14 +166,10 @@ func (c *control) accept(l *loop) {
 		return
 	}
 	c.conn, c.in, c.out, c.waits = fd, nil, nil, nil
-	l.eng.attached = true
-	l.eng.events = l.eng.events[:0]
+	l.eng.Attach(l.now())
 	st := l.status()
 	c.push(l, &message{Status: &st})
-	if l.eng.det == nil {
-		return
-	}
-	for _, ev := range l.eng.present() {
+	for _, ev := range l.eng.Present() {
 		c.push(l, &message{Event: &ev})
 	}
 }
@@ -189,10 +190,7 @@ func (c *control) detach(l *loop, why string) {
 	l.opt.Log.Info("daemon detached", "reason", why)
 	_ = unix.Close(c.conn)
 	c.conn, c.in, c.out, c.waits = -1, nil, nil, nil
-	l.eng.attached = false
-	if l.eng.view.State != ManagerLeaving {
-		l.eng.view.State = ManagerDown
-	}
+	l.eng.Detach()
 }
 
 // read takes what has arrived and answers every complete request in it.
@@ -238,13 +236,20 @@ func (c *control) request(l *loop, b []byte) {
 	case r.Type == askConfigure && r.Config != nil:
 		m.fail(l.configure(*r.Config))
 	case r.Type == askView && r.View != nil:
-		l.eng.view = *r.View
-		l.sendAt = l.now() // peers learn of it at once
+		if r.Before {
+			l.eng.Inherit()
+		}
+		l.eng.SetView(*r.View, l.now())
+	case r.Type == askBeat:
+		l.eng.Beat(l.now())
+		return
+	case r.Type == askReset:
+		m.fail(l.reset(r.Why))
 	case r.Type == askStatus:
 		st := l.status()
 		m.Status = &st
 	case r.Type == askSent && r.Rounds <= 1000:
-		c.waits = append(c.waits, wait{r.ID, l.rounds + r.Rounds})
+		c.waits = append(c.waits, wait{r.ID, l.eng.rounds + r.Rounds})
 		return
 	case r.Type == askStop:
 		l.stopped = true

@@ -13,7 +13,7 @@ const pulseGone EventKind = "pulse-gone"
 func (c *Client) deliver() {
 	defer close(c.done)
 	defer close(c.events)
-	quorate := false
+	held := false // the pulse said that this node is quorate, or in a tie
 	var overdue <-chan time.Time
 	configured := c.configured
 	for {
@@ -26,16 +26,18 @@ func (c *Client) deliver() {
 			switch {
 			case !open:
 				return
-			case e.Kind == pulseGone && quorate && overdue == nil:
+			case e.Kind == pulseGone && held && overdue == nil:
 				overdue = time.After(c.grace())
 			case e.Kind == StandingMove:
-				quorate, overdue, configured = e.Standing == Quorate, nil, nil
+				held, overdue, configured = e.Standing != Isolated, nil, nil
+			case e.Kind == WatchdogMove:
+				c.noteArmed(e.Watchdog > 0)
 			}
 			if e.Kind != pulseGone {
 				c.pass(c.events, e)
 			}
 		case <-overdue:
-			quorate, overdue = false, nil
+			held, overdue = false, nil
 			c.pass(c.events, Event{Kind: StandingMove, Standing: Isolated, At: time.Now().UnixNano(),
 				Reason: "the pulse has started anew and is not in contact yet: others may call this node lost"})
 		}
@@ -52,6 +54,12 @@ func (c *Client) grace() time.Duration {
 		return 0
 	}
 	return time.Duration(max(0, c.config.Deadtime*7/10-2*c.config.Keepalive)) * time.Millisecond
+}
+
+func (c *Client) noteArmed(armed bool) {
+	c.mu.Lock()
+	c.armed = c.armed || armed
+	c.mu.Unlock()
 }
 
 func (c *Client) pass(to chan<- Event, e Event) {

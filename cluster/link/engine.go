@@ -17,16 +17,41 @@ const ms = int64(1e6)
 // sessionsPerPeer is how many lives of a peer are held at once: the present one and candidates.
 const sessionsPerPeer = 5
 
-// engine is a pulse without its sockets: datagrams and time go in, datagrams
-// and events come out. It is owned by the loop. In steady state nothing in it
-// allocates.
-type engine struct {
+// maxDerive bounds the key derivations for unknown senders in one turn.
+const maxDerive = 64
+
+// Outlet is what an Engine acts through. Its methods must not wait.
+type Outlet interface {
+	// Send sends a datagram to a peer on a link, and tells whether it went out.
+	// The bytes are the engine's again when it returns.
+	Send(to cib.NodeID, link int, datagram []byte) bool
+	// Arm opens the machine's watchdog. The answer is given to Engine.Armed, at
+	// once or later; until then Arm is not called again.
+	Arm(w Watchdog)
+	// Pet gives the machine another time-out of the armed watchdog.
+	Pet() error
+}
+
+// Engine is a pulse without its sockets, devices and clock: datagrams and time
+// go in, datagrams, events and pets come out. It is pure, and deterministic; all
+// times are ns of one clock that never goes back, and of this node alone. It is
+// not safe for concurrent use. In steady state nothing in it allocates.
+//
+// A life begins with NewEngine and Configure. Then it takes turns, see Wake; the
+// daemon's words may come between any two turns: Attach, SetView, Beat, Detach.
+type Engine struct {
+	outlet      Outlet
 	cfg         Config
 	cluster     uint64
 	incarnation uint64
 	inForce     int64 // dead time for verdicts, ns
 	view        View
 	attached    bool
+	beatAt      int64 // the daemon's last sign of life; 0 none yet
+	null        bool  // datagrams are not encrypted: in a simulator
+	dog         dog
+	sendAt      int64  // when heartbeats are due
+	rounds      uint64 // of heartbeats ever sent
 
 	det      *detector.Detector
 	verdicts []detector.Verdict
@@ -34,7 +59,9 @@ type engine struct {
 	input    quorum.Input
 	words    []quorum.Witness // room for what nodes say about a lost peer
 	nextGone int64            // when a lost peer may be called gone; 0: not by time alone
-	standing quorum.Verdict
+	verdict  quorum.Verdict
+	standing Standing
+	threat   int64 // since when, in a tie, the coordinator has been heard without hearing this node; 0: it is not
 	reason   string
 
 	counters uint64 // highest nonce counter ever used; new peers start above it
@@ -64,8 +91,15 @@ type peer struct {
 	term     uint64
 	reported [maxContacts]contact
 	nrep     int
-	repAt    int64 // when reported arrived
+	repAt    int64  // when reported arrived
+	repAfter int64  // it was said after this
+	watchdog uint32 // ms, the time-out of its armed watchdog as it last said; 0 none is armed, or nothing was ever heard
+	toldDog  uint32 // what the daemon was told of it
 	gone     bool
+	byWord   bool   // gone, because it says itself that it hears no majority
+	goneAt   int64  // when it was called so
+	doubted  int64  // since when somebody hears it although it is gone; 0: nobody does
+	goneDog  uint32 // when it was called gone: the watchdog in ms that it had armed for certain; 0 none
 }
 
 // heardOn is the newest datagram of the present life on a link.
@@ -78,13 +112,27 @@ type linkCount struct {
 	at, rtt                    int64
 }
 
-// newEngine returns an engine that is not configured yet.
-func newEngine(incarnation uint64, wall func() int64) *engine {
-	return &engine{incarnation: incarnation, wall: wall, derive: 64, reason: "not configured yet"}
+// NewEngine returns an engine that is not configured yet. incarnation names this
+// life: random, not 0, another one for each. wall is the wall clock in Unix ns,
+// for the times in events.
+func NewEngine(incarnation uint64, wall func() int64, out Outlet) *Engine {
+	return &Engine{incarnation: incarnation, wall: wall, outlet: out, derive: maxDerive, standing: Isolated, reason: "not configured yet"}
 }
 
-// configure takes a validated configuration. Peers that stay keep their state.
-func (e *engine) configure(cfg Config, inForce, now int64) {
+// NewSimEngine returns an engine whose datagrams are neither encrypted nor
+// authenticated, which makes it several times faster. It is for a simulator
+// alone: the two kinds do not understand each other.
+func NewSimEngine(incarnation uint64, wall func() int64, out Outlet) *Engine {
+	e := NewEngine(incarnation, wall, out)
+	e.null = true
+	return e
+}
+
+// Configure takes a configuration, which must be valid. inForce is the dead time
+// for verdicts on others in ns, at least the configured one. Peers that stay
+// keep their state. Heartbeats are due at once.
+func (e *Engine) Configure(cfg Config, inForce, now int64) {
+	e.sendAt = now
 	keys := !bytes.Equal(cfg.Key, e.cfg.Key) || !bytes.Equal(cfg.OldKey, e.cfg.OldKey) || cfg.Self != e.cfg.Self
 	e.cfg, e.inForce = cfg, inForce
 	id, _ := hex.DecodeString(cfg.ClusterID) // validated
@@ -104,7 +152,12 @@ func (e *engine) configure(cfg Config, inForce, now int64) {
 		p.identity.Quiet = min(3*int64(cfg.Keepalive)*ms, inForce/2)
 		p.identity.Patience = inForce
 		if keys || p.seal == nil {
-			p.rekey(&cfg, e.incarnation)
+			p.seal = e.derived(cfg.Key, cfg.Self, p.ID, e.incarnation)
+			for _, s := range p.sessions {
+				if s != nil {
+					s.aead = [2]cipher.AEAD{} // replay windows stay
+				}
+			}
 		}
 		peers, ids = append(peers, p), append(ids, c.ID)
 	}
@@ -115,7 +168,7 @@ func (e *engine) configure(cfg Config, inForce, now int64) {
 }
 
 // watch gives the detector its peers and sizes the input of the standing.
-func (e *engine) watch(cfg detector.Config, now int64) {
+func (e *Engine) watch(cfg detector.Config, now int64) {
 	if e.det == nil {
 		e.det = detector.New(cfg, now)
 	} else {
@@ -126,18 +179,16 @@ func (e *engine) watch(cfg detector.Config, now int64) {
 	e.verdicts = slices.Grow(e.verdicts[:0], len(e.peers)*(MaxLinks+2)+1)
 }
 
-// rekey drops everything derived from the keys before; replay windows stay.
-func (p *peer) rekey(cfg *Config, incarnation uint64) {
-	p.seal = deriveKey(cfg.Key, cfg.Self, p.ID, incarnation)
-	for _, s := range p.sessions {
-		if s != nil {
-			s.aead = [2]cipher.AEAD{}
-		}
+// derived returns the cipher for what one life of one sender sends to one receiver.
+func (e *Engine) derived(key []byte, sender, receiver cib.NodeID, incarnation uint64) cipher.AEAD {
+	if e.null {
+		return nullCipher{}
 	}
+	return deriveKey(key, sender, receiver, incarnation)
 }
 
 // peer returns the peer with that id, nil if there is none.
-func (e *engine) peer(id cib.NodeID) *peer {
+func (e *Engine) peer(id cib.NodeID) *peer {
 	for _, p := range e.peers {
 		if p.ID == id {
 			return p
@@ -146,71 +197,38 @@ func (e *engine) peer(id cib.NodeID) *peer {
 	return nil
 }
 
-// tick makes the verdicts at now, after everything queued was received.
-func (e *engine) tick(now int64) {
-	e.derive = 64
-	if e.det == nil {
-		return
-	}
-	e.verdicts = e.det.Judge(e.verdicts)
-	for i := range e.verdicts {
-		e.report(now, &e.verdicts[i])
-	}
-	e.verdicts = e.verdicts[:0]
-	e.judgeGone(now)
-	e.judgeStanding(now)
-}
-
-// advance notes that the loop woke at now; it comes before receive.
-func (e *engine) advance(now int64) {
-	if e.det != nil {
-		e.verdicts = e.det.Advance(now, e.verdicts[:0])
-	}
-}
-
-// judgeStanding evaluates the standing and reports a change.
-func (e *engine) judgeStanding(now int64) {
-	e.fillInput(now)
-	v := quorum.Evaluate(&e.input)
-	if e.reason != "" && v.Quorate == e.standing.Quorate && v.Cause == e.standing.Cause && v.Fresh == e.standing.Fresh && v.Voters == e.standing.Voters {
-		return
-	}
-	moved := v.Quorate != e.standing.Quorate
-	e.standing, e.reason = v, quorum.Explain(&e.input, v, e.name)
-	if moved {
-		e.emit(Event{Kind: StandingMove, Standing: e.place(), Reason: e.reason})
-	}
-}
-
-// place returns the standing as the contract spells it.
-func (e *engine) place() Standing {
-	if e.standing.Quorate {
-		return Quorate
-	}
-	return Isolated
-}
-
-// fillInput gathers what the standing depends on.
-func (e *engine) fillInput(now int64) {
-	in := &e.input
-	in.Now, in.Voters = now, e.view.Voters
-	in.Leader, in.Deadtime = e.view.Leader, int64(e.cfg.Deadtime)*ms
-	term := e.view.Term
-	for i, p := range e.peers {
-		c := e.det.Contact(i)
-		in.Contacts[i] = quorum.Contact{Peer: p.ID, Mutual: c.Mutual, Heard: c.Heard}
-		if p.deadtime > 0 {
-			in.Deadtime = min(in.Deadtime, p.deadtime)
+// mayHaveHeard returns until when, by the local clock, the peer may have heard a
+// third node: what it heard before it began to listen it does not know.
+func (p *peer) mayHaveHeard(id cib.NodeID) (at int64, knows bool) {
+	for i := range p.reported[:p.nrep] {
+		c := &p.reported[i]
+		if c.node != id {
+			continue
 		}
-		if p.term > term && p.leader != 0 && c.Alive {
-			in.Leader, term = p.leader, p.term
+		at = detector.Never
+		if c.heard != notHeard {
+			at = p.repAt - int64(c.heard)*1000
+		}
+		if c.since != longAgo {
+			at = max(at, p.repAt-int64(c.since)*sinceUnit)
+		}
+		return at, true
+	}
+	return detector.Never, false
+}
+
+// watchdogOf returns what the peer last heard of a third node's watchdog, in units of watchdogUnit.
+func (p *peer) watchdogOf(id cib.NodeID) uint16 {
+	for i := range p.reported[:p.nrep] {
+		if p.reported[i].node == id {
+			return p.reported[i].watchdog
 		}
 	}
-	in.Bound = in.Deadtime * 7 / 10
-	for i, p := range e.peers {
-		in.Contacts[i].HeardChief = p.heardThird(in.Leader)
-	}
+	return 0
 }
+
+// votes tells whether a node has a vote.
+func (e *Engine) votes(id cib.NodeID) bool { return slices.Contains(e.view.Voters, id) }
 
 // heardThird returns when, by the local clock, the peer last heard a third node.
 func (p *peer) heardThird(id cib.NodeID) int64 {
@@ -223,30 +241,9 @@ func (p *peer) heardThird(id cib.NodeID) int64 {
 }
 
 // name returns a node's name, or its id.
-func (e *engine) name(id cib.NodeID) string {
+func (e *Engine) name(id cib.NodeID) string {
 	if p := e.peer(id); p != nil && p.Name != "" {
 		return p.Name
 	}
 	return "node " + id.String()
-}
-
-// next returns when the loop must wake; send is when the next heartbeats are due.
-func (e *engine) next(send int64) int64 {
-	if e.det == nil {
-		return send
-	}
-	next := e.det.Next(send)
-	if e.nextGone > 0 {
-		next = min(next, e.nextGone)
-	}
-	if e.standing.Quorate {
-		next = min(next, quorum.Expiry(&e.input))
-	}
-	return next
-}
-
-// emit queues an event for the daemon.
-func (e *engine) emit(ev Event) {
-	ev.At = e.wall()
-	e.events = append(e.events, ev)
 }

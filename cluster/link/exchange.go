@@ -2,19 +2,20 @@ package link
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/takt-ha/takt/cluster/detector"
 )
 
 // refuse counts a datagram that was not accepted.
-func (e *engine) refuse(counter *int64, from netip.AddrPort, why string) {
+func (e *Engine) refuse(counter *int64, from netip.AddrPort, why string) {
 	(*counter)++
 	e.refused.lastFrom, e.refused.LastWhy = from, why
 }
 
-// receive takes one datagram that arrived on a link. Whatever it refuses leaves no trace but a count.
-// at is when it arrived, at the latest now.
-func (e *engine) receive(at int64, link int, from netip.AddrPort, b []byte) {
+// Receive takes one datagram that arrived on a link. Whatever it refuses leaves no trace but a count.
+// at is when it arrived: not before the turn before, not after this one. from is only for people.
+func (e *Engine) Receive(at int64, link int, from netip.AddrPort, b []byte) {
 	var h header
 	r := &e.refused
 	switch err := parseHeader(b, &h); {
@@ -40,7 +41,7 @@ func (e *engine) receive(at int64, link int, from netip.AddrPort, b []byte) {
 }
 
 // refuseSelf counts a datagram that claims this node's own id.
-func (e *engine) refuseSelf(from netip.AddrPort, h *header, b []byte) {
+func (e *Engine) refuseSelf(from netip.AddrPort, h *header, b []byte) {
 	switch {
 	case h.incarnation == e.incarnation:
 		e.refuse(&e.refused.Replayed, from, "this node's own heartbeat came back")
@@ -49,7 +50,7 @@ func (e *engine) refuseSelf(from netip.AddrPort, h *header, b []byte) {
 	default:
 		e.derive--
 		putNonce(&e.nonce, h.link, h.counter)
-		key := deriveKey(e.cfg.Key, h.sender, h.receiver, h.incarnation)
+		key := e.derived(e.cfg.Key, h.sender, h.receiver, h.incarnation)
 		if _, err := key.Open(e.opened[:0], e.nonce[:], b[headerSize:], b[:headerSize]); err != nil {
 			e.refuse(&e.refused.BadKey, from, "claims this node's id and is sealed with another key")
 			return
@@ -59,7 +60,7 @@ func (e *engine) refuseSelf(from netip.AddrPort, h *header, b []byte) {
 }
 
 // admit opens a datagram of a configured peer and acts on it if it is live.
-func (e *engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []byte) {
+func (e *Engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []byte) {
 	r := &e.refused
 	if p.identity.Over(h.incarnation) {
 		e.refuse(&r.OldIncarnation, from, "from an earlier life of its sender")
@@ -84,6 +85,9 @@ func (e *engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []b
 	}
 	switch p.identity.Admit(e.det.Undisturbed(), h.incarnation, heard, e.incarnation) {
 	case detector.Promoted:
+		if e.inContact(p) {
+			e.emit(Event{Kind: PeerAnew, Peer: p.ID, Manager: e.in.manager, Reason: p.Name + " has started anew without having been missed"})
+		}
 		p.forget()
 		e.accept(now, p, h)
 	case detector.Current:
@@ -98,8 +102,17 @@ func (e *engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []b
 	}
 }
 
+func (e *Engine) inContact(p *peer) bool {
+	for i := range e.det.Len() {
+		if c := e.det.Contact(i); c.Peer == p.ID {
+			return c.Alive
+		}
+	}
+	return false
+}
+
 // open finds or makes the session of a datagram and opens it; plain is nil if no key fits.
-func (e *engine) open(now int64, p *peer, h *header, b []byte) (s *session, plain []byte) {
+func (e *Engine) open(now int64, p *peer, h *header, b []byte) (s *session, plain []byte) {
 	s = p.session(h.incarnation)
 	fresh := s == nil
 	if fresh {
@@ -115,7 +128,7 @@ func (e *engine) open(now int64, p *peer, h *header, b []byte) (s *session, plai
 				return s, nil
 			}
 			e.derive--
-			s.aead[k] = deriveKey(key, h.sender, h.receiver, h.incarnation)
+			s.aead[k] = e.derived(key, h.sender, h.receiver, h.incarnation)
 		}
 		plain, err := s.aead[k].Open(e.opened[:0], e.nonce[:], b[headerSize:], b[:headerSize])
 		if err != nil {
@@ -165,7 +178,7 @@ func (p *peer) forget() {
 }
 
 // accept acts on a datagram of a peer's present life that knows this node's.
-func (e *engine) accept(now int64, p *peer, h *header) {
+func (e *Engine) accept(now int64, p *peer, h *header) {
 	in, k := &e.in, int(h.link)
 	a := detector.Arrival{Peer: p.ID, Link: k, Manager: in.manager}
 	if in.echoed == e.incarnation {
@@ -177,7 +190,7 @@ func (e *engine) accept(now int64, p *peer, h *header) {
 	if in.sent <= p.newest() {
 		a.Manager = e.managerOf(p) // overtaken on another link: its state is old
 	} else {
-		p.report(now, in)
+		p.report(now, slices.Max(a.Echoes[:]), in)
 	}
 	if in.sent > p.echo[k].sent {
 		p.echo[k] = heardOn{sent: in.sent, at: now}
@@ -195,7 +208,7 @@ func (p *peer) newest() int64 {
 }
 
 // managerOf returns the last known state of the peer's daemon.
-func (e *engine) managerOf(p *peer) ManagerState {
+func (e *Engine) managerOf(p *peer) ManagerState {
 	for i := range e.peers {
 		if e.peers[i] == p {
 			return e.det.Contact(i).Manager
@@ -205,14 +218,15 @@ func (e *engine) managerOf(p *peer) ManagerState {
 }
 
 // report keeps what the peer says about others.
-func (p *peer) report(now int64, in *body) {
-	p.leader, p.term, p.deadtime = in.leader, in.term, int64(in.deadtime)*ms
-	p.repAt, p.nrep = now, int(in.n)
+// after is a moment after which it said so.
+func (p *peer) report(now, after int64, in *body) {
+	p.leader, p.term, p.deadtime, p.watchdog = in.leader, in.term, int64(in.deadtime)*ms, in.watchdog
+	p.repAt, p.repAfter, p.nrep = now, after, int(in.n)
 	copy(p.reported[:], in.contacts[:in.n])
 }
 
 // count keeps the statistics of a link.
-func (e *engine) count(now int64, p *peer, k int, counter uint64) {
+func (e *Engine) count(now int64, p *peer, k int, counter uint64) {
 	c := &p.links[k]
 	c.received++
 	if c.at != 0 && now-c.at > 2*int64(e.cfg.Keepalive)*ms {
@@ -240,15 +254,15 @@ func (e *engine) count(now int64, p *peer, k int, counter uint64) {
 }
 
 // compose seals the next heartbeat to a peer on a link. The bytes are valid until the next call.
-func (e *engine) compose(now int64, p *peer, link int, challenge uint64) []byte {
+func (e *Engine) compose(now int64, p *peer, link int, challenge uint64) []byte {
 	p.tx[link]++
 	e.counters = max(e.counters, p.tx[link])
 	h := header{link: uint8(link), cluster: e.cluster, sender: e.cfg.Self, receiver: p.ID, incarnation: e.incarnation, counter: p.tx[link]}
 	putHeader(e.sealed[:], &h)
 	d := &e.out
 	d.sent, d.echoed, d.challenge = now, p.identity.Current(), challenge
-	d.leader, d.term, d.deadtime = e.view.Leader, e.view.Term, uint32(e.cfg.Deadtime)
-	d.manager, d.links = e.managerState(), uint8(len(e.cfg.Locals))
+	d.leader, d.term, d.deadtime, d.watchdog = e.view.Leader, e.view.Term, uint32(e.cfg.Deadtime), e.advertised()
+	d.manager, d.links = e.managerState(now), uint8(len(e.cfg.Locals))
 	for k := range d.echoes[:d.links] {
 		d.echoes[k] = echo{}
 		if p.echo[k].sent != 0 {
@@ -261,24 +275,15 @@ func (e *engine) compose(now int64, p *peer, link int, challenge uint64) []byte 
 	return p.seal.Seal(e.sealed[:headerSize], e.nonce[:], plain, e.sealed[:headerSize])
 }
 
-// managerState is what heartbeats say: what the daemon said last, if one is
-// attached or it left by its own word.
-func (e *engine) managerState() ManagerState {
-	if !e.attached && e.view.State != ManagerLeaving {
-		return ManagerDown
-	}
-	return e.view.State
-}
-
 // listContacts fills in how well this node hears the others.
-func (e *engine) listContacts(now int64, to *peer) {
+func (e *Engine) listContacts(now int64, to *peer) {
 	n := 0
 	for i, p := range e.peers {
 		if p == to || n == maxContacts {
 			continue
 		}
 		c := e.det.Contact(i)
-		e.out.contacts[n] = contact{node: p.ID, heard: age(now, c.Heard), mutual: age(now, c.Mutual)}
+		e.out.contacts[n] = contact{node: p.ID, heard: age(now, c.Heard), since: listening(now, c.Since), watchdog: coarse(p.watchdog)}
 		n++
 	}
 	e.out.n = uint8(n)

@@ -28,6 +28,15 @@ type Config struct {
 	// Strict keeps Deadtime in force even where neither real-time priority nor
 	// nice was granted. A busy machine may then call live peers lost.
 	Strict bool `json:"strict,omitempty"`
+	// Watchdog is the machine's watchdog, nil: none. It is armed when the node
+	// is quorate for the first time. A change waits until the node has left.
+	Watchdog *Watchdog `json:"watchdog,omitempty"`
+}
+
+// Watchdog says which watchdog a pulse pets.
+type Watchdog struct {
+	Device  string `json:"device"`     // a watchdog device (/dev/watchdog0), or a unix socket that behaves as one (see internal/watchdog)
+	Timeout int    `json:"timeout_ms"` // without petting for so long the machine resets
 }
 
 // Peer is another node.
@@ -43,6 +52,17 @@ type View struct {
 	Leader cib.NodeID   `json:"leader"` // the coordinator, 0 if none is known
 	Term   uint64       `json:"term"`
 	State  ManagerState `json:"state"` // what heartbeats say about this node's daemon
+	// Clean: since the standing was lost everything was stopped here, and nothing
+	// is begun before it is regained. The watchdog is petted on. It holds until the
+	// node is quorate again: the daemon sets it to false, and waits until SetView
+	// returns, before it begins anything.
+	Clean bool `json:"clean,omitempty"`
+	// Outlive: in a tie this half may outlive the other by the rule of the
+	// watchdogs. The watchdog is petted in a tie, too.
+	Outlive bool `json:"outlive,omitempty"`
+	// Doubt is why the daemon does not trust its node although it is quorate: the
+	// watchdog is not petted any more. "" in health.
+	Doubt string `json:"doubt,omitempty"`
 }
 
 // ManagerState is what a heartbeat says about its node's daemon.
@@ -61,15 +81,18 @@ type EventKind string
 
 // The kinds of events, in the order in which they may be expected.
 const (
-	PeerUp       EventKind = "peer-up"      // the first mutual contact since the start or the last loss
-	PeerLost     EventKind = "peer-lost"    // no mutual contact for deadtime of undisturbed time, or it left
-	PeerGone     EventKind = "peer-gone"    // it left, or a majority of the voters has not heard it for deadtime: follows PeerLost
-	PeerManager  EventKind = "peer-manager" // a peer's daemon state changed
-	LinkUp       EventKind = "link-up"      // one link to one peer works
-	LinkDown     EventKind = "link-down"    // one link to one peer is silent for deadtime
-	SelfPaused   EventKind = "self-paused"  // this node did not run for longer than allowed; its verdicts are void until heard anew
-	StandingMove EventKind = "standing"     // Standing changed
-	PulseBack    EventKind = "pulse-back"   // made by Client: the pulse had died or dropped the connection, and is attached again; its present state follows
+	PeerUp       EventKind = "peer-up"       // the first mutual contact since the start or the last loss
+	PeerLost     EventKind = "peer-lost"     // no mutual contact for deadtime of undisturbed time, or it left; once more when a peer that was gone may be alive without this node
+	PeerGone     EventKind = "peer-gone"     // it left, or a majority of the voters, in a tie all of this half, has not heard it for deadtime, or it says itself that it hears no majority: it is not quorate; follows PeerLost
+	PeerManager  EventKind = "peer-manager"  // a peer's daemon state changed
+	LinkUp       EventKind = "link-up"       // one link to one peer works
+	LinkDown     EventKind = "link-down"     // one link to one peer is silent for deadtime
+	SelfPaused   EventKind = "self-paused"   // this node did not run for longer than allowed; its verdicts are void until heard anew
+	PeerAnew     EventKind = "peer-anew"     // a peer in contact is another life: its pulse, or its machine, has started anew without having been missed
+	PeerWatchdog EventKind = "peer-watchdog" // a peer in contact has armed its watchdog, or has none armed any more
+	StandingMove EventKind = "standing"      // Standing changed
+	WatchdogMove EventKind = "watchdog"      // this node's watchdog was armed, could not be, is not petted any more, or is again
+	PulseBack    EventKind = "pulse-back"    // made by Client: the pulse had died or dropped the connection, and is attached again; its present state follows
 )
 
 // Event is one report of a pulse to its daemon.
@@ -80,9 +103,14 @@ type Event struct {
 	Manager  ManagerState `json:"manager,omitempty"`
 	Silent   int64        `json:"silent_ms,omitempty"` // PeerLost, LinkDown, SelfPaused: for how long
 	Standing Standing     `json:"standing,omitempty"`
-	Reason   string       `json:"reason"`          // in words
-	At       int64        `json:"at"`              // wall clock of the verdict, Unix ns
-	Heard    int64        `json:"heard,omitempty"` // PeerLost, LinkDown: wall clock of the last arrival, Unix ns; 0 if there was none
+	// Watchdog is the time-out, in ms, of the peer's armed watchdog as it last
+	// said; 0: none is armed (PeerUp, PeerLost, PeerManager, PeerWatchdog). For
+	// PeerGone it is the one that it had armed for certain when it can last have
+	// been quorate. For WatchdogMove it is this node's own.
+	Watchdog int    `json:"watchdog_ms,omitempty"`
+	Reason   string `json:"reason"`          // in words
+	At       int64  `json:"at"`              // wall clock of the verdict, Unix ns
+	Heard    int64  `json:"heard,omitempty"` // PeerLost, LinkDown: wall clock of the last arrival, Unix ns; 0 if there was none
 }
 
 // Standing says whether this node may go on running resources.
@@ -94,6 +122,10 @@ const (
 	// counted), and nobody in contact with it hears a coordinator that this
 	// node does not.
 	Quorate Standing = "quorate"
+	// Tie: in mutual contact with exactly half of the voters (itself counted).
+	// The node begins nothing; whether it stops what runs is the daemon's
+	// decision (cluster/quorum).
+	Tie Standing = "tie"
 	// Isolated: not so for long enough that the others may soon call this node
 	// lost. It must stop its resources now, to be done before they start them.
 	Isolated Standing = "isolated"
@@ -109,6 +141,20 @@ type Status struct {
 	Late      Lateness     `json:"late"`
 	Refused   Refusals     `json:"refused"`
 	Peers     []PeerStatus `json:"peers"`
+	// Watchdog is this machine's, nil if none is configured.
+	Watchdog *WatchdogStatus `json:"watchdog,omitempty"`
+}
+
+// WatchdogStatus is this machine's watchdog.
+type WatchdogStatus struct {
+	Device  string `json:"device"`
+	Timeout int    `json:"timeout_ms"` // in force; while it is not armed, the configured one
+	Armed   bool   `json:"armed"`
+	Petted  int64  `json:"petted_ms"`         // ms since it was petted; -1 never
+	Unfit   string `json:"unfit,omitempty"`   // why it is not petted any more; "" if it is, or is not armed
+	Error   string `json:"error,omitempty"`   // why it cannot be armed or petted
+	Remark  string `json:"remark,omitempty"`  // what a person should know of the device, such as that it cannot be disarmed
+	Pending string `json:"pending,omitempty"` // which change of the configuration waits, and for what
 }
 
 // Lateness is how late the pulse's own loop was scheduled, in microseconds.
@@ -136,6 +182,9 @@ type PeerStatus struct {
 	// Gone: nothing of the peer's can be running under the cluster's rules (see
 	// quorum.Gone). Only then may a coordinator act on its loss.
 	Gone bool `json:"gone"`
+	// Watchdog is the time-out, in ms, of its armed watchdog as far as is known
+	// for certain (see Event.Watchdog); 0: none.
+	Watchdog int `json:"watchdog_ms,omitempty"`
 	// HeardBy are nodes in contact with this one that heard the peer within the
 	// dead time.
 	HeardBy []cib.NodeID `json:"heard_by,omitempty"`

@@ -10,11 +10,13 @@ import (
 	"reflect"
 	"runtime"
 	"runtime/debug"
+	"sync"
 	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
+	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/internal/errs"
 )
 
@@ -40,7 +42,7 @@ func Pulse(ctx context.Context, opt PulseOptions) error {
 		return errs.E("start pulse", errs.Unavailable, opt.Socket, "Check that no other pulse runs on this socket and that its folder exists.", err)
 	}
 	defer l.close()
-	stop := context.AfterFunc(ctx, func() { _, _ = unix.Write(l.wake[1], []byte{1}) })
+	stop := context.AfterFunc(ctx, l.rouse)
 	defer stop()
 	opt.Log.Info("pulse runs", "socket", opt.Socket, "realtime", l.rt.words)
 	for ctx.Err() == nil && !l.stopped {
@@ -55,17 +57,17 @@ func Pulse(ctx context.Context, opt PulseOptions) error {
 type loop struct {
 	opt     PulseOptions
 	rt      realtime
-	eng     *engine
+	eng     *Engine
 	socks   []*socket
-	addrs   [][]*rawAddr // of each peer, by link
+	addrs   map[cib.NodeID][]*rawAddr // by link
+	dog     dogShell
 	ctl     control
 	wake    [2]int
+	waker   sync.Mutex // guards wake against those who rouse a loop that ends
 	fds     []unix.PollFd
 	ts      unix.Timespec
 	timeout unix.Timespec
-	sendAt  int64
-	drained int64  // when the sockets were read last
-	rounds  uint64 // of heartbeats ever sent
+	drained int64 // when the sockets were read last
 	late    lateness
 	stopped bool
 }
@@ -91,19 +93,23 @@ func newLoop(opt PulseOptions) (*loop, error) {
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
-	l.eng = newEngine(binary.BigEndian.Uint64(b[:])|1, func() int64 { return time.Now().UnixNano() })
-	l.sendAt = l.now()
+	l.eng = NewEngine(binary.BigEndian.Uint64(b[:])|1, func() int64 { return time.Now().UnixNano() }, l)
+	l.eng.sendAt = l.now()
 	return l, nil
 }
 
 func (l *loop) close() {
+	l.endWatchdog()
 	for _, s := range l.socks {
 		s.close()
 	}
 	l.ctl.close()
-	for _, fd := range l.wake {
+	l.waker.Lock()
+	defer l.waker.Unlock()
+	for k, fd := range l.wake {
 		if fd >= 0 {
 			_ = unix.Close(fd)
+			l.wake[k] = -1
 		}
 	}
 }
@@ -120,7 +126,7 @@ func (l *loop) now() int64 {
 
 // step waits for the next thing to do and does it.
 func (l *loop) step() error {
-	planned := l.eng.next(l.sendAt)
+	planned := l.eng.Next()
 	if err := l.wait(planned); err != nil {
 		return err
 	}
@@ -128,12 +134,17 @@ func (l *loop) step() error {
 	if now >= planned {
 		l.late.note(now - planned)
 	}
-	l.eng.advance(now)
-	l.drain(now)
-	l.eng.tick(now)
-	if now >= l.sendAt {
-		l.send(now)
+	if l.fds[0].Revents != 0 {
+		l.woken(now)
 	}
+	l.eng.Wake(now)
+	l.drain(now)
+	if l.eng.due(now) {
+		for _, s := range l.socks {
+			s.open(now)
+		}
+	}
+	l.eng.Step(now)
 	l.ctl.serve(l)
 	return nil
 }
@@ -175,7 +186,7 @@ func (l *loop) drain(now int64) {
 			n := s.receive()
 			for i := range n {
 				b, from := s.datagram(i)
-				l.eng.receive(l.arrival(s.arrived(i), ahead, now), k, from, b)
+				l.eng.Receive(l.arrival(s.arrived(i), ahead, now), k, from, b)
 			}
 			if total += n; n < batch {
 				break
@@ -194,28 +205,10 @@ func (l *loop) arrival(stamp, ahead, now int64) int64 {
 	return max(l.drained, min(stamp+ahead, now))
 }
 
-// send sends one round of heartbeats.
-func (l *loop) send(now int64) {
-	every := int64(max(l.eng.cfg.Keepalive, minKeepalive)) * ms
-	if l.sendAt += every; l.sendAt <= now {
-		l.sendAt = now + every // rounds that were missed are not made up for
-	}
-	if l.eng.det == nil {
-		l.sendAt = now + 1000*ms
-		return
-	}
-	for _, s := range l.socks {
-		s.open(now)
-	}
-	for i, p := range l.eng.peers {
-		challenge := p.identity.Challenge(l.eng.det.Undisturbed())
-		for k, s := range l.socks {
-			if s.fd >= 0 && s.send(l.eng.compose(now, p, k, challenge), l.addrs[i][k]) {
-				p.links[k].sent++
-			}
-		}
-	}
-	l.rounds++
+// Send is the engine's: it sends one datagram.
+func (l *loop) Send(to cib.NodeID, link int, b []byte) bool {
+	s := l.socks[link]
+	return s.fd >= 0 && s.send(b, l.addrs[to][link])
 }
 
 // configure applies a configuration; the same one again changes nothing.
@@ -227,7 +220,7 @@ func (l *loop) configure(cfg Config) error {
 		return nil
 	}
 	now := l.now()
-	l.eng.configure(cfg, int64(cfg.inForce(l.rt.granted))*ms, now)
+	l.eng.Configure(cfg, int64(cfg.inForce(l.rt.granted))*ms, now)
 	old := l.socks
 	l.socks = nil
 	for k, local := range cfg.Locals {
@@ -243,26 +236,28 @@ func (l *loop) configure(cfg Config) error {
 			s.close()
 		}
 	}
-	l.addrs = nil
+	l.addrs = map[cib.NodeID][]*rawAddr{}
 	for _, p := range l.eng.peers {
 		var to []*rawAddr
 		for _, a := range p.Addrs {
 			to = append(to, newRawAddr(a))
 		}
-		l.addrs = append(l.addrs, to)
+		l.addrs[p.ID] = to
 	}
-	l.sendAt = now
 	return nil
 }
 
 // status returns everything the pulse knows.
 func (l *loop) status() Status {
-	st := l.eng.status(l.now())
+	st := l.eng.Status(l.now())
 	st.Realtime = l.rt.words
 	if want := l.eng.cfg.Deadtime; st.Deadtime > want {
 		st.Realtime += fmt.Sprintf("; deadtime raised from %d to %d ms", want, st.Deadtime)
 	}
 	l.late.fill(&st.Late)
+	if st.Watchdog != nil && l.dog.device != nil {
+		st.Watchdog.Remark = l.dog.device.Remark()
+	}
 	for i := range st.Peers {
 		for k := range st.Peers[i].Links {
 			st.Peers[i].Links[k].Reason = l.socks[k].why()

@@ -20,6 +20,8 @@ import (
 	"github.com/takt-ha/takt/internal/errs"
 )
 
+var discard = slog.New(slog.DiscardHandler)
+
 // TestMain lets the test binary stand in for "takt pulse --socket PATH".
 func TestMain(m *testing.M) {
 	if len(os.Args) == 4 && os.Args[1] == "pulse" {
@@ -276,8 +278,8 @@ func TestStepDoesNotAllocate(t *testing.T) {
 	if n := testing.AllocsPerRun(50, func() { _ = l.step() }); n != 0 {
 		t.Fatalf("%v allocations a step", n)
 	}
-	if l.eng.refused.Replayed == 0 || l.rounds < 10 {
-		t.Fatalf("the loop did nothing: %+v, %d rounds", l.eng.refused, l.rounds)
+	if l.eng.refused.Replayed == 0 || l.eng.rounds < 10 {
+		t.Fatalf("the loop did nothing: %+v, %d rounds", l.eng.refused, l.eng.rounds)
 	}
 }
 
@@ -288,7 +290,7 @@ func TestSlowDaemonIsDropped(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer l.close()
-	l.opt.Log = slog.New(slog.DiscardHandler)
+	l.opt.Log = discard
 	pairFds, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_NONBLOCK, 0)
 	if err != nil {
 		t.Fatal(err)
@@ -301,7 +303,7 @@ func TestSlowDaemonIsDropped(t *testing.T) {
 		}
 		l.ctl.push(l, &message{Event: &Event{Kind: LinkUp, Reason: "something happened again and again"}})
 	}
-	if l.eng.attached || l.eng.managerState() != ManagerDown {
+	if l.eng.attached || l.eng.managerState(l.now()) != ManagerDown {
 		t.Fatal("the pulse still says that the daemon is up")
 	}
 }

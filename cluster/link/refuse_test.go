@@ -17,8 +17,8 @@ func pair(t *testing.T) (*simulation, *[]flight) {
 	}
 	s.run(s.now + 500*ms)
 	for _, n := range s.nodes {
-		if n.eng.place() != Quorate || n.eng.refused != (Refusals{}) {
-			t.Fatalf("n%d: %s, refused %+v", n.id, n.eng.status(s.now).Reason, n.eng.refused)
+		if n.eng.standing != Quorate || n.eng.refused != (Refusals{}) {
+			t.Fatalf("n%d: %s, refused %+v", n.id, n.eng.Status(s.now).Reason, n.eng.refused)
 		}
 	}
 	return s, &seen
@@ -32,7 +32,7 @@ func give(t *testing.T, s *simulation, link int, b []byte, counter func(*Refusal
 	e := s.nodes[0].eng
 	before, peer := e.refused, *e.peers[0]
 	contact := e.det.Contact(0)
-	e.receive(s.now, link, stranger, b)
+	e.Receive(s.now, link, stranger, b)
 	want := before
 	*counter(&want)++
 	got := e.refused
@@ -79,7 +79,7 @@ func TestWrongKey(t *testing.T) {
 	s.start(s.nodes[1])
 	cfg := s.config(2)
 	cfg.Key = bytes.Repeat([]byte{7}, 32)
-	s.nodes[1].eng.configure(cfg, 200*ms, s.now)
+	s.nodes[1].eng.Configure(cfg, 200*ms, s.now)
 	s.run(s.now + 1000*ms)
 	for _, n := range s.nodes {
 		if n.eng.det.Contact(0).Alive || n.eng.refused.BadKey < 10 {
@@ -97,7 +97,7 @@ func TestKeyRollOver(t *testing.T) {
 		for _, n := range s.nodes {
 			cfg := s.config(n.id)
 			cfg.Key, cfg.OldKey = keys[0], keys[1]
-			n.eng.configure(cfg, 200*ms, s.now)
+			n.eng.Configure(cfg, 200*ms, s.now)
 			s.run(s.now + 500*ms)
 			if n.eng.refused.BadKey != 0 {
 				t.Fatalf("n%d refused %+v", n.id, n.eng.refused)
@@ -121,7 +121,7 @@ func TestEarlierLife(t *testing.T) {
 	given := int64(0)
 	for _, f := range old {
 		if f.to == 1 {
-			e.receive(s.now, f.link, stranger, f.data)
+			e.Receive(s.now, f.link, stranger, f.data)
 			given++
 		}
 	}
@@ -133,7 +133,7 @@ func TestEarlierLife(t *testing.T) {
 	e = s.nodes[0].eng
 	for _, f := range *seen {
 		if f.to == 1 {
-			e.receive(s.now, f.link, stranger, f.data)
+			e.Receive(s.now, f.link, stranger, f.data)
 			e.tick(s.now)
 		}
 	}
@@ -154,15 +154,15 @@ func TestDuplicateNode(t *testing.T) {
 	// n1's heartbeats reach the twin, too, and the twin's reach n1.
 	s.tap = func(f flight) {
 		if f.to == 2 {
-			n.eng.receive(s.now, f.link, stranger, f.data)
+			n.eng.Receive(s.now, f.link, stranger, f.data)
 		}
 	}
 	for range 50 {
 		s.run(s.now + 20*ms)
-		n.eng.advance(s.now)
+		n.eng.Wake(s.now)
 		for k := range 2 {
 			p := n.eng.peers[0]
-			s.nodes[0].eng.receive(s.now, k, stranger, n.eng.compose(s.now, p, k, p.identity.Challenge(n.eng.det.Undisturbed())))
+			s.nodes[0].eng.Receive(s.now, k, stranger, n.eng.compose(s.now, p, k, p.identity.Challenge(n.eng.det.Undisturbed())))
 		}
 	}
 	e := s.nodes[0].eng
@@ -189,7 +189,7 @@ func FuzzReceive(f *testing.F) {
 		e := s.nodes[0].eng
 		contact := e.det.Contact(0)
 		e.derive = 64
-		e.receive(s.now, 0, stranger, b)
+		e.Receive(s.now, 0, stranger, b)
 		for _, own := range seeds {
 			if bytes.Equal(own, b) {
 				return
@@ -241,13 +241,13 @@ func TestEngineDoesNotAllocate(t *testing.T) {
 	n := testing.AllocsPerRun(200, func() {
 		now += 20 * ms
 		for k := range 2 {
-			b.receive(now, k, stranger, a.compose(now, a.peers[0], k, 0))
-			a.receive(now, k, stranger, b.compose(now, b.peers[0], k, 0))
+			b.Receive(now, k, stranger, a.compose(now, a.peers[0], k, 0))
+			a.Receive(now, k, stranger, b.compose(now, b.peers[0], k, 0))
 		}
-		for _, e := range [2]*engine{a, b} {
-			e.advance(now)
+		for _, e := range [2]*Engine{a, b} {
+			e.Wake(now)
 			e.tick(now)
-			e.next(now + 20*ms)
+			e.Next()
 		}
 	})
 	if n != 0 || a.refused != (Refusals{}) {

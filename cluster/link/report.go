@@ -11,10 +11,13 @@ var eventKinds = [...]EventKind{detector.PeerUp: PeerUp, detector.PeerLost: Peer
 	detector.LinkUp: LinkUp, detector.LinkDown: LinkDown, detector.Paused: SelfPaused}
 
 // report turns a verdict into an event in words.
-func (e *engine) report(now int64, v *detector.Verdict) {
+func (e *Engine) report(now int64, v *detector.Verdict) {
 	ev := Event{Kind: eventKinds[v.Kind], Peer: v.Peer, Link: v.Link, Manager: v.Manager, Silent: v.Silent / ms}
 	if v.Heard > 0 {
 		ev.Heard = e.wall() - (now - v.Heard)
+	}
+	if p := e.peer(v.Peer); p != nil && (v.Kind == detector.PeerUp || v.Kind == detector.PeerLost || v.Kind == detector.PeerManager) {
+		ev.Watchdog, p.toldDog = int(p.watchdog), p.watchdog
 	}
 	name := e.name(v.Peer)
 	switch v.Kind {
@@ -51,16 +54,16 @@ func managerWord(m ManagerState) string {
 	return [...]string{"down", "joining", "up", "leaving"}[min(m, ManagerLeaving)]
 }
 
-// status returns everything the engine knows. It allocates: it is made on request.
-func (e *engine) status(now int64) Status {
-	st := Status{Standing: e.place(), Reason: e.reason, Deadtime: int(e.inForce / ms), Keepalive: e.cfg.Keepalive, Refused: e.refused}
+// Status returns everything the engine knows. It allocates: it is made on request.
+func (e *Engine) Status(now int64) Status {
+	st := Status{Standing: e.standing, Reason: e.reason, Deadtime: int(e.inForce / ms), Keepalive: e.cfg.Keepalive, Refused: e.refused, Watchdog: e.dogStatus(now)}
 	if e.refused.lastFrom.IsValid() {
 		st.Refused.LastFrom = e.refused.lastFrom.String()
 	}
 	st.Late.Pauses = e.pauses
 	if e.det != nil {
 		e.fillInput(now)
-		st.Reason = quorum.Explain(&e.input, e.standing, e.name)
+		st.Reason = quorum.Explain(&e.input, e.verdict, e.name)
 	}
 	for i, p := range e.peers {
 		c := e.det.Contact(i)
@@ -68,6 +71,7 @@ func (e *engine) status(now int64) Status {
 		if c.Heard != detector.Never {
 			ps.Silent = (now - c.Heard) / ms
 		}
+		ps.Watchdog = e.knownDog(i)
 		for k := range min(len(p.Addrs), len(e.cfg.Locals)) {
 			l := &p.links[k]
 			ps.Links = append(ps.Links, LinkStatus{Local: e.cfg.Locals[k].String(), Remote: p.Addrs[k].String(), Up: e.det.LinkUp(p.ID, k),
@@ -81,29 +85,4 @@ func (e *engine) status(now int64) Status {
 		st.Peers = append(st.Peers, ps)
 	}
 	return st
-}
-
-// present returns the state as events, for a daemon that attaches.
-func (e *engine) present() []Event {
-	at := e.wall()
-	evs := []Event{{Kind: StandingMove, Standing: e.place(), Reason: e.reason, At: at}}
-	for i, p := range e.peers {
-		c := e.det.Contact(i)
-		for k := range e.cfg.Locals {
-			ev := Event{Kind: LinkDown, Peer: p.ID, Link: k, At: at, Reason: "as of the attach"}
-			if e.det.LinkUp(p.ID, k) {
-				ev.Kind = LinkUp
-			}
-			evs = append(evs, ev)
-		}
-		if c.Alive {
-			evs = append(evs, Event{Kind: PeerUp, Peer: p.ID, Manager: c.Manager, At: at, Reason: "as of the attach"})
-		} else if e.det.Lost(i) {
-			evs = append(evs, Event{Kind: PeerLost, Peer: p.ID, Manager: c.Manager, At: at, Reason: "as of the attach"})
-			if p.gone {
-				evs = append(evs, Event{Kind: PeerGone, Peer: p.ID, At: at, Reason: e.goneWords(i)})
-			}
-		}
-	}
-	return evs
 }

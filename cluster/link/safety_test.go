@@ -1,6 +1,8 @@
 package link
 
 import (
+	"errors"
+	"strings"
 	"testing"
 
 	"github.com/takt-ha/takt/cluster/cib"
@@ -8,20 +10,27 @@ import (
 )
 
 // TestIsolatedBeforeGone is the safety argument, tried: whatever is cut, delayed,
-// paused or crashed, when anybody calls a running node gone, that node is
-// isolated by then, or was within the dead time before and has stopped, or is
-// stopping, what it ran: the word that it heals may be under way.
+// paused or crashed, when anybody calls a running node gone, that node is not
+// quorate by then, or has become so again a moment before: the word of it may be
+// under way. Half of the voters may say so as well as a majority.
+//
+// And the watchdogs': a node that was gone without a break for twice the time-out
+// that PeerGone names has been reset.
 func TestIsolatedBeforeGone(t *testing.T) {
-	lost := 0
+	saw := map[string]int{}
 	defer func() {
-		if lost == 0 {
-			t.Error("no loss was ever seen: the test tests nothing")
+		for _, what := range []string{"by a majority", "by a half", "proven by a watchdog", "not certain any more"} {
+			if saw[what] == 0 {
+				t.Errorf("nobody was ever gone %s: the test does not test that", what)
+			}
 		}
 	}()
 	rapid.Check(t, func(rt *rapid.T) {
 		nodes := rapid.IntRange(2, 5).Draw(rt, "nodes")
 		keepalive := rapid.SampledFrom([]int{20, 50}).Draw(rt, "keepalive")
 		s := newSimulation(nodes, rapid.IntRange(1, 2).Draw(rt, "links"), keepalive, keepalive*rapid.IntRange(5, 12).Draw(rt, "dead"))
+		s.null = rapid.Bool().Draw(rt, "null")
+		s.watchdog = &Watchdog{Device: "/dev/watchdog0", Timeout: s.deadtime}
 		rng := rapid.Uint32().Draw(rt, "delays")
 		most := uint32(keepalive) * 1000 / 2 // µs
 		s.delay = func() int64 {
@@ -30,27 +39,78 @@ func TestIsolatedBeforeGone(t *testing.T) {
 		}
 		since := map[cib.NodeID]int64{}
 		s.onEvent = func(n *simNode, ev Event) {
-			if ev.Kind == StandingMove {
+			switch ev.Kind {
+			case StandingMove:
 				since[n.id] = s.now
-			}
-			if ev.Kind != PeerGone {
-				return
-			}
-			lost++
-			about := s.nodes[ev.Peer-1]
-			if about.up && about.pausedTo <= s.now && about.eng.place() == Quorate && s.now-since[about.id] >= int64(s.deadtime)*ms {
-				rt.Fatalf("%d ms: n%d calls n%d gone (%s) while that is quorate: %s", s.now/ms, n.id, ev.Peer, ev.Reason, about.eng.status(s.now).Reason)
+			case PeerLost:
+				if strings.Contains(ev.Reason, "heard again") {
+					saw["not certain any more"]++
+				}
+			case PeerGone:
+				about := s.nodes[ev.Peer-1]
+				saw[map[Standing]string{Quorate: "by a majority", Tie: "by a half"}[n.eng.standing]]++
+				if about.up && about.pausedTo < s.now && about.eng.standing == Quorate && s.now-since[about.id] >= int64(s.deadtime)*ms/2 {
+					rt.Fatalf("%d ms: n%d calls n%d gone (%s) while that is quorate: %s", s.now/ms, n.id, ev.Peer, ev.Reason, about.eng.Status(s.now).Reason)
+				}
+				if ev.Watchdog > 0 && about.up {
+					s.expectReset(rt, n, about, int64(ev.Watchdog)*ms, saw)
+				}
 			}
 		}
 		for _, n := range s.nodes {
 			s.start(n)
 		}
 		s.run(s.now + int64(5*s.deadtime)*ms)
-		for range rapid.IntRange(3, 15).Draw(rt, "steps") {
+		for range rapid.IntRange(3, 40).Draw(rt, "steps") {
 			disturb(rt, s)
 			s.run(s.now + int64(rapid.IntRange(1, 3*s.deadtime).Draw(rt, "ms"))*ms)
+			s.stillGone(rt, since)
 		}
+		s.run(s.now + int64(5*s.deadtime)*ms)
+		s.stillGone(rt, since)
 	})
+}
+
+// expectReset checks, after twice a time-out, that a node that was gone all the time does not run any more.
+func (s *simulation) expectReset(rt *rapid.T, n, about *simNode, timeout int64, saw map[string]int) {
+	boot, own, called := about.boot, n.life, s.now
+	s.checks = append(s.checks, check{s.now + 2*timeout, func() {
+		p := n.eng.peer(about.id)
+		if !n.up || n.life != own || n.pausedTo > s.now || !p.gone || p.goneAt != called {
+			return
+		}
+		saw["proven by a watchdog"]++
+		if about.up && about.boot == boot && about.ran == boot {
+			rt.Fatalf("%d ms: n%d takes n%d for reset, but it runs: %s", s.now/ms, n.id, about.id, about.eng.Status(s.now).Reason)
+		}
+	}})
+}
+
+// stillGone checks that nobody goes on calling a node gone that has long been quorate.
+func (s *simulation) stillGone(rt *rapid.T, since map[cib.NodeID]int64) {
+	long := int64(s.deadtime) * ms
+	for _, n := range s.nodes {
+		for _, about := range s.nodes {
+			if !n.up || !about.up || n == about || n.pausedTo > s.now-long || about.pausedTo > s.now-long || n.eng.standing == Isolated {
+				continue
+			}
+			if n.eng.peer(about.id).gone && about.eng.standing == Quorate && s.now-since[about.id] >= long && s.now-since[n.id] >= long {
+				rt.Fatalf("%d ms: n%d still calls n%d gone, which has long been quorate: %s", s.now/ms, n.id, about.id, about.eng.Status(s.now).Reason)
+			}
+		}
+	}
+}
+
+// split cuts everything between the nodes of a set, given by bits, and the others, and heals the rest.
+func (s *simulation) split(set int) {
+	clear(s.cut)
+	for _, a := range s.nodes {
+		for _, b := range s.nodes {
+			for k := range s.links {
+				s.cut[[3]int{int(a.id), int(b.id), k}] = set>>(a.id-1)&1 != set>>(b.id-1)&1
+			}
+		}
+	}
 }
 
 // disturb does one random thing to the cluster.
@@ -58,7 +118,7 @@ func disturb(rt *rapid.T, s *simulation) {
 	from := rapid.IntRange(1, len(s.nodes)).Draw(rt, "from")
 	to := rapid.IntRange(1, len(s.nodes)).Draw(rt, "to")
 	n := s.nodes[from-1]
-	switch rapid.IntRange(0, 5).Draw(rt, "what") {
+	switch rapid.IntRange(0, 8).Draw(rt, "what") {
 	case 0, 1, 2:
 		on := rapid.Bool().Draw(rt, "cut")
 		both := rapid.Bool().Draw(rt, "both")
@@ -73,8 +133,20 @@ func disturb(rt *rapid.T, s *simulation) {
 	case 4:
 		n.pausedTo = s.now + int64(rapid.IntRange(1, 2*s.deadtime).Draw(rt, "pause"))*ms
 	case 5:
-		if n.up = !n.up; n.up {
-			s.start(n)
+		if n.up {
+			n.crash()
+			return
+		}
+		n.refusal = nil
+		if rapid.Bool().Draw(rt, "no watchdog") {
+			n.refusal = errors.New("device or resource busy")
+		}
+		s.start(n)
+	case 7, 8:
+		s.split(rapid.IntRange(0, 1<<len(s.nodes)-1).Draw(rt, "half"))
+	case 6:
+		if n.up {
+			s.restart(n)
 		}
 	}
 }

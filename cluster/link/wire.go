@@ -14,10 +14,10 @@ const (
 	MaxLinks    = detector.MaxLinks
 	maxContacts = 64
 
-	wireVersion = 1
+	wireVersion = 2
 	headerSize  = 48
 	tagSize     = 16
-	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 1 + 1 + 1 + 1
+	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 4 + 1 + 1 + 1 + 1
 	echoSize    = 12
 	contactSize = 16
 	maxBody     = bodyFixed + MaxLinks*echoSize + maxContacts*contactSize
@@ -26,8 +26,18 @@ const (
 
 var wireMagic = [4]byte{'T', 'K', 'H', 'B'}
 
-// notHeard is the age of what was never heard.
-const notHeard = math.MaxUint32
+// notHeard is the age of what was never heard; longAgo that of a listening
+// that began earlier than a contact can say, which is more than any dead time.
+const (
+	notHeard = math.MaxUint32
+	longAgo  = math.MaxUint16
+)
+
+// The units of what a contact says.
+const (
+	sinceUnit    = 10 * ms
+	watchdogUnit = 100 // ms
+)
 
 // header is the part of a datagram in clear; it is authenticated with the body.
 type header struct {
@@ -46,8 +56,10 @@ type echo struct {
 
 // contact says how well the sender hears a third node.
 type contact struct {
-	node          cib.NodeID
-	heard, mutual uint32 // µs since it was heard, since the newest own datagram known to have arrived; notHeard if never
+	node     cib.NodeID
+	heard    uint32 // µs since it was heard; notHeard if never
+	since    uint16 // 10 ms, rounded down: for how long the sender has listened for it; longAgo: longer than that, or not said
+	watchdog uint16 // 100 ms, rounded up: the time-out of the armed watchdog that it last advertised; 0 none
 }
 
 // body is the sealed part of a datagram.
@@ -58,6 +70,7 @@ type body struct {
 	leader    cib.NodeID
 	term      uint64
 	deadtime  uint32 // ms, as configured at the sender
+	watchdog  uint32 // ms, the time-out of the sender's armed watchdog; 0 none is armed
 	manager   ManagerState
 	links     uint8
 	echoes    [MaxLinks]echo
@@ -117,6 +130,7 @@ func appendBody(b []byte, d *body) []byte {
 	b = be.AppendUint64(b, uint64(d.leader))
 	b = be.AppendUint64(b, d.term)
 	b = be.AppendUint32(b, d.deadtime)
+	b = be.AppendUint32(b, d.watchdog)
 	b = append(b, byte(d.manager), d.links, d.n, 0)
 	for i := range d.echoes[:d.links] {
 		b = be.AppendUint64(b, uint64(d.echoes[i].sent))
@@ -125,7 +139,8 @@ func appendBody(b []byte, d *body) []byte {
 	for i := range d.contacts[:d.n] {
 		b = be.AppendUint64(b, uint64(d.contacts[i].node))
 		b = be.AppendUint32(b, d.contacts[i].heard)
-		b = be.AppendUint32(b, d.contacts[i].mutual)
+		b = be.AppendUint16(b, d.contacts[i].since)
+		b = be.AppendUint16(b, d.contacts[i].watchdog)
 	}
 	return b
 }
@@ -138,8 +153,9 @@ func parseBody(b []byte, d *body) error {
 	be := binary.BigEndian
 	d.sent, d.echoed, d.challenge = int64(be.Uint64(b)), be.Uint64(b[8:]), be.Uint64(b[16:])
 	d.leader, d.term, d.deadtime = cib.NodeID(be.Uint64(b[24:])), be.Uint64(b[32:]), be.Uint32(b[40:])
-	d.manager, d.links, d.n = ManagerState(b[44]), b[45], b[46]
-	if d.links > MaxLinks || d.n > maxContacts || d.manager > ManagerLeaving || d.sent <= 0 || b[47] != 0 {
+	d.watchdog = be.Uint32(b[44:])
+	d.manager, d.links, d.n = ManagerState(b[48]), b[49], b[50]
+	if d.links > MaxLinks || d.n > maxContacts || d.manager > ManagerLeaving || d.sent <= 0 || b[51] != 0 {
 		return errContent
 	}
 	if len(b) != bodyFixed+int(d.links)*echoSize+int(d.n)*contactSize {
@@ -152,7 +168,7 @@ func parseBody(b []byte, d *body) error {
 	}
 	clear(d.echoes[d.links:])
 	for i := range d.contacts[:d.n] {
-		d.contacts[i] = contact{node: cib.NodeID(be.Uint64(b)), heard: be.Uint32(b[8:]), mutual: be.Uint32(b[12:])}
+		d.contacts[i] = contact{node: cib.NodeID(be.Uint64(b)), heard: be.Uint32(b[8:]), since: be.Uint16(b[12:]), watchdog: be.Uint16(b[14:])}
 		b = b[contactSize:]
 	}
 	return nil
@@ -161,4 +177,14 @@ func parseBody(b []byte, d *body) error {
 // micros returns ns as µs, saturating below notHeard.
 func micros(ns int64) uint32 {
 	return uint32(min(max(ns, 0)/1000, notHeard-1))
+}
+
+// listening returns for how long t has been in a contact's unit, rounded down.
+func listening(now, t int64) uint16 {
+	return uint16(min(max(now-t, 0)/sinceUnit, longAgo))
+}
+
+// coarse returns a watchdog's time-out of so many ms in a contact's unit, rounded up.
+func coarse(watchdog uint32) uint16 {
+	return uint16(min((uint64(watchdog)+watchdogUnit-1)/watchdogUnit, math.MaxUint16))
 }

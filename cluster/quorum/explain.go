@@ -49,9 +49,19 @@ func (in *Input) explainLoss(v Verdict, name func(cib.NodeID) string) string {
 		}
 	}
 	size := fmt.Sprintf("%d of %d voters in contact", v.Fresh, v.Voters)
+	switch v.Cause {
+	case Even:
+		size += ", exactly half"
+	case Listening:
+		size += fmt.Sprintf(", exactly half, after %.2f s of listening", seconds(in.Now-in.Since))
+	}
 	var parts []string
 	if len(cut) > 0 {
-		parts = append(parts, fmt.Sprintf("cut off from %s for %.2f s: they %s", list(cut), seconds(in.Now-newest), in.deadline(newest)))
+		who := "they"
+		if len(cut) == 1 {
+			who = "it"
+		}
+		parts = append(parts, fmt.Sprintf("cut off from %s for %.2f s: %s %s", list(cut), seconds(in.Now-newest), who, in.deadline(newest)))
 	}
 	if len(unseen) > 0 {
 		parts = append(parts, "not yet in contact with "+list(unseen))

@@ -21,7 +21,12 @@ func TestGone(t *testing.T) {
 		next      int64
 	}{
 		{"alone of three", three, []Witness{self}, false, 0},
-		{"alone of two", []cib.NodeID{1, 3}, []Witness{self}, false, 0},
+		{"half of two", []cib.NodeID{1, 3}, []Witness{self}, true, 0},
+		{"half of four", []cib.NodeID{1, 2, 3, 4}, []Witness{self, {2, now - 100, 8990, true}}, true, 0},
+		{"half of four, of whom one does not know", []cib.NodeID{1, 2, 3, 4}, []Witness{self, {2, now - 5, never, false}}, false, 0},
+		{"half of four, of whom one has just begun to listen", []cib.NodeID{1, 2, 3, 4}, []Witness{self, {2, now - 5, 9700, true}}, false, 10_700},
+		{"half of four, and another in contact", []cib.NodeID{1, 2, 3, 4}, []Witness{self, {2, now - 5, 8000, true}, {3, now - 300, 8000, true}}, false, 0},
+		{"quarter of four", []cib.NodeID{1, 2, 3, 4}, []Witness{self}, false, 0},
 		{"alone of one", []cib.NodeID{1}, []Witness{self}, true, 0},
 		{"two of three say so", three, []Witness{self, {2, now - 100, 8990, true}}, true, 0},
 		{"the other heard it a moment later", three, []Witness{self, {2, now - 100, 9050, true}}, false, 10_050},

@@ -16,7 +16,8 @@
 //     are more than half of all, and
 //  2. it is not threatened: the coordinator is not alive without it.
 //
-// Exactly half is not quorate. Bound is 0.7 of the shortest dead time configured
+// Exactly half is not quorate: it is a tie, unless the node is threatened, or has
+// listened for less than a dead time and cannot know yet. Bound is 0.7 of the shortest dead time configured
 // anywhere by default: the other 0.3 are there to stop resources in. A larger
 // bound tolerates more silence before resources are stopped, and leaves less
 // time to stop them.
@@ -94,6 +95,7 @@ type Input struct {
 	Contacts []Contact
 	Bound    int64 // ns: contact age from which on a peer may soon call this node lost
 	Deadtime int64 // ns: contact age from which on it may have done so
+	Since    int64 // from when on this node has listened without a break
 }
 
 // Cause says why a standing is what it is.
@@ -105,14 +107,28 @@ const (
 	NoVoters                // the voters are not known yet
 	TooFew                  // no majority in contact
 	Threatened              // the coordinator lives and does not hear this node
+	Even                    // exactly half in contact
+	Listening               // exactly half so far, heard for less than a dead time
 )
 
 // Verdict is a standing.
 type Verdict struct {
 	Quorate bool
+	Size    Size // of the voters in contact
 	Cause   Cause
 	Fresh   int // voters in contact, this node counted if it is one
 	Voters  int
+}
+
+// Place says what the verdict means: Quorate, Half or Isolated.
+func (v Verdict) Place() Place {
+	switch {
+	case v.Quorate:
+		return Quorate
+	case v.Cause == Even:
+		return Half
+	}
+	return Isolated
 }
 
 // Evaluate returns the standing. It does not allocate.
@@ -127,11 +143,15 @@ func Evaluate(in *Input) Verdict {
 			v.Fresh++
 		}
 	}
-	switch {
-	case Weigh(v.Fresh, v.Voters) != Majority:
+	switch v.Size = Weigh(v.Fresh, v.Voters); {
+	case v.Size == Minority:
 		v.Cause = TooFew
 	case in.threatened():
 		v.Cause = Threatened
+	case v.Size == Tie && in.Now-in.Since < in.Deadtime:
+		v.Cause = Listening
+	case v.Size == Tie:
+		v.Cause = Even
 	default:
 		v.Quorate = true
 	}

@@ -12,10 +12,11 @@ import (
 
 const milli = int64(1e6)
 
-// TestEvaluate plays testdata. The clock stands at 100 s, the dead time is 1 s.
+// TestEvaluate plays testdata/evaluate. The clock stands at 100 s, the dead time is 1 s.
+// since=MS is for how long the node has listened; if left out, for long.
 // A line is "PEER mutual=AGE heard=AGE chief=AGE", ages in ms; one left out means never.
 func TestEvaluate(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/evaluate", func(t *testing.T, path string) {
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			in := Input{Now: 100e9, Self: 1, Bound: 700 * milli, Deadtime: 1000 * milli}
 			for _, a := range d.CmdArgs {
@@ -25,6 +26,8 @@ func TestEvaluate(t *testing.T) {
 						in.Voters = append(in.Voters, node(t, v))
 					case "leader":
 						in.Leader = node(t, v)
+					case "since":
+						in.Since = in.Now - int64(node(t, v))*milli
 					}
 				}
 			}
@@ -32,10 +35,7 @@ func TestEvaluate(t *testing.T) {
 				in.Contacts = append(in.Contacts, contact(t, in.Now, strings.Fields(line)))
 			}
 			v := Evaluate(&in)
-			word := "isolated"
-			if v.Quorate {
-				word = "quorate"
-			}
+			word := [...]string{Isolated: "isolated", Half: "tie", Quorate: "quorate"}[v.Place()]
 			if n := testing.AllocsPerRun(10, func() { Evaluate(&in) }); n != 0 {
 				t.Errorf("Evaluate allocates %v times", n)
 			}

@@ -332,6 +332,19 @@ func (n *memNode) write(p []byte, off int64) {
 	n.pending = append(n.pending, memWrite{off: off, data: slices.Clone(p)})
 }
 
+// sync makes durable what was written. It costs what was written, not what is there.
+func (n *memNode) sync() {
+	for _, w := range n.pending {
+		if w.truncate {
+			n.durable = resize(n.durable, w.off)
+		} else {
+			n.durable = writeAt(n.durable, w.data, w.off)
+		}
+	}
+	clear(n.pending)
+	n.pending = n.pending[:0]
+}
+
 type memInfo struct {
 	name string
 	size int64

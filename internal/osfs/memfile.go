@@ -5,7 +5,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 )
 
@@ -127,7 +126,7 @@ func (f *memFile) Sync() error {
 	if err := f.okLocked("sync", false); err != nil {
 		return err
 	}
-	f.node.durable, f.node.pending = slices.Clone(f.node.data), nil
+	f.node.sync()
 	return nil
 }
 
