@@ -16,54 +16,46 @@ func nodeID(id uint64) cib.NodeID { return cib.NodeID(id) }
 
 // apply takes one committed entry into the state machine. An error ends the
 // store: to leave an entry out would fork the state.
-func (l *loop) apply(e *pb.Entry) error {
-	l.machine.pass(e.GetIndex(), e.GetTerm())
+func (c *Core) apply(e *pb.Entry) error {
+	c.machine.pass(e.GetIndex(), e.GetTerm())
 	switch {
 	case e.GetType() == pb.EntryConfChange || e.GetType() == pb.EntryConfChangeV2:
-		return l.applyConf(e)
+		return c.applyConf(e)
 	case len(e.GetData()) == 0:
-		l.noopOf = e.GetTerm()
+		c.noopOf = e.GetTerm()
 		return nil
 	}
-	c, err := decodeCommand(e.GetData())
+	cmd, err := decodeCommand(e.GetData())
 	if err != nil {
 		return errs.E("apply the log", errs.Corrupt, fmt.Sprintf("entry %d", e.GetIndex()),
 			"A newer version of takt wrote it: upgrade this node.", err)
 	}
-	if c.Digest != nil {
-		l.checkDigest(*c.Digest)
+	if cmd.Digest != nil {
+		c.checkDigest(*cmd.Digest)
 		return nil
 	}
-	before := l.machine.root
-	o := l.machine.applyChange(c)
-	if l.machine.root != before {
-		l.digest.changes++
+	before := c.machine.root
+	o := c.machine.applyChange(cmd)
+	if c.machine.root != before {
+		c.digest.changes++
 	}
-	l.answer(c.ID, o)
+	c.resolve(cmd.ID, o)
 	return nil
 }
 
-// answer prepares the reply to who waits for a proposal here.
-func (l *loop) answer(id proposalID, o outcome) {
-	for _, to := range l.waiters[id] {
-		l.replies = append(l.replies, reply{to, answer{Index: o.Index, Refused: o.Refused}})
-	}
-	delete(l.waiters, id)
-}
-
-func (l *loop) applyConf(e *pb.Entry) error {
+func (c *Core) applyConf(e *pb.Entry) error {
 	cc, err := decodeConf(e)
 	if err != nil {
 		return errs.E("apply the log", errs.Corrupt, fmt.Sprintf("entry %d", e.GetIndex()), "", err)
 	}
-	l.machine.confChanged(cc, l.rn.ApplyConfChange(cc))
-	l.confBusy = false
-	if err := l.noteMembership(); err != nil {
+	c.machine.confChanged(cc, c.rn.ApplyConfChange(cc))
+	c.confBusy = false
+	if err := c.noteMembership(); err != nil {
 		return err
 	}
 	var mb membership
 	if json.Unmarshal(cc.GetContext(), &mb) == nil {
-		l.answer(mb.ID, outcome{ID: mb.ID, Index: e.GetIndex()})
+		c.resolve(mb.ID, outcome{ID: mb.ID, Index: e.GetIndex()})
 	}
 	return nil
 }
@@ -82,13 +74,18 @@ func decodeConf(e *pb.Entry) (*pb.ConfChangeV2, error) {
 
 // noteMembership keeps the durable learner flag true to the members, and ends
 // the streams to those who left.
-func (l *loop) noteMembership() error {
-	l.out.keep(append(l.machine.conf.GetVoters(), l.machine.conf.GetLearners()...))
-	learner := !l.machine.voter(uint64(l.cfg.Self))
-	gen := max(l.hard.Generation, l.machine.generation)
-	if learner == l.hard.Learner && gen == l.hard.Generation {
+func (c *Core) noteMembership() error {
+	var others []cib.NodeID
+	for _, id := range c.machine.members() {
+		if id != c.cfg.Self {
+			others = append(others, id)
+		}
+	}
+	c.emit(Peers{others})
+	learner := !c.machine.voter(uint64(c.cfg.Self))
+	if learner == c.hard.Learner {
 		return nil
 	}
-	l.hard.Learner, l.hard.Generation = learner, gen
-	return l.wal.append(&l.hard, nil, true)
+	c.hard.Learner = learner
+	return c.wal.append(&c.hard, nil, true)
 }

@@ -37,6 +37,7 @@ type testNode struct {
 	net   *mesh.MemNode
 	store *Store
 	alarm atomic.Value // what OnMismatch said
+	gave  atomic.Pointer[Superseded]
 }
 
 // cluster is a whole cluster in memory, inside a synctest bubble.
@@ -79,6 +80,7 @@ func (c *cluster) config(n *testNode) Config {
 	cfg.Dir, cfg.FS, cfg.Self, cfg.Net = "/store", n.disk, n.id, n.net
 	cfg.PeerAlive = func(p cib.NodeID) bool { return c.net.Connected(uint64(n.id), uint64(p)) }
 	cfg.OnMismatch = func(detail string) { n.alarm.Store(detail) }
+	cfg.OnSuperseded = func(s Superseded) { n.gave.Store(&s) }
 	cfg.ElectionTimeout = 2 * time.Second
 	if testing.Verbose() && os.Getenv("STORE_LOG") != "" {
 		cfg.Log = slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelDebug})).With("node", n.id)
@@ -158,6 +160,11 @@ func (c *cluster) until(what string, ok func() bool) {
 	c.t.Helper()
 	for end := time.Now().Add(time.Minute); !ok(); {
 		if time.Now().After(end) {
+			for id, n := range c.nodes {
+				if n.store != nil {
+					c.t.Logf("node %d: %+v %+v, voters %v, ended with %v", id, n.store.Position(), n.store.Leadership(), n.store.State().Voters, n.store.Err())
+				}
+			}
 			c.t.Fatalf("never: %s", what)
 		}
 		synctest.Wait()
@@ -520,7 +527,7 @@ func TestDigestMismatch(t *testing.T) {
 		c.mustPut(l)
 		c.until("it has all", func() bool { return odd.store.State().Index == l.store.State().Index })
 		forged := odd.store.State().Root.WithAttr("forged", "yes")
-		if err := odd.store.ask(t.Context(), func() { odd.store.loop.machine.root = forged }); err != nil {
+		if err := odd.store.look(t.Context(), func(c *Core) { c.machine.root = forged }); err != nil {
 			t.Fatal(err)
 		}
 		for range 8 {

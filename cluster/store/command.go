@@ -2,7 +2,6 @@ package store
 
 import (
 	"bytes"
-	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -11,21 +10,11 @@ import (
 	"github.com/takt-ha/takt/internal/errs"
 )
 
-// proposalID tells proposals apart, so that one that was sent twice is applied
-// once. It is random.
-type proposalID [16]byte
-
-func newProposalID() proposalID {
-	var id proposalID
-	_, _ = rand.Read(id[:]) // never fails
-	return id
-}
-
 // MarshalText writes hex.
-func (id proposalID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
+func (id RequestID) MarshalText() ([]byte, error) { return hex.AppendEncode(nil, id[:]), nil }
 
 // UnmarshalText reads hex.
-func (id *proposalID) UnmarshalText(b []byte) error {
+func (id *RequestID) UnmarshalText(b []byte) error {
 	if len(b) != 2*len(id) {
 		return errors.New("a proposal id has 32 hex digits")
 	}
@@ -36,7 +25,7 @@ func (id *proposalID) UnmarshalText(b []byte) error {
 // command is what a log entry carries: exactly one of Change and Digest.
 // commandVersion stands in front of its JSON.
 type command struct {
-	ID     proposalID   `json:"id"`
+	ID     RequestID    `json:"id"`
 	Base   uint64       `json:"base"` // index applied at the proposer when it was first proposed
 	Change *Change      `json:"change,omitempty"`
 	Digest *digestCheck `json:"digest,omitempty"`
@@ -75,14 +64,14 @@ func decodeCommand(b []byte) (command, error) {
 
 // membership is what a configuration entry carries beside Raft's own fields.
 type membership struct {
-	ID proposalID `json:"id"`
+	ID RequestID `json:"id"`
 }
 
 // outcome is what became of a proposal.
 type outcome struct {
-	ID      proposalID `json:"id"`
-	Index   uint64     `json:"index"`             // of its entry
-	Refused *refusal   `json:"refused,omitempty"` // nil: applied
+	ID      RequestID `json:"id"`
+	Index   uint64    `json:"index"`             // of its entry
+	Refused *refusal  `json:"refused,omitempty"` // nil: applied
 }
 
 // refusal is an errs.Error that travels.

@@ -1,20 +1,23 @@
 package store
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3"
 	pb "go.etcd.io/raft/v3/raftpb"
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/internal/osfs"
 )
 
 // currentSnapshot gives Raft the applied state for a follower that lags too far.
-func (l *loop) currentSnapshot() (*pb.Snapshot, error) {
-	if l.machine.index == 0 {
+func (c *Core) currentSnapshot() (*pb.Snapshot, error) {
+	if c.machine.index == 0 {
 		return nil, raft.ErrSnapshotTemporarilyUnavailable
 	}
-	meta := l.machine.meta()
-	b, err := encodeSnapshot(meta, l.machine.root)
+	meta := c.machine.meta()
+	b, err := encodeSnapshot(meta, c.machine.root)
 	if err != nil {
 		return nil, err
 	}
@@ -23,23 +26,25 @@ func (l *loop) currentSnapshot() (*pb.Snapshot, error) {
 
 // restore makes a received snapshot durable: the file first, then the log that
 // starts behind it. A crash between the two is mended by load.
-func (l *loop) restore(snap *pb.Snapshot) (*machine, error) {
+func (c *Core) restore(snap *pb.Snapshot) (*machine, error) {
 	meta, root, err := decodeSnapshot(snap.GetData())
 	if err != nil {
-		return nil, errs.E("take over a snapshot", errs.Corrupt, nodeObject(l.cfg.Self), "", err)
+		return nil, errs.E("take over a snapshot", errs.Corrupt, nodeObject(c.cfg.Self), "", err)
 	}
-	if err := saveSnapshot(l.cfg.FS, l.cfg.Dir, meta.Index, snap.GetData()); err != nil {
+	if err := saveSnapshot(c.cfg.FS, c.cfg.Dir, meta.Index, snap.GetData()); err != nil {
 		return nil, err
 	}
-	l.hard.Generation = max(l.hard.Generation, meta.Generation)
-	if err := l.wal.restart(logStart{meta.Index, meta.Term}, l.hard); err != nil {
+	if meta.Generation >= c.hard.Lineage.Generation {
+		c.hard.Lineage = meta.Lineage
+	}
+	if err := c.wal.restart(logStart{meta.Index, meta.Term}, c.hard); err != nil {
 		return nil, err
 	}
-	if err := l.storage.ApplySnapshot(raftSnapshot(meta, nil)); err != nil {
+	if err := c.storage.ApplySnapshot(raftSnapshot(meta, nil)); err != nil {
 		return nil, err
 	}
-	l.snapIndex = max(l.snapIndex, meta.Index)
-	if err := l.dropOld(); err != nil {
+	c.snapIndex = max(c.snapIndex, meta.Index)
+	if err := c.dropOld(); err != nil {
 		return nil, err
 	}
 	return newMachine(meta, root), nil
@@ -47,51 +52,60 @@ func (l *loop) restore(snap *pb.Snapshot) (*machine, error) {
 
 // dropOld removes what the newest snapshot makes superfluous. The log keeps the
 // entry at the snapshot's index where it can, to check that both fit.
-func (l *loop) dropOld() error {
-	if err := dropSnapshots(l.cfg.FS, l.cfg.Dir, l.snapIndex); err != nil {
-		return errs.E("drop an old snapshot", errs.Unavailable, l.cfg.Dir, "Mend the disk, then start the node again.", err)
+func (c *Core) dropOld() error {
+	if err := dropSnapshots(c.cfg.FS, c.cfg.Dir, c.snapIndex); err != nil {
+		return errs.E("drop an old snapshot", errs.Unavailable, c.cfg.Dir, "Mend the disk, then start the node again.", err)
 	}
-	return l.wal.dropBefore(l.snapIndex)
+	return c.wal.dropBefore(c.snapIndex)
 }
 
 // maybeSnapshot begins a snapshot where one is due. It is written beside the
-// loop, from the immutable state.
-func (l *loop) maybeSnapshot() {
-	if l.snapBusy || l.machine.index < l.snapIndex+l.cfg.SnapshotEntries {
+// core, from the immutable state.
+func (c *Core) maybeSnapshot() {
+	if c.snapBusy || c.machine.index < c.snapIndex+c.cfg.SnapshotEntries {
 		return
 	}
-	if !l.s.enter() {
-		return
-	}
-	l.snapBusy = true
-	meta, root := l.machine.meta(), l.machine.root
-	go func() {
-		defer l.s.wg.Done()
-		err := l.writeSnapshot(meta, root)
-		l.s.call(func() { l.snapshotDone(meta.Index, err) })
-	}()
+	c.snapBusy = true
+	meta, root, disk, dir := c.machine.meta(), c.machine.root, c.cfg.FS, c.cfg.Dir
+	var err error
+	c.emit(Run{&Job{
+		Name: fmt.Sprintf("write the snapshot of %d", meta.Index),
+		work: func() { err = writeSnapshot(disk, dir, meta, root) },
+		done: func() { c.snapshotDone(meta.Index, err) },
+	}})
 }
 
-// writeSnapshot runs beside the loop and touches only what is immutable.
-func (l *loop) writeSnapshot(meta snapshotMeta, root *cib.Node) error {
+func writeSnapshot(disk osfs.FS, dir string, meta snapshotMeta, root *cib.Node) error {
 	b, err := encodeSnapshot(meta, root)
 	if err != nil {
 		return err
 	}
-	return saveSnapshot(l.cfg.FS, l.cfg.Dir, meta.Index, b)
+	return saveSnapshot(disk, dir, meta.Index, b)
 }
 
-func (l *loop) snapshotDone(index uint64, err error) {
-	l.snapBusy = false
+func (c *Core) snapshotDone(index uint64, err error) {
+	c.snapBusy = false
 	if err != nil {
-		l.stopOn(err)
+		c.stopOn(err)
 		return
 	}
-	l.snapIndex = max(l.snapIndex, index)
-	l.stopOn(l.dropOld())
-	first, err := l.storage.FirstIndex()
-	if err != nil || index < first+l.cfg.KeepEntries {
-		return
+	c.snapIndex = max(c.snapIndex, index)
+	c.stopOn(c.dropOld())
+	first, err := c.storage.FirstIndex()
+	if err == nil && index >= first+c.cfg.KeepEntries {
+		c.stopOn(c.storage.Compact(index - c.cfg.KeepEntries))
 	}
-	l.stopOn(l.storage.Compact(index - l.cfg.KeepEntries))
+	for _, f := range c.takeForces() {
+		c.force(f)
+	}
+}
+
+// snapshotSent tells Raft whether a follower has taken a snapshot.
+func (c *Core) snapshotSent(ev SnapshotSent) {
+	status := raft.SnapshotFinish
+	if ev.Err != nil {
+		status = raft.SnapshotFailure
+		c.log.Warn("could not send a snapshot; it is sent again", "to", ev.To, "error", ev.Err)
+	}
+	c.rn.ReportSnapshot(uint64(ev.To), status)
 }

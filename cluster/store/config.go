@@ -31,6 +31,12 @@ type Config struct {
 	// OnMismatch is told in words that this node's CIB differs from the
 	// leader's, right before the store stops. May be nil; must not block.
 	OnMismatch func(detail string)
+	// OnSuperseded is told that this node gave up its history for a newer
+	// generation's. May be nil; must not block.
+	OnSuperseded func(Superseded)
+	// Salt gives numbers that mark log segments, so that what an earlier file left
+	// on the disk is never taken for the log's. Default: random.
+	Salt func() uint64
 
 	TickInterval    time.Duration // Raft's clock; 50 ms. Longer makes the fallbacks coarser, shorter wakes an idle node more often.
 	ElectionTimeout time.Duration // fallback where the detector says nothing; several deadtimes, default 5 s. Too short elects under load, too long leaves a deaf leader.
@@ -46,7 +52,7 @@ type Config struct {
 // DefaultConfig returns the defaults; the caller sets Dir, Self, Net and PeerAlive.
 func DefaultConfig() Config {
 	return Config{
-		FS: osfs.OS{}, Log: slog.New(slog.DiscardHandler),
+		FS: osfs.OS{}, Log: slog.New(slog.DiscardHandler), Salt: randomSalt,
 		TickInterval: 50 * time.Millisecond, ElectionTimeout: 5 * time.Second, Stagger: 30 * time.Millisecond,
 		ProposeTimeout: 10 * time.Second, SnapshotEntries: 10000, KeepEntries: 1000, SegmentBytes: 4 << 20,
 		DigestEntries: 1000, DigestInterval: time.Minute,
@@ -65,6 +71,7 @@ func (c Config) Validate() error {
 	need(c.FS != nil, "FS is nil")
 	need(c.Log != nil, "Log is nil")
 	need(c.Self != 0, "Self is 0")
+	need(c.Salt != nil, "Salt is nil")
 	need(c.TickInterval > 0, "TickInterval must be greater than 0")
 	need(c.ElectionTimeout >= 4*c.TickInterval, "ElectionTimeout must be at least 4 × TickInterval")
 	need(c.Stagger > 0, "Stagger must be greater than 0")

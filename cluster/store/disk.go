@@ -37,7 +37,8 @@ func Bootstrap(cfg Config, root *cib.Node) error {
 		return err
 	}
 	w := newWAL(cfg)
-	h := hardState{Term: firstTerm, Commit: firstIndex, Generation: firstGeneration}
+	first := Lineage{Generation: firstGeneration}
+	h := hardState{Term: firstTerm, Commit: firstIndex, Lineage: first}
 	start := logStart{firstIndex, firstTerm}
 	err := w.create(1, []record{{kind: startRecord, payload: start.encode()}, {kind: hardRecord, payload: h.encode()}})
 	if err != nil {
@@ -46,7 +47,7 @@ func Bootstrap(cfg Config, root *cib.Node) error {
 	if err := w.close(h); err != nil {
 		return err
 	}
-	meta := snapshotMeta{Index: firstIndex, Term: firstTerm, Generation: firstGeneration, Voters: []uint64{uint64(cfg.Self)}}
+	meta := snapshotMeta{Index: firstIndex, Term: firstTerm, Lineage: first, Voters: []uint64{uint64(cfg.Self)}}
 	b, err := encodeSnapshot(meta, root)
 	if err != nil {
 		return err
@@ -95,7 +96,7 @@ func orElse(err error, other *errs.Error) error {
 }
 
 func newWAL(cfg Config) *wal {
-	return &wal{disk: cfg.FS, dir: cfg.Dir, self: uint64(cfg.Self), limit: cfg.SegmentBytes, salt: randomSalt}
+	return &wal{disk: cfg.FS, dir: cfg.Dir, self: uint64(cfg.Self), limit: cfg.SegmentBytes, salt: cfg.Salt}
 }
 
 func randomSalt() uint64 {
@@ -110,19 +111,17 @@ type loaded struct {
 	hard    hardState
 	machine *machine
 	storage *logStorage
-	applied uint64
 }
 
 // load reads the state from disk and checks that its parts fit together.
 func load(cfg Config) (*loaded, error) {
-	meta, root, err := loadSnapshot(cfg.FS, cfg.Dir)
-	none := errors.Is(err, fs.ErrNotExist)
-	if err != nil && !none {
+	snaps, err := listSnapshots(cfg.FS, cfg.Dir)
+	if err != nil {
 		return nil, err
 	}
 	w := newWAL(cfg)
 	c, err := openWAL(w)
-	switch {
+	switch none := len(snaps) == 0; {
 	case errors.Is(err, fs.ErrNotExist) && none && cfg.Join:
 		c, err = createJoining(cfg, w)
 	case errors.Is(err, fs.ErrNotExist) && none:
@@ -134,11 +133,29 @@ func load(cfg Config) (*loaded, error) {
 		return nil, err
 	}
 	l := &loaded{wal: w, hard: c.hard}
-	if err := l.fit(cfg, meta, root, c); err != nil {
+	if err := l.join(cfg, c); err != nil {
 		_ = w.file.Close()
 		return nil, err
 	}
 	return l, nil
+}
+
+// join adds the snapshot to the log, and removes those that a crash left of a
+// history that was given up.
+func (l *loaded) join(cfg Config, c *logContent) error {
+	meta, root, void, err := loadSnapshot(cfg.FS, cfg.Dir, c)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	if len(void) > 0 {
+		if err := removeSnapshots(cfg.FS, cfg.Dir, void); err != nil {
+			return err
+		}
+		if err := cfg.FS.SyncDir("snapshot.voiddir", cfg.Dir); err != nil {
+			return err
+		}
+	}
+	return l.fit(cfg, meta, root, c)
 }
 
 func noState(cfg Config) *errs.Error {
@@ -156,18 +173,23 @@ func createJoining(cfg Config, w *wal) (*logContent, error) {
 
 // fit joins snapshot and log. The log may lag behind the snapshot, or hold
 // entries that the snapshot has overtaken: a crash between the two writes.
-func (l *loaded) fit(cfg Config, meta snapshotMeta, root *cib.Node, c *logContent) error {
+func (l *loaded) fit(cfg Config, meta snapshotMeta, root *cib.Node, c *logContent) (err error) {
 	if meta.Index == 0 {
 		if len(c.entries) > 0 || c.start.Index != 0 {
 			return noState(cfg)
 		}
-		meta.Generation = c.hard.Generation
+		meta.Lineage = c.hard.Lineage
 	}
 	if c.start.Index > meta.Index {
 		return corrupt(l.wal.dir, 0, fmt.Errorf("the log starts after entry %d, the newest snapshot is of %d", c.start.Index, meta.Index))
 	}
-	l.hard.Commit, l.hard.Term = max(l.hard.Commit, meta.Index), max(l.hard.Term, meta.Term)
-	l.hard.Generation = max(l.hard.Generation, meta.Generation)
+	l.hard.Commit = max(l.hard.Commit, meta.Index)
+	if meta.Term > l.hard.Term {
+		l.hard.Term, l.hard.Vote = meta.Term, 0
+	}
+	if meta.Generation > l.hard.Lineage.Generation {
+		l.hard.Lineage, l.hard.Left = meta.Lineage, nil
+	}
 	keep := c.entries
 	switch {
 	case c.start.Index == meta.Index && c.start.Term == meta.Term:
@@ -182,8 +204,9 @@ func (l *loaded) fit(cfg Config, meta snapshotMeta, root *cib.Node, c *logConten
 	if last := meta.Index + uint64(len(keep)); l.hard.Commit > last {
 		return corrupt(l.wal.dir, 0, fmt.Errorf("entry %d was committed, the log ends at %d", l.hard.Commit, last))
 	}
-	l.machine, l.applied = newMachine(meta, root), meta.Index
-	return l.fill(meta, keep)
+	l.machine = newMachine(meta, root)
+	l.storage, err = newStorage(meta, keep, l.hard)
+	return err
 }
 
 // termAt returns the term of the entry at index, 0 if it is not known.
@@ -194,17 +217,18 @@ func (c *logContent) termAt(index uint64) uint64 {
 	return c.entries[index-c.start.Index-1].GetTerm()
 }
 
-func (l *loaded) fill(meta snapshotMeta, entries []*pb.Entry) error {
-	l.storage = &logStorage{MemoryStorage: raft.NewMemoryStorage()}
+// newStorage is the log behind a snapshot, as Raft reads it.
+func newStorage(meta snapshotMeta, entries []*pb.Entry, h hardState) (*logStorage, error) {
+	s := &logStorage{MemoryStorage: raft.NewMemoryStorage()}
 	if meta.Index > 0 {
-		if err := l.storage.ApplySnapshot(raftSnapshot(meta, nil)); err != nil {
-			return err
+		if err := s.ApplySnapshot(raftSnapshot(meta, nil)); err != nil {
+			return nil, err
 		}
 	}
-	if err := l.storage.Append(entries); err != nil {
-		return err
+	if err := s.Append(entries); err != nil {
+		return nil, err
 	}
-	return l.storage.SetHardState(l.hard.raft())
+	return s, s.SetHardState(h.raft())
 }
 
 func (h hardState) raft() *pb.HardState {

@@ -9,132 +9,160 @@ import (
 	"github.com/takt-ha/takt/cluster/cib"
 )
 
-// LeaderLost is the detector's verdict that the leader is gone. The survivor
-// with the lowest id campaigns at once, the others staggered behind it, so that
-// they do not split the votes. Harmless on the leader and on a learner.
-func (s *Store) LeaderLost() { s.call(s.loop.leaderLost) }
+func (c *Core) leaderID() uint64 { return c.rn.BasicStatus().Lead }
 
-// Campaign stands for election now, whatever rank this node has.
-func (s *Store) Campaign() {
-	s.call(func() {
-		s.loop.freeVotes()
-		_ = s.loop.rn.Campaign() // refused where it makes no sense
-	})
+func (c *Core) alive(id uint64) bool {
+	return id == uint64(c.cfg.Self) || c.cfg.PeerAlive != nil && c.cfg.PeerAlive(cib.NodeID(id))
 }
 
-func (l *loop) leaderID() uint64 { return l.rn.BasicStatus().Lead }
-
-func (l *loop) alive(id uint64) bool {
-	return id == uint64(l.cfg.Self) || l.cfg.PeerAlive != nil && l.cfg.PeerAlive(cib.NodeID(id))
-}
-
-func (l *loop) leaderLost() {
-	if lead := l.leaderID(); lead != 0 && l.alive(lead) {
+func (c *Core) leaderLost() {
+	if lead := c.leaderID(); lead != 0 && c.alive(lead) {
 		return // there is a new one already, or it is this node
 	}
-	l.forget()
-	l.elect()
-	l.freeVotes()
+	c.forget()
+	c.elect()
+	c.freeVotes()
 }
 
 // forget gives up the leader on the detector's word.
-func (l *loop) forget() {
-	if lead := l.leaderID(); lead != 0 {
-		l.shunned, l.shunUntil = lead, time.Now().Add(l.round())
+func (c *Core) forget() {
+	if lead := c.leaderID(); lead != 0 {
+		c.shunned, c.shunUntil = lead, c.now.Add(c.round())
 	}
-	_ = l.rn.ForgetLeader()
+	_ = c.rn.ForgetLeader()
 }
 
 // late tells whether a message is one that the lost leader had sent before: it
 // would end the campaign against it. One that is alive again is listened to.
-func (l *loop) late(m *pb.Message) bool {
-	return l.shunned != 0 && m.GetFrom() == l.shunned && !l.alive(l.shunned) && time.Now().Before(l.shunUntil)
+func (c *Core) late(m *pb.Message) bool {
+	return c.shunned != 0 && m.GetFrom() == c.shunned && !c.alive(c.shunned) && c.now.Before(c.shunUntil)
 }
 
 // round is how long every voter needs to have had its turn to campaign.
-func (l *loop) round() time.Duration {
-	return time.Duration(len(l.machine.conf.GetVoters())+1) * l.cfg.Stagger
+func (c *Core) round() time.Duration {
+	return time.Duration(len(c.machine.conf.GetVoters())+1) * c.cfg.Stagger
 }
 
 // elect arms the campaign by rank among the living voters: rank 0 goes at once.
-func (l *loop) elect() {
-	self := uint64(l.cfg.Self)
-	if l.armed || !l.machine.voter(self) {
+func (c *Core) elect() {
+	if c.armed || c.bound() || !c.machine.voter(uint64(c.cfg.Self)) {
 		return
 	}
+	rank := c.rank()
+	if rank == 0 {
+		c.campaignDue()
+		return
+	}
+	c.arm(time.Duration(rank) * c.cfg.Stagger)
+}
+
+// rank is how many voters stand before this one. Without a detector all may live.
+func (c *Core) rank() int {
 	rank := 0
-	for _, id := range l.machine.conf.GetVoters() {
-		if id < self && l.alive(id) {
+	for _, id := range c.machine.conf.GetVoters() {
+		if id < uint64(c.cfg.Self) && (c.cfg.PeerAlive == nil || c.alive(id)) {
 			rank++
 		}
 	}
-	if rank == 0 {
-		l.campaignDue()
-		return
-	}
-	l.arm(time.Duration(rank) * l.cfg.Stagger)
+	return rank
 }
 
-func (l *loop) arm(d time.Duration) {
-	l.armed = true
-	l.campaign.Reset(d)
-}
+func (c *Core) arm(d time.Duration) { c.armed, c.campaignAt = true, c.now.Add(d) }
 
 // campaignDue campaigns unless there is a leader meanwhile, and again after a
-// while: a peer whose detector was slower may have refused the first time.
-func (l *loop) campaignDue() {
-	l.armed = false
-	if l.leaderID() != 0 {
+// while: a peer whose detector was slower may have refused the first time. The
+// rank keeps two that once stood at the same instant from doing so again.
+func (c *Core) campaignDue() {
+	c.armed = false
+	if c.leaderID() != 0 || c.bound() {
 		return
 	}
-	_ = l.rn.Campaign()
-	l.arm(l.round())
+	_ = c.rn.Campaign()
+	c.arm(c.round() + time.Duration(c.rank())*c.cfg.Stagger)
 }
 
-// tick advances Raft's clock. A voter without a leader that sees a majority
-// does not wait for Raft's time-out: that is how a cluster starts.
-func (l *loop) tick() {
-	l.rn.Tick()
-	l.maybeDigest()
-	if l.armed || l.cfg.PeerAlive == nil || l.leaderID() != 0 {
+// tick advances Raft's clock.
+func (c *Core) tick() {
+	if c.bound() {
+		c.greetOthers() // the generation that it waits for may be there
+		return
+	}
+	c.rn.Tick()
+	c.maybeDigest()
+	if c.leading() {
+		c.silent = 0
+		c.countFollowers()
+		return
+	}
+	c.quorumTicks = 0
+	c.silent++
+	c.greetOthers()
+	if c.silent >= c.cfg.electionTicks() {
+		c.silent = 0
+		_ = c.rn.ForgetLeader() // whatever the detector says
+		c.elect()
+		return
+	}
+	c.electMajority()
+}
+
+// countFollowers makes a leader step down that no majority has answered for an
+// election time-out. Raft would do it by itself, had it a time-out of its own.
+func (c *Core) countFollowers() {
+	if c.quorumTicks++; c.quorumTicks >= c.cfg.electionTicks() {
+		c.quorumTicks = 0
+		c.stepLocal(pb.MsgCheckQuorum)
+	}
+}
+
+// stepLocal gives Raft a message of its own: its sender must be one of Raft's
+// local threads.
+func (c *Core) stepLocal(t pb.MessageType) {
+	_ = c.rn.Step(&pb.Message{Type: t.Enum(), From: new(raft.LocalAppendThread)})
+}
+
+// electMajority: a voter without a leader that sees a majority does not wait for
+// a time-out. That is how a cluster starts.
+func (c *Core) electMajority() {
+	if c.armed || c.cfg.PeerAlive == nil || c.leaderID() != 0 {
 		return
 	}
 	living := 0
-	voters := l.machine.conf.GetVoters()
+	voters := c.machine.conf.GetVoters()
 	for _, id := range voters {
-		if l.alive(id) {
+		if c.alive(id) {
 			living++
 		}
 	}
 	if living > len(voters)/2 {
-		l.elect()
+		c.elect()
 	}
 }
 
 // holdVote keeps a vote from a candidate while this node's leader lives, so that
 // a partly cut node cannot depose it. A held pre-vote is answered the moment
 // the leader is lost here, too. It reports whether the message was held.
-func (l *loop) holdVote(m *pb.Message) bool {
+func (c *Core) holdVote(m *pb.Message) bool {
 	pre := m.GetType() == pb.MsgPreVote
-	if !pre && m.GetType() != pb.MsgVote || l.cfg.PeerAlive == nil || len(m.GetContext()) > 0 {
+	if !pre && m.GetType() != pb.MsgVote || c.cfg.PeerAlive == nil || len(m.GetContext()) > 0 {
 		return false // a planned hand-over carries a context
 	}
-	lead := l.leaderID()
-	if lead == 0 || lead == uint64(l.cfg.Self) {
+	lead := c.leaderID()
+	if lead == 0 || lead == uint64(c.cfg.Self) {
 		return false // without a leader anybody may stand; a leader refuses by itself
 	}
-	if lead == m.GetFrom() && m.GetTerm() > l.rn.BasicStatus().GetTerm() {
-		_ = l.rn.ForgetLeader() // it stands anew, so it leads no more: it has restarted
-		l.elect()
+	if lead == m.GetFrom() && m.GetTerm() > c.rn.BasicStatus().GetTerm() {
+		_ = c.rn.ForgetLeader() // it stands anew, so it leads no more: it has restarted
+		c.elect()
 		return false
 	}
-	if !l.alive(lead) {
-		l.forget()
-		l.elect() // the verdict on the leader is on its way here, too
+	if !c.alive(lead) {
+		c.forget()
+		c.elect() // the verdict on the leader is on its way here, too
 		return false
 	}
 	if pre {
-		l.parked[m.GetFrom()] = m
+		c.parked[m.GetFrom()] = m
 	}
 	return true
 }
@@ -142,43 +170,42 @@ func (l *loop) holdVote(m *pb.Message) bool {
 // overtake campaigns at once, without waiting for its rank, when a candidate
 // turned out to lack entries that this node has: nobody waits for a candidate
 // that cannot win.
-func (l *loop) overtake(m *pb.Message) {
-	if m.GetType() != pb.MsgPreVote || !l.armed {
+func (c *Core) overtake(m *pb.Message) {
+	if m.GetType() != pb.MsgPreVote || !c.armed {
 		return
 	}
-	if st := l.rn.BasicStatus(); st.Lead != 0 || st.RaftState != raft.StateFollower {
+	if st := c.rn.BasicStatus(); st.Lead != 0 || st.RaftState != raft.StateFollower {
 		return
 	}
-	last, _ := l.storage.LastIndex() // neither call fails in memory
-	term, _ := l.storage.Term(last)
+	last, _ := c.storage.LastIndex() // neither call fails in memory
+	term, _ := c.storage.Term(last)
 	if term > m.GetLogTerm() || term == m.GetLogTerm() && last > m.GetIndex() {
-		l.campaignDue()
+		c.campaignDue()
 	}
 }
 
 // freeVotes answers the pre-votes that were held.
-func (l *loop) freeVotes() {
-	for _, id := range l.machine.conf.GetVoters() {
-		if m := l.parked[id]; m != nil {
-			delete(l.parked, id)
-			_ = l.rn.Step(m)
-			l.overtake(m)
+func (c *Core) freeVotes() {
+	for _, id := range c.machine.conf.GetVoters() {
+		if m := c.parked[id]; m != nil {
+			delete(c.parked, id)
+			_ = c.rn.Step(m)
+			c.overtake(m)
 		}
 	}
-	clear(l.parked)
+	clear(c.parked)
 }
 
 // leaderChanged follows a change of leadership.
-func (l *loop) leaderChanged(before, now Leadership) {
+func (c *Core) leaderChanged(before, now Leadership) {
 	if before.Leader != now.Leader || before.Ready != now.Ready {
-		l.s.log.Info("leadership changed", "leader", now.Leader, "term", now.Term, "ready", now.Ready)
+		c.log.Info("leadership changed", "leader", now.Leader, "term", now.Term, "ready", now.Ready)
 	}
 	switch {
 	case now.Leader == 0:
-		l.freeVotes()
+		c.freeVotes()
 	case before.Leader != now.Leader:
-		clear(l.parked)
-		l.armed = false
-		l.campaign.Stop()
+		clear(c.parked)
+		c.armed, c.silent = false, 0
 	}
 }

@@ -5,14 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/http"
 	"sync"
 	"sync/atomic"
-
-	pb "go.etcd.io/raft/v3/raftpb"
+	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
-	"github.com/takt-ha/takt/internal/mesh"
 )
 
 // Store is one node's copy of the cluster's state. All methods may be called
@@ -26,17 +23,19 @@ type Store struct {
 	ctx    context.Context // ends when the store stops, for whatever reason
 	cancel context.CancelFunc
 	wg     sync.WaitGroup // the loop, senders, background work
-	loop   *loop
-	client *http.Transport // forwards proposals
+	core   *Core          // the loop's alone
+	out    *transport     // the loop's alone
 
-	recv  chan *pb.Message
-	props chan *request
-	calls chan func() // run on the loop
+	events chan Event
+	looks  chan func(*Core) // run on the loop, between two steps
+	asked  sync.Map         // RequestID to chan Answered
 
 	state     atomic.Pointer[State]
 	stateNews notifier
 	lead      atomic.Pointer[Leadership]
 	leadNews  notifier
+	pos       atomic.Pointer[Position]
+	bonds     atomic.Pointer[bonds]
 	done      chan struct{}
 
 	mu      sync.Mutex
@@ -49,29 +48,24 @@ type Store struct {
 // errs.NotFound, unless cfg.Join is set; damage is errs.Corrupt and names file
 // and offset.
 func Open(cfg Config) (*Store, error) {
-	if err := cfg.Validate(); err != nil {
-		return nil, err
-	}
 	if cfg.Net == nil {
 		return nil, errs.E("open the store", errs.Invalid, cfg.Dir, "Correct: Net is nil.", nil)
 	}
-	l, err := load(cfg)
+	core, err := OpenCore(cfg, time.Now())
 	if err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	s := &Store{
-		cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel, done: make(chan struct{}),
-		recv: make(chan *pb.Message, 1024), props: make(chan *request, 1024), calls: make(chan func(), 64),
-		client: mesh.RoundTripper(cfg.Net, proposeProto),
+		cfg: cfg, log: cfg.Log, ctx: ctx, cancel: cancel, core: core, done: make(chan struct{}),
+		events: make(chan Event, 2048), looks: make(chan func(*Core)),
 	}
-	s.lead.Store(&Leadership{Term: l.hard.Term})
-	s.state.Store(l.machine.state())
-	if s.loop, err = newLoop(s, l); err != nil {
-		_ = l.wal.file.Close()
-		cancel()
-		return nil, err
-	}
+	s.out = newTransport(s)
+	lead, pos := core.Leadership(), core.Position()
+	s.lead.Store(&lead)
+	s.state.Store(core.State())
+	s.pos.Store(&pos)
+	s.bonds.Store(&bonds{core.Pledged(), core.Pending()})
 	return s, nil
 }
 
@@ -85,11 +79,10 @@ func (s *Store) Start() error {
 	}
 	s.started = true
 	s.cfg.Net.Handle(raftProto, s.handleRaft)
-	mesh.ServeHTTP(s.cfg.Net, proposeProto, s.proposeHandler())
 	s.wg.Add(1)
 	go func() {
 		defer s.wg.Done()
-		s.finish(s.loop.run())
+		s.finish(s.run())
 	}()
 	return nil
 }
@@ -100,8 +93,6 @@ func (s *Store) finish(err error) {
 	s.ended, s.err = true, err
 	s.mu.Unlock()
 	s.cancel()
-	old := s.lead.Load()
-	s.lead.Store(&Leadership{Term: old.Term})
 	close(s.done)
 	s.leadNews.notify()
 	if err != nil {
@@ -131,7 +122,7 @@ func (s *Store) Stop(ctx context.Context) error {
 	s.cancel()
 	if !started {
 		if first {
-			_ = s.loop.wal.file.Close()
+			_, _ = s.core.Close(time.Now())
 			close(s.done)
 		}
 		return nil
@@ -140,7 +131,6 @@ func (s *Store) Stop(ctx context.Context) error {
 	go func() { s.wg.Wait(); close(idle) }()
 	select {
 	case <-idle:
-		s.client.CloseIdleConnections()
 		return nil
 	case <-ctx.Done():
 		return errs.E("stop the store", errs.Timeout, s.cfg.Dir, "The disk or a peer hangs; the process may exit all the same.", ctx.Err())
@@ -171,26 +161,28 @@ func (s *Store) Leadership() Leadership { return *s.lead.Load() }
 // LeadershipChanged is Subscribe for Leadership.
 func (s *Store) LeadershipChanged() (<-chan struct{}, func()) { return s.leadNews.subscribe() }
 
-// call runs f on the loop without waiting for it; it is lost if the store ends.
-func (s *Store) call(f func()) {
+// LeaderLost is the detector's verdict that the leader is gone. The survivor
+// with the lowest id campaigns at once, the others staggered behind it, so that
+// they do not split the votes. Harmless on the leader and on a learner.
+func (s *Store) LeaderLost() { s.post(LeaderLost{}) }
+
+// Campaign stands for election now, whatever rank this node has.
+func (s *Store) Campaign() { s.post(Campaign{}) }
+
+// post tells the core what happened; it is lost if the store ends.
+func (s *Store) post(ev Event) {
 	select {
-	case s.calls <- f:
+	case s.events <- ev:
 	case <-s.ctx.Done():
 	}
 }
 
-// ask runs f on the loop and waits for it.
-func (s *Store) ask(ctx context.Context, f func()) error {
+// look runs f on the loop, between two steps, and waits for it.
+func (s *Store) look(ctx context.Context, f func(*Core)) error {
 	ran := make(chan struct{})
 	select {
-	case s.calls <- func() { f(); close(ran) }:
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-s.done:
-		return s.stopped()
-	}
-	select {
-	case <-ran:
+	case s.looks <- func(c *Core) { f(c); close(ran) }:
+		<-ran // it runs at once
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

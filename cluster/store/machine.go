@@ -26,16 +26,17 @@ const (
 // machine is the replicated state machine: the same entries give the same
 // state, to the byte, on every node. The loop owns it; roots are immutable.
 type machine struct {
-	root       *cib.Node
-	index      uint64
-	term       uint64
-	generation uint64
-	conf       *pb.ConfState
-	removed    []uint64 // ids that left, ascending: never used again
-	recent     []outcome
-	byID       map[proposalID]int // position in recent plus shifted
-	shifted    int                // outcomes dropped from the front of recent
-	ring       []ringEntry        // ascending by index
+	root    *cib.Node
+	index   uint64
+	term    uint64
+	lineage Lineage
+	forks   []fork // where each forced generation began, oldest first
+	conf    *pb.ConfState
+	removed []uint64 // ids that left, ascending: never used again
+	recent  []outcome
+	byID    map[RequestID]int // position in recent plus shifted
+	shifted int               // outcomes dropped from the front of recent
+	ring    []ringEntry       // ascending by index
 }
 
 type ringEntry struct {
@@ -46,8 +47,8 @@ type ringEntry struct {
 // newMachine starts from a snapshot.
 func newMachine(meta snapshotMeta, root *cib.Node) *machine {
 	m := &machine{
-		root: root, index: meta.Index, term: meta.Term, generation: meta.Generation,
-		conf: meta.confState(), removed: slices.Clone(meta.Removed), byID: map[proposalID]int{},
+		root: root, index: meta.Index, term: meta.Term, lineage: meta.Lineage, forks: slices.Clone(meta.Forks),
+		conf: meta.confState(), removed: slices.Clone(meta.Removed), byID: map[RequestID]int{},
 	}
 	for _, o := range meta.Recent {
 		m.remember(o)
@@ -59,7 +60,7 @@ func newMachine(meta snapshotMeta, root *cib.Node) *machine {
 // meta describes the present state for a snapshot.
 func (m *machine) meta() snapshotMeta {
 	return snapshotMeta{
-		Index: m.index, Term: m.term, Generation: m.generation,
+		Index: m.index, Term: m.term, Lineage: m.lineage, Forks: slices.Clone(m.forks),
 		Voters: slices.Clone(m.conf.GetVoters()), Learners: slices.Clone(m.conf.GetLearners()),
 		Removed: slices.Clone(m.removed), Recent: slices.Clone(m.recent),
 	}
@@ -68,7 +69,7 @@ func (m *machine) meta() snapshotMeta {
 // state is the immutable view for readers.
 func (m *machine) state() *State {
 	return &State{
-		Root: m.root, Index: m.index, Term: m.term, Generation: m.generation,
+		Root: m.root, Index: m.index, Term: m.term, Generation: m.lineage.Generation, Claimer: m.lineage.Claimer,
 		Voters: nodeIDs(m.conf.GetVoters()), Learners: nodeIDs(m.conf.GetLearners()),
 	}
 }
@@ -92,7 +93,7 @@ func (m *machine) remember(o outcome) {
 	}
 }
 
-func (m *machine) recall(id proposalID) (outcome, bool) {
+func (m *machine) recall(id RequestID) (outcome, bool) {
 	at, ok := m.byID[id]
 	if !ok {
 		return outcome{}, false
@@ -219,6 +220,11 @@ func (m *machine) confChanged(cc *pb.ConfChangeV2, cs *pb.ConfState) {
 
 func (m *machine) voter(id uint64) bool   { return slices.Contains(m.conf.GetVoters(), id) }
 func (m *machine) learner(id uint64) bool { return slices.Contains(m.conf.GetLearners(), id) }
+
+// members returns who holds the log, by id.
+func (m *machine) members() []cib.NodeID {
+	return nodeIDs(append(slices.Clone(m.conf.GetVoters()), m.conf.GetLearners()...))
+}
 
 // rootAt returns the tree as it was after the entry at index; false if that is
 // too long ago.

@@ -6,6 +6,9 @@ import (
 	"log/slog"
 )
 
+// logger is where the core tells what it does, for people alone.
+type logger = *slog.Logger
+
 // raftPanic is how Raft reports a broken invariant; the loop recovers it and
 // the store stops, since one node's broken log must not end the whole daemon.
 type raftPanic string

@@ -9,6 +9,8 @@ import (
 	"google.golang.org/protobuf/proto"
 
 	pb "go.etcd.io/raft/v3/raftpb"
+
+	"github.com/takt-ha/takt/cluster/cib"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -20,12 +22,13 @@ const (
 	hardRecord  recordType = 1 // a hardState
 	entryRecord recordType = 2 // a Raft entry, protobuf
 	startRecord recordType = 3 // a logStart: everything before is void
+	emptyRecord recordType = 4 // a hardState: everything before is void, and so is every snapshot of another lineage
 )
 
 // Sizes of the format, see docs/formats/store.md.
 const (
 	recordHead  = 13
-	hardBytes   = 33
+	hardBytes   = 41 // without left
 	startBytes  = 16
 	maxRecord   = 256 << 20
 	segmentHead = 40
@@ -39,28 +42,61 @@ const (
 // hardState is what must survive a power loss beside the entries.
 type hardState struct {
 	Term, Vote, Commit uint64
-	Generation         uint64 // of the voter set; 0 on a node that has none yet
-	Learner            bool   // such a node must never take the cluster over
+	Lineage            Lineage  // of the log; zero on a node that has none yet
+	Learner            bool     // such a node must never take the cluster over
+	Pledge             Lineage  // the node takes part in nothing before that one has come; zero: it is free
+	Left               []uint64 // claimers of this generation whose lineage the node gave up: it never goes back
 }
 
 func (h hardState) encode() []byte {
-	b := make([]byte, 0, hardBytes)
-	for _, v := range []uint64{h.Term, h.Vote, h.Commit, h.Generation} {
+	b := make([]byte, 0, hardBytes+8*len(h.Left))
+	for _, v := range []uint64{h.Term, h.Vote, h.Commit, h.Lineage.Generation} {
 		b = binary.LittleEndian.AppendUint64(b, v)
 	}
 	var flags byte
 	if h.Learner {
 		flags = 1
 	}
-	return append(b, flags)
+	bound := h.Pledge != Lineage{}
+	if bound {
+		flags |= 2
+	}
+	b = binary.LittleEndian.AppendUint64(append(b, flags), uint64(h.Lineage.Claimer))
+	if bound {
+		b = binary.LittleEndian.AppendUint64(b, h.Pledge.Generation)
+		b = binary.LittleEndian.AppendUint64(b, uint64(h.Pledge.Claimer))
+	}
+	for _, v := range h.Left {
+		b = binary.LittleEndian.AppendUint64(b, v)
+	}
+	return b
 }
 
+// decodeHard also reads the short form of clusters that were never claimed.
 func decodeHard(b []byte) (hardState, error) {
-	if len(b) != hardBytes || b[32] > 1 {
+	const short = hardBytes - 8
+	if len(b) != short && (len(b) < hardBytes || (len(b)-hardBytes)%8 != 0) || b[32] > 3 {
 		return hardState{}, errors.New("malformed hard state")
 	}
 	u := binary.LittleEndian.Uint64
-	return hardState{Term: u(b), Vote: u(b[8:]), Commit: u(b[16:]), Generation: u(b[24:]), Learner: b[32] == 1}, nil
+	h := hardState{Term: u(b), Vote: u(b[8:]), Commit: u(b[16:]), Learner: b[32]&1 != 0}
+	h.Lineage.Generation = u(b[24:])
+	bound := b[32]&2 != 0
+	if b = b[short:]; len(b) > 0 {
+		h.Lineage.Claimer = cib.NodeID(u(b))
+		b = b[8:]
+		if bound && len(b) >= 16 {
+			h.Pledge, b = Lineage{u(b), cib.NodeID(u(b[8:]))}, b[16:]
+			bound = false
+		}
+		for ; len(b) > 0; b = b[8:] {
+			h.Left = append(h.Left, u(b))
+		}
+	}
+	if bound {
+		return hardState{}, errors.New("malformed hard state")
+	}
+	return h, nil
 }
 
 // logStart is the position right before the log's first entry.
@@ -121,7 +157,7 @@ func readRecord(b []byte, salt uint64, offset int64) (record, int, error) {
 		return record{}, 0, fmt.Errorf("length %d exceeds the segment", n)
 	}
 	r := record{kind: recordType(b[8]), durable: binary.LittleEndian.Uint32(b[9:]), payload: b[recordHead : recordHead+n]}
-	if r.kind < hardRecord || r.kind > startRecord || int64(r.durable) > offset {
+	if r.kind < hardRecord || r.kind > emptyRecord || int64(r.durable) > offset {
 		return record{}, 0, fmt.Errorf("type %d, durable %d: not a record", r.kind, r.durable)
 	}
 	var head [9]byte

@@ -27,13 +27,14 @@ const (
 
 // snapshotMeta is the JSON head of a snapshot.
 type snapshotMeta struct {
-	Index      uint64    `json:"index"`
-	Term       uint64    `json:"term"`
-	Generation uint64    `json:"generation"`
-	Voters     []uint64  `json:"voters"`
-	Learners   []uint64  `json:"learners"`
-	Removed    []uint64  `json:"removed"` // ids that must not be used again
-	Recent     []outcome `json:"recent"`  // proposals applied last, oldest first
+	Index    uint64    `json:"index"`
+	Term     uint64    `json:"term"`
+	Lineage            // generation and claimer
+	Forks    []fork    `json:"forks,omitempty"` // where each forced generation began, oldest first
+	Voters   []uint64  `json:"voters"`
+	Learners []uint64  `json:"learners"`
+	Removed  []uint64  `json:"removed"` // ids that must not be used again
+	Recent   []outcome `json:"recent"`  // proposals applied last, oldest first
 }
 
 func (m snapshotMeta) confState() *pb.ConfState {
@@ -114,24 +115,36 @@ func listSnapshots(disk osfs.FS, dir string) ([]uint64, error) {
 	return indexes, nil
 }
 
-// loadSnapshot reads the newest snapshot. Damage is errs.Corrupt: an older one
-// must not stand in, since the log before the newest may be gone. Without any
-// it returns fs.ErrNotExist.
-func loadSnapshot(disk osfs.FS, dir string) (snapshotMeta, *cib.Node, error) {
+// loadSnapshot reads the newest snapshot that counts by the log's word, which
+// may be of a newer generation than the log: a power loss came before the log
+// was begun anew. Damage is errs.Corrupt: an older one must not stand in, since
+// the log before the newest may be gone. void are the snapshots of a history
+// that was given up. Without any that counts it returns fs.ErrNotExist.
+func loadSnapshot(disk osfs.FS, dir string, log *logContent) (meta snapshotMeta, root *cib.Node, void []uint64, err error) {
 	indexes, err := listSnapshots(disk, dir)
 	if err != nil {
-		return snapshotMeta{}, nil, err
+		return meta, nil, nil, err
 	}
-	if len(indexes) == 0 {
-		return snapshotMeta{}, nil, fs.ErrNotExist
+	for _, index := range slices.Backward(indexes) {
+		meta, root, err := readSnapshot(disk, filepath.Join(dir, snapshotName(index)), index)
+		if err != nil {
+			return meta, nil, nil, err
+		}
+		if !log.emptied || meta.Lineage == log.hard.Lineage || meta.Generation > log.hard.Lineage.Generation {
+			return meta, root, void, nil
+		}
+		void = append(void, index)
 	}
-	path := filepath.Join(dir, snapshotName(indexes[len(indexes)-1]))
+	return meta, nil, void, fs.ErrNotExist
+}
+
+func readSnapshot(disk osfs.FS, path string, index uint64) (snapshotMeta, *cib.Node, error) {
 	b, err := disk.ReadFile("snapshot.read", path)
 	if err != nil {
 		return snapshotMeta{}, nil, err
 	}
 	meta, root, err := decodeSnapshot(b)
-	if err == nil && meta.Index != indexes[len(indexes)-1] {
+	if err == nil && meta.Index != index {
 		err = fmt.Errorf("it is of index %d", meta.Index)
 	}
 	if err != nil {
@@ -146,10 +159,12 @@ func dropSnapshots(disk osfs.FS, dir string, index uint64) error {
 	if err != nil {
 		return err
 	}
+	end, _ := slices.BinarySearch(indexes, index)
+	return removeSnapshots(disk, dir, indexes[:end])
+}
+
+func removeSnapshots(disk osfs.FS, dir string, indexes []uint64) error {
 	for _, i := range indexes {
-		if i >= index {
-			break
-		}
 		if err := disk.Remove("snapshot.drop", filepath.Join(dir, snapshotName(i))); err != nil {
 			return err
 		}

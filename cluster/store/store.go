@@ -9,9 +9,10 @@
 //	s.Leadership()         who coordinates
 //	s.LeaderLost()         the detector's verdict: elect another one now
 //
-// One goroutine, the loop, owns the Raft state and the state machine. It writes
-// and syncs the log before it sends any message that depends on it; an error of
-// the disk ends the store at once (Done, Err), since after a failed fsync
+// A Store is a shell: one goroutine, the loop, feeds a Core, the step machine that
+// owns Raft, the log and the state machine, and carries out its effects. The Core
+// writes and syncs the log before it sends any message that depends on it; an
+// error of the disk ends the store at once (Done, Err), since after a failed fsync
 // nothing is known about what is on the disk. DESIGN.md tells the reasons, and
 // docs/formats/store.md what is on the disk and on the wire.
 package store
@@ -36,12 +37,17 @@ type Change struct {
 
 // State is one immutable version of everything that the store keeps.
 type State struct {
-	Root       *cib.Node // the CIB; nil on a joining node that has no snapshot yet
-	Index      uint64    // of the newest applied log entry
-	Term       uint64    // Raft term of that entry
-	Generation uint64    // of the voter set
+	Root       *cib.Node  // the CIB; nil on a joining node that has no snapshot yet
+	Index      uint64     // of the newest applied log entry
+	Term       uint64     // Raft term of that entry
+	Generation uint64     // of the voter set
+	Claimer    cib.NodeID // who forced that generation; 0: nobody, it is the cluster's first
 	Voters     []cib.NodeID
 	Learners   []cib.NodeID
+	// Waiting is true on a node that gave up its history for another one and has
+	// received nothing of that yet: Root is still what it had before, Index is 0,
+	// and there are no voters.
+	Waiting bool
 }
 
 // Leadership is who coordinates.

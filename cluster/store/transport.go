@@ -8,8 +8,7 @@ import (
 	"slices"
 	"time"
 
-	"go.etcd.io/raft/v3"
-	pb "go.etcd.io/raft/v3/raftpb"
+	"github.com/takt-ha/takt/cluster/cib"
 )
 
 // Bounds of the transport.
@@ -22,44 +21,36 @@ const (
 	snapshotTime = time.Minute            // for a snapshot to be sent and taken
 )
 
-// transport sends Raft's messages. The loop owns it; each peer has one sender
+// transport sends frames. The loop owns it; each peer has one sender
 // goroutine with one stream.
 type transport struct {
 	s     *Store
 	peers map[uint64]*sender
 }
 
-type outgoing struct {
-	generation uint64
-	m          *pb.Message
-}
-
 type sender struct {
 	s      *Store
 	id     uint64
-	queue  chan outgoing
+	queue  chan Frame
 	cancel context.CancelFunc
 }
 
 func newTransport(s *Store) *transport { return &transport{s: s, peers: map[uint64]*sender{}} }
 
-// send queues messages; it never blocks.
-func (t *transport) send(ms []*pb.Message, generation uint64) {
-	for _, m := range ms {
-		o := outgoing{generation, m}
-		if m.GetType() == pb.MsgSnap {
-			t.sendSnapshot(o)
-			continue
-		}
-		p := t.peer(m.GetTo())
-		if p == nil {
-			continue
-		}
-		select {
-		case p.queue <- o:
-		default:
-			t.s.log.Debug("dropped a message: the queue is full", "to", p.id, "type", m.GetType().String())
-		}
+// send queues a frame; it never blocks.
+func (t *transport) send(to uint64, f Frame) {
+	if f.Snapshot() {
+		t.sendSnapshot(to, f)
+		return
+	}
+	p := t.peer(to)
+	if p == nil {
+		return
+	}
+	select {
+	case p.queue <- f:
+	default:
+		t.s.log.Debug("dropped a message: the queue is full", "to", p.id, "frame", f.String())
 	}
 }
 
@@ -71,7 +62,7 @@ func (t *transport) peer(id uint64) *sender {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(t.s.ctx)
-	p := &sender{s: t.s, id: id, queue: make(chan outgoing, queueLength), cancel: cancel}
+	p := &sender{s: t.s, id: id, queue: make(chan Frame, queueLength), cancel: cancel}
 	t.peers[id] = p
 	go func() {
 		defer t.s.wg.Done()
@@ -82,9 +73,9 @@ func (t *transport) peer(id uint64) *sender {
 }
 
 // keep ends the streams to nodes that are no members.
-func (t *transport) keep(members []uint64) {
+func (t *transport) keep(members []cib.NodeID) {
 	for id, p := range t.peers {
-		if !slices.Contains(members, id) {
+		if !slices.Contains(members, cib.NodeID(id)) {
 			p.cancel()
 			delete(t.peers, id)
 		}
@@ -96,7 +87,7 @@ func (t *transport) keep(members []uint64) {
 func (p *sender) run(ctx context.Context) {
 	pause := redialPause
 	for {
-		var first outgoing
+		var first Frame
 		select {
 		case <-ctx.Done():
 			return
@@ -107,7 +98,7 @@ func (p *sender) run(ctx context.Context) {
 			return
 		}
 		p.s.log.Debug("lost the stream to a peer", "peer", p.id, "error", err)
-		p.s.call(func() { p.s.loop.unreachable(p.id, connected) })
+		p.s.post(Unreachable{cib.NodeID(p.id), connected})
 		if connected {
 			pause = redialPause
 		}
@@ -132,7 +123,7 @@ func (p *sender) rest(ctx context.Context, d time.Duration) {
 }
 
 // stream connects and writes until something fails. first waits for it already.
-func (p *sender) stream(ctx context.Context, first outgoing) (connected bool, err error) {
+func (p *sender) stream(ctx context.Context, first Frame) (connected bool, err error) {
 	conn, err := dialPeer(ctx, p.s, p.id)
 	if err != nil {
 		return false, err
@@ -143,8 +134,8 @@ func (p *sender) stream(ctx context.Context, first outgoing) (connected bool, er
 	w := bufio.NewWriterSize(conn, 64<<10)
 	_, _ = w.WriteString(streamMagic) // the buffer keeps its first error
 	var buf []byte
-	for o := first; ; {
-		if buf, err = appendFrame(buf[:0], o.generation, o.m); err != nil {
+	for f := first; ; {
+		if buf, err = f.Append(buf[:0]); err != nil {
 			return true, err
 		}
 		_ = conn.SetWriteDeadline(time.Now().Add(writeTimeout))
@@ -160,21 +151,10 @@ func (p *sender) stream(ctx context.Context, first outgoing) (connected bool, er
 			}
 		}
 		select {
-		case o = <-p.queue:
+		case f = <-p.queue:
 		case <-ctx.Done():
 			return true, ctx.Err()
 		}
-	}
-}
-
-// unreachable tells Raft that messages to a peer were lost. Where the stream had
-// worked a leader asks at once how far the peer is, instead of at its next
-// heartbeat: what was lost may be what a commit waits for.
-func (l *loop) unreachable(id uint64, connected bool) {
-	l.rn.ReportUnreachable(id)
-	if connected && l.leading() {
-		// A local message: its sender must be one of Raft's local threads.
-		_ = l.rn.Step(&pb.Message{Type: pb.MsgBeat.Enum(), From: new(raft.LocalAppendThread)})
 	}
 }
 
@@ -185,25 +165,20 @@ func dialPeer(ctx context.Context, s *Store, id uint64) (net.Conn, error) {
 }
 
 // sendSnapshot sends a snapshot over a connection of its own, so that it holds
-// up nothing else, and tells Raft how that went.
-func (t *transport) sendSnapshot(o outgoing) {
-	s, to := t.s, o.m.GetTo()
+// up nothing else, and tells the core how that went.
+func (t *transport) sendSnapshot(to uint64, f Frame) {
+	s := t.s
 	if !s.enter() {
 		return
 	}
 	go func() {
 		defer s.wg.Done()
-		status := raft.SnapshotFinish
-		if err := s.deliverSnapshot(o); err != nil {
-			status = raft.SnapshotFailure
-			s.log.Warn("could not send a snapshot; it is sent again", "to", to, "error", err)
-		}
-		s.call(func() { s.loop.rn.ReportSnapshot(to, status) })
+		s.post(SnapshotSent{cib.NodeID(to), s.deliverSnapshot(to, f)})
 	}()
 }
 
-func (s *Store) deliverSnapshot(o outgoing) error {
-	conn, err := dialPeer(s.ctx, s, o.m.GetTo())
+func (s *Store) deliverSnapshot(to uint64, f Frame) error {
+	conn, err := dialPeer(s.ctx, s, to)
 	if err != nil {
 		return err
 	}
@@ -211,7 +186,7 @@ func (s *Store) deliverSnapshot(o outgoing) error {
 	stop := context.AfterFunc(s.ctx, func() { _ = conn.Close() })
 	defer stop()
 	_ = conn.SetDeadline(time.Now().Add(snapshotTime))
-	b, err := appendFrame([]byte(streamMagic), o.generation, o.m)
+	b, err := f.Append([]byte(streamMagic))
 	if err != nil {
 		return err
 	}

@@ -163,6 +163,23 @@ func (w *wal) roll(h hardState) error {
 	return w.create(w.segs[len(w.segs)-1].seq+1, []record{{kind: hardRecord, payload: h.encode()}})
 }
 
+// empty begins a new segment that voids everything before it; h is all that
+// remains. It happens as a whole or not at all.
+func (w *wal) empty(h hardState) error {
+	if err := w.write(nil, 0, true); err != nil {
+		return err
+	}
+	w.voidSegments()
+	return w.create(w.segs[len(w.segs)-1].seq+1, []record{{kind: emptyRecord, payload: h.encode()}})
+}
+
+// voidSegments notes that no segment so far holds an entry that counts.
+func (w *wal) voidSegments() {
+	for i := range w.segs {
+		w.segs[i].last = 0
+	}
+}
+
 // dropBefore removes the oldest segments that hold only entries before index.
 // The segment in use stays.
 func (w *wal) dropBefore(index uint64) error {

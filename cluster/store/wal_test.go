@@ -26,7 +26,7 @@ func testEntry(index, term uint64) *pb.Entry {
 // script writes a log as the loop would, and reports after each durable step
 // what must be there from then on.
 func script(w *wal, acked func(h hardState, last uint64)) error {
-	h := hardState{Term: 1, Generation: 1}
+	h := hardState{Term: 1, Lineage: Lineage{Generation: 1}}
 	start := logStart{10, 1}
 	rs := []record{{kind: startRecord, payload: start.encode()}, {kind: hardRecord, payload: h.encode()}}
 	if err := w.create(1, rs); err != nil {
@@ -222,8 +222,8 @@ func TestBootstrapCrashes(t *testing.T) {
 		if err != nil {
 			t.Fatalf("operation %d, seed %d: %v", n, seed, err)
 		}
-		if l.machine.index != firstIndex || l.hard.Generation != firstGeneration {
-			t.Fatalf("operation %d: index %d, generation %d", n, l.machine.index, l.hard.Generation)
+		if l.machine.index != firstIndex || l.hard.Lineage.Generation != firstGeneration {
+			t.Fatalf("operation %d: index %d, generation %d", n, l.machine.index, l.hard.Lineage.Generation)
 		}
 		return ops
 	}
@@ -290,14 +290,29 @@ func FuzzDecodeSnapshot(f *testing.F) {
 }
 
 func FuzzReadFrame(f *testing.F) {
-	b, err := appendFrame(nil, 3, &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(1)), Entries: []*pb.Entry{testEntry(1, 1)}})
-	if err != nil {
-		f.Fatal(err)
+	lineage := Lineage{3, 2}
+	for _, fr := range []Frame{
+		{Lineage: lineage, kind: raftFrame, raft: &pb.Message{Type: pb.MsgApp.Enum(), From: new(uint64(1)), Entries: []*pb.Entry{testEntry(1, 1)}}},
+		{Lineage: lineage, kind: requestFrame, request: &request{Member: &memberRequest{Demote, 3}}},
+		{Lineage: lineage, kind: answerFrame, answer: &answer{Index: 7}},
+		{Lineage: lineage, kind: helloFrame, hello: &hello{Commit: 9, Forks: []fork{{lineage, 4, 2}}}},
+	} {
+		b, err := fr.Append(nil)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if back, err := ReadFrame(bytes.NewReader(b)); err != nil || back.String() != fr.String() {
+			f.Fatalf("%v came back as %v, %v", fr, back, err)
+		}
+		f.Add(b)
 	}
-	f.Add(b)
 	f.Fuzz(func(t *testing.T, b []byte) {
-		if _, m, err := readFrame(bytes.NewReader(b)); err == nil && m == nil {
-			t.Fatal("no error and no message")
+		fr, err := ReadFrame(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		if _, err := fr.Append(nil); err != nil || fr.String() == "" {
+			t.Fatalf("%v cannot be written again: %v", fr, err)
 		}
 	})
 }

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +19,7 @@ type logContent struct {
 	hard    hardState
 	start   logStart // before the first entry; Term 0 with Index > 0: not known
 	entries []*pb.Entry
+	emptied bool // a lineage was given up: only snapshots of hard's own count
 }
 
 func (c *logContent) last() uint64 { return c.start.Index + uint64(len(c.entries)) }
@@ -34,6 +34,10 @@ func (c *logContent) add(r record) error {
 	case startRecord:
 		s, err := decodeStart(r.payload)
 		c.start, c.entries = s, nil
+		return err
+	case emptyRecord:
+		h, err := decodeHard(r.payload)
+		*c = logContent{hard: h, emptied: true}
 		return err
 	}
 	e, err := decodeEntry(r.payload)
@@ -117,6 +121,7 @@ func (w *wal) readSegment(c *logContent, seq uint64, last bool) error {
 			fmt.Errorf("it is segment %d of node %d, wanted segment %d of node %d", h.seq, h.self, seq, w.self))
 	}
 	s := segment{seq: seq, salt: h.salt}
+	var rs []record
 	off := int64(segmentHead)
 	for off < int64(len(b)) {
 		r, n, err := readRecord(b[off:], h.salt, off)
@@ -129,8 +134,13 @@ func (w *wal) readSegment(c *logContent, seq uint64, last bool) error {
 		if err := c.add(r); err != nil {
 			return corrupt(w.path(seq), off, err)
 		}
-		if r.kind == entryRecord {
+		rs = append(rs, r)
+		switch r.kind {
+		case entryRecord:
 			s.last = max(s.last, c.last())
+		case emptyRecord:
+			s.last = 0
+			w.voidSegments()
 		}
 		off += int64(n)
 	}
@@ -138,12 +148,20 @@ func (w *wal) readSegment(c *logContent, seq uint64, last bool) error {
 		w.segs = append(w.segs, s)
 		return nil
 	}
-	if off < int64(len(b)) {
-		if err := w.cut(seq, off); err != nil {
-			return err
-		}
+	return w.renew(s, rs)
+}
+
+// renew writes the last segment anew, without what a power loss left of an
+// unfinished write. What was read may never have reached the disk: a daemon whose
+// sync failed has left it in the kernel's memory, where it looks written and no
+// further sync writes it. Whoever builds on it has to write it again.
+func (w *wal) renew(s segment, rs []record) error {
+	last := s.last
+	if err := w.create(s.seq, rs); err != nil {
+		return err
 	}
-	return w.openLast(s, off)
+	w.segs[len(w.segs)-1].last = last
+	return nil
 }
 
 // syncedAfter tells whether a good record behind the bad one at off was written
@@ -155,20 +173,4 @@ func syncedAfter(b []byte, salt uint64, off int64) bool {
 		}
 	}
 	return false
-}
-
-// cut removes what a power loss left of an unfinished write.
-func (w *wal) cut(seq uint64, size int64) error {
-	f, err := w.disk.OpenFile("wal.cut", w.path(seq), os.O_RDWR, 0o600)
-	if err != nil {
-		return err
-	}
-	err = f.Truncate(size)
-	if err == nil {
-		err = f.Sync()
-	}
-	if cerr := f.Close(); err == nil {
-		err = cerr
-	}
-	return err
 }
