@@ -18,6 +18,7 @@ type callLine struct {
 	Node     string        `json:"node"`
 	PID      int           `json:"daemon"` // call numbers are unique per daemon folder only
 	Call     int64         `json:"call"`
+	Class    string        `json:"class"` // of its agent: a fence device (stonith) may be active anywhere
 	Resource string        `json:"resource"`
 	Action   string        `json:"action"`
 	Interval int64         `json:"interval_ms"`
@@ -54,7 +55,7 @@ func (l *callLog) write(rec Record, event Phase, now time.Time) error {
 	}
 	c := rec.Command
 	line := callLine{Time: now.UnixNano(), Event: event, Node: l.node, PID: os.Getpid(), Call: rec.Call,
-		Resource: c.Resource, Action: c.Action, Interval: c.Interval, Stamp: c.Stamp}
+		Class: c.Agent.Class, Resource: c.Resource, Action: c.Action, Interval: c.Interval, Stamp: c.Stamp}
 	if event == End {
 		line.Code, line.Status = &rec.Result.Code, &rec.Result.Status
 	}

@@ -81,26 +81,27 @@ func (c Config) withDefaults() Config {
 	return c
 }
 
-// Executor runs the operations of one node. Its methods may be called from any
-// goroutine.
+// Executor runs the operations of one node: it carries out, on a real machine,
+// what its Core decides. Its methods may be called from any goroutine.
 type Executor struct {
-	cfg   Config
-	log   *slog.Logger
-	calls *callLog
-	slots chan struct{}      // one token an operation that runs
-	quit  context.Context    // of watches and of the notices
-	end   context.CancelFunc // ends quit
-	work  sync.WaitGroup     // workers, watches and the notices
-	out   *notices
+	cfg     Config
+	log     *slog.Logger
+	journal *callLog
+	quit    context.Context    // of the notices
+	end     context.CancelFunc // ends quit
+	work    sync.WaitGroup     // what effects began, and the notices
+	stopped chan struct{}      // closed when nothing is in flight after Stop
+	out     *notices
 
-	metaMu sync.Mutex // serializes writes of the meta file; taken before mu
-
-	mu        sync.Mutex
-	stopping  bool
-	sealed    bool  // see Seal
-	seen      Stamp // newest stamp admitted, on disk before it stands here
-	call      int64 // newest call number
-	resources map[string]*resource
+	mu       sync.Mutex
+	core     *Core
+	effects  []Effect // decided and not yet begun, in order
+	carrying bool     // somebody begins them
+	timer    *time.Timer
+	ids      uint64 // of callers
+	callers  map[uint64]chan Answer
+	runs     map[int64]context.CancelFunc
+	watches  map[uint64]context.CancelFunc
 }
 
 // New loads what an earlier daemon left in cfg.Dir and re-attaches: recurring
@@ -114,27 +115,26 @@ func New(cfg Config) (*Executor, error) {
 	}
 	cfg = cfg.withDefaults()
 	e := &Executor{
-		cfg:       cfg,
-		log:       cfg.Log,
-		slots:     make(chan struct{}, cfg.Parallel),
-		resources: make(map[string]*resource),
-		out:       newNotices(),
+		cfg: cfg, log: cfg.Log, out: newNotices(), stopped: make(chan struct{}),
+		core:    NewCore(CoreConfig{Node: cfg.Node, Boot: cfg.Boot, Parallel: cfg.Parallel, Grace: cfg.Grace}),
+		callers: make(map[uint64]chan Answer),
+		runs:    make(map[int64]context.CancelFunc),
+		watches: make(map[uint64]context.CancelFunc),
 	}
 	if err := cfg.FS.MkdirAll("executor.mkdir", cfg.Dir, 0o700); err != nil {
 		return nil, errs.E("open executor state", errs.Unavailable, cfg.Dir,
 			"The folder must be writable by the daemon; is /run mounted read-only or full?", err)
 	}
-	if err := e.load(); err != nil {
+	found, err := e.load()
+	if err != nil {
 		return nil, err
 	}
-	calls, err := openCallLog(cfg.FS, cfg.CallLog, cfg.Node)
-	if err != nil {
+	if e.journal, err = openCallLog(cfg.FS, cfg.CallLog, cfg.Node); err != nil {
 		return nil, errs.E("open log of agent calls", errs.Unavailable, cfg.CallLog, "", err)
 	}
-	e.calls = calls
 	e.quit, e.end = context.WithCancel(context.Background())
 	e.work.Go(func() { e.out.pump(e.quit.Done()) })
-	e.attach()
+	e.step(found)
 	return e, nil
 }
 
@@ -149,43 +149,19 @@ func (e *Executor) Notices() <-chan Record { return e.out.ch }
 // operation that is still in flight then is reported as a Timeout; the next
 // daemon settles it by a probe. Stop is idempotent.
 func (e *Executor) Stop(ctx context.Context) error {
-	e.mu.Lock()
-	e.stopping = true
-	for _, name := range e.namesLocked() {
-		r := e.resources[name]
-		r.stopRecurringLocked()
-		for _, j := range r.takeQueueLocked() {
-			j.fail(e.refusal(j.cmd))
-		}
-	}
-	e.mu.Unlock()
+	e.step(Halt{})
 	e.end()
-	idle := make(chan struct{})
-	go func() {
-		e.work.Wait()
-		close(idle)
-	}()
 	select {
-	case <-idle:
-		return e.calls.close()
+	case <-e.stopped:
+		e.work.Wait() // nothing is in flight: they only have to return
+		return e.journal.close()
 	case <-ctx.Done():
 	}
-	return errs.E("stop executor", errs.Timeout, e.cfg.Node,
-		"Nothing to do: the next daemon ends the operation and probes the resource.",
-		fmt.Errorf("still in flight: %v", e.busy()))
-}
-
-// busy names what is in flight, sorted by resource.
-func (e *Executor) busy() []string {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	var list []string
-	for _, name := range e.namesLocked() {
-		if j := e.resources[name].running; j != nil {
-			list = append(list, j.cmd.Action+" of "+name)
-		}
-	}
-	return list
+	return errs.E("stop executor", errs.Timeout, e.cfg.Node,
+		"Nothing to do: the next daemon ends the operation and probes the resource.",
+		fmt.Errorf("still in flight: %v", e.core.Busy()))
 }
 
 func (e *Executor) path(name string) string { return filepath.Join(e.cfg.Dir, name) }

@@ -282,6 +282,30 @@ func TestStuckAgentDoesNotConfirmStop(t *testing.T) {
 	})
 }
 
+// TestStuckAgentCountsAsActive: nobody knows what a probe that does not end is at.
+func TestStuckAgentCountsAsActive(t *testing.T) {
+	within(t, func(t *testing.T) {
+		b := newBench(t)
+		defer b.close()
+		release := b.hang(agent.Monitor)
+		if rec := b.do(agent.Monitor, 0); rec.Result.Status != agent.TimedOut {
+			t.Fatalf("%+v", rec.Result)
+		}
+		b.agent.set(func() { b.agent.run = nil })
+		b.mu.Lock()
+		b.core.resources["web"].active = false // as if it had been known to be stopped
+		b.mu.Unlock()
+		if got := b.Active(); len(got) != 1 {
+			t.Fatalf("active %v while a probe is stuck", got)
+		}
+		release()
+		synctest.Wait()
+		if got := b.Active(); len(got) != 0 {
+			t.Fatalf("active %v after the probe has ended", got)
+		}
+	})
+}
+
 func TestRecurringReportsChangesOnly(t *testing.T) {
 	within(t, func(t *testing.T) {
 		b := newBench(t)
@@ -565,7 +589,7 @@ func TestSeal(t *testing.T) {
 		release := b.hang(agent.Start)
 		first := b.goDo(b.command(agent.Start, 0))
 		queued := b.goDo(b.command(agent.Monitor, 0))
-		b.Seal()
+		b.Seal(false)
 		release()
 		if _, err := first(); err != nil {
 			t.Fatal(err)
@@ -609,7 +633,7 @@ func TestSealEndsAStart(t *testing.T) {
 		})
 		start := b.goDo(b.command(agent.Start, 0))
 		synctest.Wait()
-		b.Seal()
+		b.Seal(false)
 		rec, err := start()
 		if err != nil || rec.Result.Status != agent.Errored || len(b.Active()) != 1 {
 			t.Fatalf("%+v, %v, active %v; want a failure, and active", rec.Result, err, b.Active())
@@ -697,11 +721,11 @@ func TestCorruptFiles(t *testing.T) {
 }
 
 func FuzzDecode(f *testing.F) {
-	good, _ := encode(saved{Resource: "web", Active: true})
+	good, _ := encode(Kept{Resource: "web", Active: true})
 	f.Add(good)
 	f.Add([]byte("takt-executor 1 00000000\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		var s saved
+		var s Kept
 		if decode(data, &s) == nil {
 			if _, err := encode(s); err != nil {
 				t.Fatal(err)

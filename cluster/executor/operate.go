@@ -1,257 +1,246 @@
 package executor
 
 import (
-	"context"
-	"errors"
 	"fmt"
-	"runtime/debug"
-	"strings"
-	"time"
+	"slices"
 
 	"github.com/takt-ha/takt/agent"
-	"github.com/takt-ha/takt/internal/errs"
 )
 
-// operate runs a job of a resource to its end.
-func (e *Executor) operate(r *resource, j *job) (Record, error) {
-	timeout := time.Duration(j.cmd.Timeout) * time.Millisecond
-	began := time.Now()
-	if res, ok := e.waitStuck(r, j, timeout); !ok {
-		rec := Record{Command: j.cmd, Queued: began.Sub(j.queued).Milliseconds()}
-		return e.conclude(r, j, rec, res, false), nil
+// operate begins the way of a job to its agent.
+func (c *Core) operate(j *job) {
+	j.timeout = milliseconds(j.cmd.Timeout)
+	if j.r.stuck == nil {
+		c.wantTurn(j)
+		return
 	}
-	timeout -= time.Since(began)
-	// A failure that was noticed must not wait for a slot: what it delays is a
-	// service that is down, and there is at most one a resource.
-	if j.kind != confirm {
-		select {
-		case e.slots <- struct{}{}:
-			defer func() { <-e.slots }()
-		case <-j.ctx.Done():
-		}
-	}
-	rec, err := e.begin(r, j)
-	if err != nil || rec.Result.Status == agent.Cancelled {
-		e.skip(r, j)
-		return rec, err
-	}
-	e.observe(Event{Time: rec.Result.Started, Phase: Begin, Record: rec, Recurring: j.recurring()})
-	res, called := e.execute(r, j, rec, timeout)
-	return e.conclude(r, j, rec, res, called), nil
+	// The time-out of the new operation passes while the old one runs: a stop must
+	// not be confirmed, and a failed stop not be waited for without end.
+	j.phase, j.since = waitsForEnd, c.now
+	j.due = c.after(j.timeout, func() { c.tooLate(j) })
+	c.reconsider(j.r)
 }
 
-// begin is the point of no return: the stamp is checked and the operation
-// marked as in flight in one step, so that Fence sees either neither or both.
-func (e *Executor) begin(r *resource, j *job) (Record, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if j.cancelled {
-		return cancelledRecord(j), nil
-	}
-	if e.stopping && j.kind == asked {
-		return Record{Command: j.cmd}, e.refusal(j.cmd)
-	}
-	if j.kind == asked && e.sealed && j.cmd.Stamp.Action >= 0 {
-		return Record{Command: j.cmd}, e.sealedOff(j.cmd)
-	}
-	if j.kind == asked && compareStamps(j.cmd.Stamp, e.seen) < 0 {
-		return Record{Command: j.cmd}, e.stale(j.cmd.Stamp, e.seen)
-	}
-	j.begun = true
-	e.call++
-	now := time.Now()
-	rec := Record{Command: j.cmd, Call: e.call, Queued: now.Sub(j.queued).Milliseconds(), Changed: now,
-		Noticed: j.kind == confirm,
-		Result:  agent.Result{Code: agent.Unknown, Status: agent.Pending, Started: now}}
-	r.inFlight = &inFlight{Record: rec, Poll: j.recurring()}
-	return rec, nil
+// tooLate fails a job whose time has passed before it could begin.
+func (c *Core) tooLate(j *job) {
+	rec := Record{Command: j.cmd, Queued: j.since.Sub(j.queued).Milliseconds()}
+	c.conclude(j, rec, agent.Result{Code: agent.Unknown, Status: agent.TimedOut, Started: j.since, Duration: c.now.Sub(j.since),
+		Reason: fmt.Sprintf("%s was not begun: an earlier %s ignores its time-out and still runs", j.cmd.Action, j.r.stuck.action)}, false)
 }
 
-// waitStuck waits for an operation that ignored its time-out. It returns false
-// and the failure if the time of the new one passes before the old one ends.
-func (e *Executor) waitStuck(r *resource, j *job, timeout time.Duration) (agent.Result, bool) {
-	e.mu.Lock()
-	stuck, by := r.stuck, r.stuckBy
-	e.mu.Unlock()
-	if stuck == nil {
-		return agent.Result{}, true
+// unstuck goes on when an operation that ignored its time-out has ended.
+func (c *Core) unstuck(r *resource) {
+	r.stuck = nil
+	c.touched = append(c.touched, r)
+	j := r.running
+	if j == nil || j.phase != waitsForEnd {
+		return
 	}
-	start := time.Now()
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-stuck:
-		e.mu.Lock()
-		r.stuck, r.stuckBy = nil, ""
-		e.mu.Unlock()
-		return agent.Result{}, true
-	case <-j.ctx.Done():
-		return agent.Result{Code: agent.Unknown, Status: agent.Cancelled, Started: start}, false
-	case <-timer.C:
-	}
-	return agent.Result{Code: agent.Unknown, Status: agent.TimedOut, Started: start, Duration: time.Since(start),
-		Reason: fmt.Sprintf("%s was not begun: an earlier %s ignores its time-out and still runs", j.cmd.Action, by)}, false
+	c.unset(j.due)
+	j.timeout -= c.now.Sub(j.since)
+	c.wantTurn(j)
 }
 
-// execute finds and calls the agent; called is false if it was not called.
-func (e *Executor) execute(r *resource, j *job, rec Record, timeout time.Duration) (res agent.Result, called bool) {
-	failed := func(s agent.Status, why string) (agent.Result, bool) {
-		return agent.Result{Code: agent.Unknown, Status: s, Reason: why, Started: rec.Result.Started}, false
-	}
-	ag, err := e.cfg.Agents.Lookup(e.effective(r, rec.Command).Agent)
+// wantTurn waits until few enough operations run. A failure that was noticed must
+// not wait: what it delays is a service that is down, and there is at most one a
+// resource.
+func (c *Core) wantTurn(j *job) {
 	switch {
-	case errs.KindOf(err) == errs.NotFound:
-		res, _ := failed(agent.NotInstalled, err.Error())
-		res.Code = agent.ErrInstalled
-		return res, false
-	case err != nil:
-		return failed(agent.Errored, "find agent: "+err.Error())
+	case j.kind == confirm:
+		c.prepare(j)
+	case c.free > 0:
+		c.free--
+		j.turn = true
+		c.prepare(j)
+	default:
+		j.phase = waitsForTurn
+		c.waiting = append(c.waiting, j)
+		c.reconsider(j.r)
 	}
-	if err := e.saveUnlessPoll(r, j); err != nil {
+}
+
+func (c *Core) nextTurn() {
+	for c.free > 0 && len(c.waiting) > 0 {
+		j := c.waiting[0]
+		c.waiting = slices.Delete(c.waiting, 0, 1)
+		c.free--
+		j.turn = true
+		c.prepare(j)
+	}
+}
+
+// reconsider ends a job that waits and must not begin any more.
+func (c *Core) reconsider(r *resource) {
+	j := r.running
+	if j == nil || j.phase != waitsForEnd && j.phase != waitsForTurn || !j.cancelled && c.refusal(j) == nil {
+		return
+	}
+	c.waiting = slices.DeleteFunc(c.waiting, func(k *job) bool { return k == j })
+	c.dismissed(j)
+}
+
+// dismissed ends a job that must not begin, or has been taken back.
+func (c *Core) dismissed(j *job) bool {
+	if j.cancelled {
+		c.skip(j, c.takenBack(j), nil)
+		return true
+	}
+	if err := c.refusal(j); err != nil {
+		c.skip(j, Record{Command: j.cmd}, err)
+		return true
+	}
+	return false
+}
+
+// prepare records that an operation is about to begin. A poll leaves no trace,
+// unless it has a process or finds a change: on a quiet node nothing is written.
+func (c *Core) prepare(j *job) {
+	if j.probes() {
+		c.probe(j)
+		return
+	}
+	if c.dismissed(j) {
+		return
+	}
+	c.call++
+	j.record = Record{Command: j.cmd, Call: c.call, Queued: c.now.Sub(j.queued).Milliseconds(), Changed: c.now,
+		Noticed: j.kind == confirm, Result: agent.Result{Code: agent.Unknown, Status: agent.Pending, Started: c.now}}
+	if j.kind == poll {
+		c.begin(j)
+		return
+	}
+	j.r.intent = &InFlight{Record: j.record, Poll: j.repeats()}
+	j.phase = recording
+	c.save(&j.r.file, func(err error) { c.recorded(j, err) })
+}
+
+func (c *Core) recorded(j *job, err error) {
+	if err != nil {
 		// What only looks, or stops, goes on: a full disk is no reason to fail over,
 		// nor to keep what has to go; on disk it counts as active still.
-		if a := rec.Command.Action; a != agent.Monitor && a != agent.Stop {
-			return failed(agent.Errored, "not started, because it could not be recorded first: "+err.Error())
+		if a := j.cmd.Action; a != agent.Monitor && a != agent.Stop {
+			c.conclude(j, j.record, agent.Result{Code: agent.Unknown, Status: agent.Errored, Started: j.record.Result.Started,
+				Reason: "not started, because it could not be recorded first: " + err.Error()}, false)
+			return
 		}
-		e.log.Warn("cannot record an operation in flight", "resource", r.name, "action", rec.Command.Action, "err", err)
+		c.warn("cannot record an operation in flight", j, err)
 	}
-	if a := rec.Command.Action; a == agent.Stop || a == agent.MigrateTo {
-		e.endWatch(r)
+	if a := j.cmd.Action; a == agent.Stop || a == agent.MigrateTo {
+		c.unwatch(j, func() { c.begin(j) })
+		return
 	}
-	return e.callAgent(r, j, ag, rec, timeout), true
+	c.begin(j)
 }
 
-// saveUnlessPoll records that an operation is in flight. A poll begins without a
-// trace, and leaves none unless it has a process (see spawned) or finds a change:
-// on a quiet node nothing is written.
-func (e *Executor) saveUnlessPoll(r *resource, j *job) error {
-	if j.kind == poll {
-		return nil
+// begin is the point of no return. The stamp is looked at once more, in the same
+// step in which the agent is called and the operation shows in Snapshot: after
+// the answer to a Fence nothing older begins, and what has begun is known.
+func (c *Core) begin(j *job) {
+	if c.dismissed(j) {
+		return
 	}
-	return e.save(r)
+	r := j.r
+	c.commit(j)
+	j.record.Changed, j.record.Result.Started = c.now, c.now
+	r.inFlight, r.intent = &InFlight{Record: j.record, Poll: j.repeats()}, nil
+	c.invoke(j, j.record)
+}
+
+// commit makes a job one that cannot be taken back. Its monitors have ended for
+// good, and so have those that another job has given back meanwhile.
+func (c *Core) commit(j *job) {
+	j.begun, j.parked = true, nil
+	if changes(j.cmd.Action) || j.cmd.Action == Forget {
+		c.endPolls(j.r, func(*recurring) bool { return true })
+		c.drop(j.r, (*job).repeats)
+	}
 }
 
 // effective is the command as the agent is to get it. What is stopped is what
 // runs, with the agent and the parameters that it was started with: the
 // configuration may have changed since, or no longer know the resource.
-func (e *Executor) effective(r *resource, c Command) Command {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if c.Action != agent.Stop {
-		return c
+func (r *resource) effective(cmd Command) Command {
+	if cmd.Action != agent.Stop {
+		return cmd
 	}
 	start, started := r.history[opKey{agent.Start, 0}]
 	switch {
 	case r.watched != nil:
-		c.Agent, c.Params = r.watched.Agent, r.watched.Params
-	case started && len(c.Params) == 0: // a start that failed may have got far enough
-		c.Agent, c.Params = start.Command.Agent, start.Command.Params
+		cmd.Agent, cmd.Params = r.watched.Agent, r.watched.Params
+	case started && len(cmd.Params) == 0: // a start that failed may have got far enough
+		cmd.Agent, cmd.Params = start.Command.Agent, start.Command.Params
 	}
-	return c
+	return cmd
 }
 
-// callAgent calls the agent and answers at the latest when the time-out and
-// the grace have passed; the call that then still runs leaves the resource stuck.
-func (e *Executor) callAgent(r *resource, j *job, ag agent.Agent, rec Record, timeout time.Duration) agent.Result {
-	ctx, cancel := context.WithTimeout(j.ctx, timeout)
-	result, ended := make(chan agent.Result, 1), make(chan struct{})
-	if err := e.calls.begin(rec, time.Now()); err != nil {
-		e.log.Warn("cannot write the log of agent calls", "path", e.cfg.CallLog, "err", err)
+// invoke calls the agent. When time-out and grace have passed it is given up.
+func (c *Core) invoke(j *job, rec Record) {
+	j.phase, j.record = called, rec
+	c.runs[rec.Call] = j.r
+	j.due = c.after(j.timeout+c.cfg.Grace, func() { c.giveUp(j) })
+	c.observe(Begin, rec, j.repeats(), false)
+	c.emit(Run{Record: rec, Invocation: invocation(j.r.effective(rec.Command), j.timeout)})
+}
+
+// abort ends a call before its time.
+func (c *Core) abort(j *job) {
+	if j.phase == called {
+		c.emit(Abort{j.record.Call})
+		c.hasten(j.due, c.cfg.Grace)
 	}
-	e.work.Go(func() {
-		defer close(ended)
-		defer cancel()
-		res := e.invoke(ctx, r, ag, invocation(e.effective(r, rec.Command), timeout))
-		done := rec
-		done.Result = res
-		if err := e.calls.ended(done, time.Now()); err != nil {
-			e.log.Warn("cannot write the log of agent calls", "path", e.cfg.CallLog, "err", err)
-		}
-		result <- res
-	})
-	select {
-	case res := <-result:
-		return res
-	case <-ctx.Done():
-	}
-	grace := time.NewTimer(e.cfg.Grace)
-	defer grace.Stop()
-	select {
-	case res := <-result:
-		return res
-	case <-grace.C:
-	}
-	e.mu.Lock()
-	r.stuck, r.stuckBy = ended, rec.Command.Action
-	e.mu.Unlock()
-	e.log.Error("an agent ignores the end of its time; the resource is stuck", "resource", r.name,
-		"agent", rec.Command.Agent.String(), "action", rec.Command.Action)
-	return agent.Result{Code: agent.Unknown, Status: agent.TimedOut, Started: rec.Result.Started,
-		Duration: time.Since(rec.Result.Started),
+}
+
+// giveUp leaves the resource stuck.
+func (c *Core) giveUp(j *job) {
+	rec := j.record
+	j.r.stuck = &stuck{rec.Call, rec.Command.Action}
+	c.alert("an agent ignores the end of its time; the resource is stuck", j, nil)
+	c.returned(j, agent.Result{Code: agent.Unknown, Status: agent.TimedOut, Started: rec.Result.Started,
+		Duration: c.now.Sub(rec.Result.Started),
 		Reason: fmt.Sprintf("%s did not end within %v, nor within %v after it was told to; it still runs",
-			rec.Command.Action, timeout, e.cfg.Grace)}
+			rec.Command.Action, j.timeout, c.cfg.Grace)}, true)
 }
 
-// invoke calls the agent and turns a panic into a failure.
-func (e *Executor) invoke(ctx context.Context, r *resource, ag agent.Agent, inv agent.Invocation) (res agent.Result) {
-	start := time.Now()
-	defer func() {
-		if p := recover(); p != nil {
-			e.log.Error("agent panicked", "resource", inv.Resource, "agent", inv.Agent.String(), "panic", p, "stack", string(debug.Stack()))
-			res = agent.Result{Code: agent.Unknown, Status: agent.Errored, Reason: fmt.Sprintf("the agent panicked: %v", p)}
+// onBegan records the process group of the operation in flight, so that a later
+// daemon can end it.
+func (c *Core) onBegan(in Began) {
+	r := c.runs[in.Call]
+	if r == nil || r.running == nil || r.running.phase != called || r.running.record.Call != in.Call || r.inFlight == nil {
+		return
+	}
+	with := *r.inFlight
+	with.Process = &in.Process
+	r.inFlight = &with
+	c.save(&r.file, func(err error) {
+		if err != nil {
+			c.emit(Warn{Text: "cannot record an operation's process", Resource: r.name, Err: err})
 		}
-		if res.Started.IsZero() {
-			res.Started, res.Duration = start, time.Since(start)
-		}
-		// An agent that only says "unknown" after its time has ended timed out.
-		if res.Status == agent.Cancelled && errors.Is(ctx.Err(), context.DeadlineExceeded) {
-			res.Status = agent.TimedOut
-		}
-	}()
-	return ag.Run(agent.WithOnStart(ctx, func(pid int) { e.spawned(r, pid) }), inv)
+	})
 }
 
-// spawned records the process group of the operation in flight.
-func (e *Executor) spawned(r *resource, pid int) {
-	p, err := e.cfg.Processes.Identify(pid)
-	if err != nil {
-		return // it has ended already
+func (c *Core) onFinished(in Finished) {
+	r := c.runs[in.Call]
+	if r == nil {
+		return
 	}
-	e.mu.Lock()
-	if r.inFlight != nil {
-		with := *r.inFlight
-		with.Process = &p
-		r.inFlight = &with
+	delete(c.runs, in.Call)
+	if r.stuck != nil && r.stuck.call == in.Call {
+		c.unstuck(r)
+		return
 	}
-	e.mu.Unlock()
-	if err := e.save(r); err != nil {
-		e.log.Warn("cannot record an operation's process", "resource", r.name, "pid", pid, "err", err)
+	res := in.Result
+	if res.Started.IsZero() {
+		begun := r.running.record.Result.Started
+		res.Started, res.Duration = begun, c.now.Sub(begun)
 	}
+	c.returned(r.running, res, in.Called)
 }
 
-func invocation(c Command, timeout time.Duration) agent.Invocation {
-	return agent.Invocation{Resource: c.Resource, Agent: c.Agent, Action: c.Action,
-		Interval: time.Duration(c.Interval) * time.Millisecond, Timeout: timeout, Params: c.Params, Meta: c.Meta}
-}
-
-// maxReason is how many bytes of a reason are kept.
-const maxReason = 1 << 10
-
-// bound cuts what an agent says to what may be kept.
-func bound(res agent.Result) agent.Result {
-	if over := len(res.Output) - agent.MaxOutput; over > 0 {
-		res.Output = strings.ToValidUTF8(res.Output[over:], "")
-		res.Dropped += int64(over)
+func (c *Core) returned(j *job, res agent.Result, wasCalled bool) {
+	c.unset(j.due)
+	if j.probes() {
+		c.probed(j, res, wasCalled)
+		return
 	}
-	res.Reason = strings.Join(strings.Fields(res.Reason), " ")
-	if len(res.Reason) > maxReason {
-		res.Reason = strings.ToValidUTF8(res.Reason[:maxReason], "") + "…"
-	}
-	return res
-}
-
-func (e *Executor) observe(ev Event) {
-	if e.cfg.Observe != nil {
-		e.cfg.Observe(ev)
-	}
+	c.conclude(j, j.record, res, wasCalled)
 }

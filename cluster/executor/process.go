@@ -13,12 +13,6 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Process names a process for good: a number alone is used again.
-type Process struct {
-	PID   int    `json:"pid"`
-	Start uint64 `json:"start"` // clock ticks after boot, field 22 of /proc/PID/stat (proc(5))
-}
-
 // Processes is what the executor asks of the host's processes.
 type Processes interface {
 	// Boot identifies this run of the machine or container.
@@ -29,6 +23,9 @@ type Processes interface {
 	// process, and waits until it is gone or ctx ends.
 	EndGroup(ctx context.Context, p Process) error
 }
+
+// Boot identifies this run of this machine or container.
+func Boot() string { return hostProcesses{}.Boot() }
 
 type hostProcesses struct{}
 

@@ -1,9 +1,7 @@
 package executor
 
 import (
-	"context"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
@@ -27,223 +25,197 @@ const (
 	settle                 // an earlier daemon left it in flight
 )
 
-// job is one entry of a resource's queue. The executor's mutex guards it until
-// done is closed; rec and err are final from then on.
+// phase is how far a job has come.
+type phase int
+
+const (
+	queued       phase = iota
+	ending             // settle: what the earlier daemon began is being ended
+	waitsForEnd        // of an operation that ignores its time-out
+	waitsForTurn       // others run, as many as may at once
+	recording          // that it will begin is being written
+	unwatching         // the watch is ending, lest it report what is meant to happen
+	called             // the agent has been called
+	concluding         // the result is being written
+)
+
+// job is one entry of a resource's queue.
 type job struct {
+	r         *resource
 	cmd       Command
 	kind      jobKind
 	queued    time.Time
-	ctx       context.Context
-	cancel    context.CancelFunc
-	cancelled bool      // taken back: the result does not count
-	begun     bool      // the agent may have been called
-	waiters   int       // callers of Do; without any the result becomes a notice
-	why       string    // confirm: what the watch saw
-	left      *inFlight // settle: what was found
+	phase     phase
+	begun     bool         // the agent was called, or will be whatever comes
+	cancelled bool         // taken back: the result does not count
+	callers   []uint64     // who wait for the answer; without any the result becomes a notice
+	parked    []*recurring // monitors that it has ended, given back if it does not begin
+	turn      bool         // counts among those that run
 
-	done chan struct{}
-	rec  Record
-	err  error
+	record  Record        // as it begins; Call identifies the run
+	timeout time.Duration // what is left for the agent
+	since   time.Time     // waitsForEnd: when that began
+	due     *alarm        // ends the present phase
+	watch   uint64        // unwatching: which
+	why     string        // confirm: what the watch saw
+	left    *InFlight     // settle: what was found
+	unended error         // settle: its processes could not be ended
 }
 
-func newJob(cmd Command, kind jobKind) *job {
-	j := &job{cmd: cmd, kind: kind, queued: time.Now(), done: make(chan struct{})}
-	j.ctx, j.cancel = context.WithCancel(context.Background())
-	return j
-}
-
-func (j *job) answer(rec Record, err error) {
-	j.rec, j.err = rec, err
-	j.cancel()
-	close(j.done)
-}
-
-func (j *job) fail(err error) { j.answer(Record{Command: j.cmd}, err) }
-
-// recurring reports whether only changes of the result are of interest.
-func (j *job) recurring() bool { return j.kind == poll || j.kind == confirm }
-
-// inFlight is an operation that has begun and has no result.
-type inFlight struct {
-	Record  Record   `json:"record"`
-	Process *Process `json:"process,omitempty"` // leads its process group; nil: unknown
-	// Poll is set for runs that nobody waits for; a restart need not settle them.
-	Poll bool `json:"poll,omitempty"`
-}
+// repeats reports whether only changes of the result are of interest.
+func (j *job) repeats() bool { return j.kind == poll || j.kind == confirm }
 
 // recurring is a monitor that repeats.
 type recurring struct {
-	cmd   Command
-	timer *time.Timer // nil before the first run has ended
+	cmd  Command
+	next *alarm // nil while it runs, before its first run has ended, and after a Halt
 }
 
-// resource is what is known of one resource. Executor.mu guards all but saveMu.
+// stuck is an operation that ignores its time-out.
+type stuck struct {
+	call   int64
+	action string
+}
+
+// resource is what is known of one resource.
 //
-//	queue ──pop──▶ running ──slot, stamp──▶ inFlight ──result──▶ history
-//	                                           └─ no end after time-out + grace ─▶ stuck
+//	queue ──▶ running: waitsForEnd ▶ waitsForTurn ▶ recording ▶ unwatching ▶ called ▶ concluding
+//	                        ▲   refused, taken back: nothing has happened ◀─┘   │
+//	                        └────────────── stuck ◀── no end after time-out + grace
 type resource struct {
 	name    string
 	queue   []*job
-	running *job // popped from queue, at most one
-	working bool // a worker serves the queue
+	running *job // taken from the queue, at most one
+	serving bool // serve is at work further up the stack
 
-	inFlight  *inFlight
-	history   map[opKey]Record
-	failures  map[opKey]Record
-	recurring map[int64]*recurring // by interval
-	active    bool                 // may be holding something on this node
-	watched   *Command             // whose parameters it was last seen active with
-	watch     *watch               // nil: none
-	rearm     time.Time            // no new watch before this, after one that lied
-	stuck     <-chan struct{}      // closed when the operation that ignores its time-out ends
-	stuckBy   string               // its action
-
-	saveMu sync.Mutex // serializes writes of its file; taken before Executor.mu
+	inFlight   *InFlight // has begun and has no result
+	intent     *InFlight // about to begin: on disk only, nobody else needs to know
+	history    map[opKey]Record
+	failures   map[opKey]Record
+	forgetting bool         // history and failures are being removed from the disk
+	recurring  []*recurring // by interval
+	active     bool         // may be holding something on this node
+	watched    *Command     // with whose parameters it was last seen active
+	watch      uint64       // the Watch that counts; 0: none
+	rearm      time.Time    // no new watch before this, after one that lied
+	unable     agent.ID     // an agent that cannot watch
+	stuck      *stuck
+	file       file
 }
 
-func newResource(name string) *resource {
-	return &resource{name: name, history: make(map[opKey]Record), failures: make(map[opKey]Record),
-		recurring: make(map[int64]*recurring)}
+// blank reports whether nothing is known of the resource.
+func (r *resource) blank() bool {
+	return len(r.history)+len(r.failures)+len(r.recurring)+len(r.queue) == 0 && r.watch == 0 && r.stuck == nil &&
+		r.inFlight == nil && r.intent == nil && !r.active && r.running == nil && r.file.writing == 0
 }
 
-// blankLocked reports whether nothing is known of the resource. Executor.mu is held.
-func (r *resource) blankLocked() bool {
-	return len(r.history)+len(r.failures)+len(r.recurring)+len(r.queue) == 0 && r.watch == nil &&
-		r.stuck == nil && r.inFlight == nil && !r.active && r.running == nil && !r.working
-}
-
-// pendingLocked returns the job that a command duplicates. Executor.mu is held.
-func (r *resource) pendingLocked(c Command) *job {
-	all := r.queue
-	if r.running != nil {
-		all = append([]*job{r.running}, all...)
-	}
-	for _, j := range all {
-		if !j.recurring() && !j.cancelled && j.cmd.Stamp == c.Stamp && keyOf(j.cmd) == keyOf(c) {
+// pending returns the job that a command duplicates.
+func (r *resource) pending(cmd Command) *job {
+	for _, j := range r.jobs() {
+		if !j.repeats() && !j.cancelled && j.cmd.Stamp == cmd.Stamp && keyOf(j.cmd) == keyOf(cmd) {
 			return j
 		}
 	}
 	return nil
 }
 
-// busyLocked reports whether anything but polls runs or waits. Executor.mu is held.
-func (r *resource) busyLocked() bool {
-	return r.stuck != nil || r.running != nil && !r.running.recurring() ||
-		slices.ContainsFunc(r.queue, func(j *job) bool { return !j.recurring() })
-}
-
-func (r *resource) takeQueueLocked() []*job {
-	q := r.queue
-	r.queue = nil
-	return q
-}
-
-// dropLocked takes queued jobs back and cancels the running one, as far as
-// match says. Executor.mu is held.
-func (r *resource) dropLocked(match func(*job) bool) {
-	r.queue = slices.DeleteFunc(r.queue, func(j *job) bool {
-		if !match(j) {
-			return false
-		}
-		j.answer(cancelledRecord(j), nil)
-		return true
-	})
-	if j := r.running; j != nil && match(j) {
-		j.cancelled = true
-		j.cancel()
+// jobs are the one that runs and those that wait behind it.
+func (r *resource) jobs() []*job {
+	if r.running == nil {
+		return r.queue
 	}
+	return append([]*job{r.running}, r.queue...)
 }
 
-// cancelRecurringLocked ends the recurring monitor of one interval. Executor.mu is held.
-func (r *resource) cancelRecurringLocked(interval int64) {
-	if rc := r.recurring[interval]; rc != nil {
-		if rc.timer != nil {
-			rc.timer.Stop()
-		}
-		delete(r.recurring, interval)
-	}
-	r.dropLocked(func(j *job) bool {
-		return j.cmd.Action == agent.Monitor && j.cmd.Interval == interval && j.kind != settle
-	})
+// busy reports whether anything but polls runs or waits.
+func (r *resource) busy() bool {
+	return r.stuck != nil || slices.ContainsFunc(r.jobs(), func(j *job) bool { return !j.repeats() })
 }
 
-// cancelAllRecurringLocked ends every recurring monitor and what a watch
-// wanted confirmed. Executor.mu is held.
-func (r *resource) cancelAllRecurringLocked() {
-	for _, rc := range r.recurring {
-		if rc.timer != nil {
-			rc.timer.Stop()
-		}
-	}
-	clear(r.recurring)
-	r.dropLocked(func(j *job) bool {
-		return j.recurring() || j.kind == asked && j.cmd.Action == agent.Monitor && j.cmd.Interval > 0
-	})
-}
-
-// stopRecurringLocked stops polling but remembers what to poll, for the next
-// daemon. Executor.mu is held.
-func (r *resource) stopRecurringLocked() {
-	for _, rc := range r.recurring {
-		if rc.timer != nil {
-			rc.timer.Stop()
-		}
-	}
-	r.dropLocked((*job).recurring)
-}
-
-func cancelledRecord(j *job) Record {
-	now := time.Now()
-	return Record{Command: j.cmd, Queued: now.Sub(j.queued).Milliseconds(), Changed: now,
-		Result: agent.Result{Code: agent.Unknown, Status: agent.Cancelled, Started: now, Reason: "cancelled before it ended"}}
-}
-
-// enqueueLocked adds a job and sees to it that a worker serves the queue.
-// e.mu is held and e.stopping is false.
-func (e *Executor) enqueueLocked(r *resource, j *job, front bool) {
+func (c *Core) enqueue(j *job, front bool) {
 	if front {
-		r.queue = slices.Insert(r.queue, 0, j)
+		j.r.queue = slices.Insert(j.r.queue, 0, j)
 	} else {
-		r.queue = append(r.queue, j)
+		j.r.queue = append(j.r.queue, j)
 	}
-	if !r.working {
-		r.working = true
-		e.work.Go(func() { e.serve(r) })
-	}
+	c.serve(j.r)
 }
 
-// serve runs a resource's jobs one after the other until there is none.
-func (e *Executor) serve(r *resource) {
-	for {
-		e.mu.Lock()
-		if len(r.queue) == 0 {
-			r.working = false
-			if r.blankLocked() && e.resources[r.name] == r {
-				delete(e.resources, r.name)
-			}
-			e.mu.Unlock()
-			return
-		}
+// serve begins the next jobs of a resource until one has to wait for something.
+func (c *Core) serve(r *resource) {
+	c.touched = append(c.touched, r)
+	if r.serving {
+		return
+	}
+	r.serving = true
+	for r.running == nil && len(r.queue) > 0 {
 		j := r.queue[0]
-		r.queue = r.queue[1:]
+		r.queue = slices.Delete(r.queue, 0, 1)
 		r.running = j
-		e.mu.Unlock()
+		switch {
+		case j.cmd.Action == Forget && j.kind == asked:
+			c.forget(j)
+		case j.kind == settle:
+			c.settle(j)
+		default:
+			c.operate(j)
+		}
+	}
+	r.serving = false
+}
 
-		rec, err := e.perform(r, j)
+// end ends a job that runs, and begins what comes after it.
+func (c *Core) end(j *job, rec Record, err error) {
+	c.unset(j.due)
+	j.r.running = nil
+	c.answer(j, rec, err)
+	if j.turn {
+		j.turn = false
+		c.free++
+		c.nextTurn()
+	}
+	c.serve(j.r)
+}
 
-		e.mu.Lock()
-		r.running = nil
-		e.mu.Unlock()
-		j.answer(rec, err)
+func (c *Core) answer(j *job, rec Record, err error) {
+	for _, id := range j.callers {
+		delete(c.callers, id)
+		c.emit(Answer{ID: id, Record: rec, Err: err})
+	}
+	j.callers = nil
+}
+
+// drop takes jobs back, as far as match says.
+func (c *Core) drop(r *resource, match func(*job) bool) {
+	for _, j := range r.queue {
+		if match(j) {
+			c.answer(j, c.takenBack(j), nil)
+		}
+	}
+	r.queue = slices.DeleteFunc(r.queue, match)
+	if j := r.running; j != nil && match(j) {
+		c.cancel(j)
 	}
 }
 
-func (e *Executor) perform(r *resource, j *job) (Record, error) {
-	switch {
-	case j.cmd.Action == Forget:
-		return e.forget(r, j)
-	case j.kind == settle:
-		return e.settle(r, j)
+// cancel takes back a job that runs, as far as that is possible.
+func (c *Core) cancel(j *job) {
+	switch j.phase {
+	case concluding:
+		return
+	case waitsForEnd, waitsForTurn:
+		j.cancelled = true
+		c.reconsider(j.r)
+	case called:
+		j.cancelled = true
+		c.abort(j)
+	default: // seen when it would begin
+		j.cancelled = true
 	}
-	return e.operate(r, j)
+}
+
+// takenBack is the record of a job that was cancelled.
+func (c *Core) takenBack(j *job) Record {
+	return Record{Command: j.cmd, Queued: c.now.Sub(j.queued).Milliseconds(), Changed: c.now,
+		Result: agent.Result{Code: agent.Unknown, Status: agent.Cancelled, Started: c.now, Reason: "cancelled before it ended"}}
 }

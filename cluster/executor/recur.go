@@ -1,31 +1,58 @@
 package executor
 
 import (
+	"cmp"
+	"slices"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
 )
 
-// scheduleLocked arranges the next run of a recurring monitor after one of its
-// runs has ended, and begins a new one after its first. e.mu is held.
-func (e *Executor) scheduleLocked(r *resource, j *job, rec Record) {
-	first := j.kind == asked || j.kind == settle
-	if first && j.cmd.Action == agent.Monitor && j.cmd.Interval > 0 && rec.Result.Status != agent.NotInstalled {
-		r.recurring[j.cmd.Interval] = &recurring{cmd: j.cmd}
+// recur lets a monitor recur once its first run has ended.
+func (c *Core) recur(j *job, rec Record) {
+	if first := j.kind == asked || j.kind == settle; !first || j.cmd.Action != agent.Monitor || j.cmd.Interval == 0 ||
+		rec.Result.Status == agent.NotInstalled {
+		return
 	}
-	if j.kind != confirm {
-		e.rearmLocked(r, j)
+	c.endPolls(j.r, func(m *recurring) bool { return m.cmd.Interval == j.cmd.Interval })
+	j.r.addRecurring(&recurring{cmd: j.cmd})
+}
+
+func (r *resource) addRecurring(m *recurring) {
+	i, _ := slices.BinarySearchFunc(r.recurring, m, byInterval)
+	r.recurring = slices.Insert(r.recurring, i, m)
+}
+
+func byInterval(a, b *recurring) int { return cmp.Compare(a.cmd.Interval, b.cmd.Interval) }
+
+func (r *resource) recurs(interval int64) *recurring {
+	for _, m := range r.recurring {
+		if m.cmd.Interval == interval {
+			return m
+		}
+	}
+	return nil
+}
+
+// rest sets the time of a monitor's next run after one of its runs has ended.
+func (c *Core) rest(j *job) {
+	if j.kind == confirm || j.cmd.Action != agent.Monitor {
+		return
+	}
+	if m := j.r.recurs(j.cmd.Interval); m != nil {
+		c.wind(j.r, m)
 	}
 }
 
-// rearmLocked starts the timer for the next poll, if the monitor still recurs.
-// e.mu is held.
-func (e *Executor) rearmLocked(r *resource, j *job) {
-	rc := r.recurring[j.cmd.Interval]
-	if rc == nil || e.stopping || j.kind == confirm || j.cmd.Action != agent.Monitor {
+func (c *Core) wind(r *resource, m *recurring) {
+	c.unset(m.next)
+	if c.stopping {
 		return
 	}
-	rc.timer = time.AfterFunc(pause(time.Duration(rc.cmd.Interval)*time.Millisecond, time.Now()), func() { e.poll(r, rc) })
+	m.next = c.after(pause(milliseconds(m.cmd.Interval), c.now), func() {
+		m.next = nil
+		c.enqueue(&job{r: r, cmd: m.cmd, kind: poll, queued: c.now}, false)
+	})
 }
 
 // grid is what the ends of long pauses are aligned to, so that the monitors of
@@ -42,12 +69,37 @@ func pause(interval time.Duration, now time.Time) time.Duration {
 	return interval - end.Sub(end.Truncate(grid))
 }
 
-// poll queues the next run of a recurring monitor.
-func (e *Executor) poll(r *resource, rc *recurring) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.stopping || r.recurring[rc.cmd.Interval] != rc {
-		return
+// endPolls ends monitors, as far as match says, and returns them. What is queued
+// or runs of them is left to drop.
+func (c *Core) endPolls(r *resource, match func(*recurring) bool) []*recurring {
+	var ended []*recurring
+	r.recurring = slices.DeleteFunc(r.recurring, func(m *recurring) bool {
+		if !match(m) {
+			return false
+		}
+		c.unset(m.next)
+		ended = append(ended, m)
+		return true
+	})
+	return ended
+}
+
+// giveBack lets those monitors recur again that a job has ended and that did not
+// begin after all: whoever comes next takes them from the history for running.
+func (c *Core) giveBack(j *job) {
+	for _, m := range j.parked {
+		if j.r.recurs(m.cmd.Interval) == nil {
+			j.r.addRecurring(m)
+			c.wind(j.r, m)
+		}
 	}
-	e.enqueueLocked(r, newJob(rc.cmd, poll), false)
+	j.parked = nil
+}
+
+// pausePolls stops polling but remembers what to poll, for the next daemon.
+func (c *Core) pausePolls(r *resource) {
+	for _, m := range r.recurring {
+		c.unset(m.next)
+	}
+	c.drop(r, (*job).repeats)
 }

@@ -1,46 +1,17 @@
 package executor
 
 import (
-	"context"
+	"errors"
 	"fmt"
-	"time"
+	"slices"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/internal/errs"
 )
 
-// Do runs one command to its end and returns its record. A failed operation is
-// a Record, not an error. Commands of one resource run in the order of their
-// arrival. A command with a stamp that is known joins the one in flight or
-// gets the result of the one that has ended: it is not run again.
-//
-// Errors: Invalid (the command makes no sense), Stale (its stamp is older than
-// one seen, also if a newer one comes while it is queued), Conflict (forget
-// while an operation is in flight), Unavailable (the executor stops, or cannot
-// record the new stamp). In these cases nothing was run. Timeout: ctx ended;
-// the operation goes on if it had begun, and its result is then a notice.
-func (e *Executor) Do(ctx context.Context, cmd Command) (Record, error) {
-	if err := validate(cmd); err != nil {
-		return Record{Command: cmd}, err
-	}
-	if err := e.admit(cmd.Stamp); err != nil {
-		return Record{Command: cmd}, err
-	}
-	j, rec, err := e.submit(cmd)
-	if j == nil {
-		return rec, err
-	}
-	select {
-	case <-j.done:
-		return j.rec, j.err
-	case <-ctx.Done():
-		return e.abandon(j, ctx.Err())
-	}
-}
-
 func validate(c Command) error {
 	bad := func(why string) error {
-		return errs.E("run "+c.Action, errs.Invalid, c.Resource, "The coordinator sent a broken command; report this as a bug.", fmt.Errorf("%s", why))
+		return errs.E("run "+c.Action, errs.Invalid, c.Resource, "The coordinator sent a broken command; report this as a bug.", errors.New(why))
 	}
 	switch {
 	case c.Resource == "":
@@ -59,196 +30,137 @@ func validate(c Command) error {
 	return nil
 }
 
-// Fence makes the executor refuse whatever is older than a stamp, also what is
-// queued, and ends Seal. When it returns nil, nothing older will begin any more;
-// what is in flight stands in Snapshot. It fails as Stale if a newer one was seen,
-// as Unavailable if the stamp cannot be recorded.
-func (e *Executor) Fence(s Stamp) error {
-	if err := e.admit(s); err != nil {
-		return err
-	}
-	e.mu.Lock()
-	e.sealed = false
-	e.mu.Unlock()
-	return nil
-}
-
-// Seal lets nothing begin that a coordinator has asked for, queued or to come,
-// until the next Fence, and ends starts in flight: this node is cut off, and stops
-// by itself what runs here.
-func (e *Executor) Seal() {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.sealed = true
-	for _, r := range e.resources {
-		if j := r.running; j != nil && j.begun && j.kind == asked && j.cmd.Action == agent.Start {
-			j.cancel()
+// submit queues a command that has been admitted, or answers it at once: the
+// same command joins the one that is there, or gets its result.
+func (c *Core) submit(id uint64, cmd Command) {
+	r := c.resources[cmd.Resource]
+	if r != nil {
+		if j := r.pending(cmd); j != nil {
+			c.join(j, id)
+			return
+		}
+		if rec, ok := r.history[keyOf(cmd)]; ok && rec.Command.Stamp == cmd.Stamp {
+			c.emit(Answer{ID: id, Record: rec})
+			return
 		}
 	}
+	j := &job{cmd: cmd, kind: asked, queued: c.now}
+	if err := c.refusal(j); err != nil { // before it makes way for itself
+		c.emit(Answer{ID: id, Record: Record{Command: cmd}, Err: err})
+		return
+	}
+	r = c.resource(cmd.Resource)
+	c.touched = append(c.touched, r)
+	j.r = r
+	switch {
+	case cmd.Action == Cancel:
+		c.cancelPolls(r, id, cmd)
+		return
+	case cmd.Action == Forget && r.busy():
+		c.emit(Answer{ID: id, Record: Record{Command: cmd}, Err: errs.E("forget", errs.Conflict, cmd.Resource,
+			"Ask again when the operation has ended.", errors.New("an operation is in flight"))})
+		return
+	}
+	c.join(j, id)
+	c.makeWay(j)
+	c.enqueue(j, false)
 }
 
-func (e *Executor) sealedOff(c Command) error {
-	return errs.E("run "+c.Action, errs.Unavailable, c.Resource, "It joins again when it is quorate; nothing was run.",
-		fmt.Errorf("%s was cut off and stops what it runs", e.cfg.Node))
+func (c *Core) join(j *job, id uint64) {
+	j.callers = append(j.callers, id)
+	c.callers[id] = j
 }
 
-// Newest returns the newest stamp seen. What the node does by itself carries it,
-// with a negative action that no coordinator gives.
-func (e *Executor) Newest() Stamp {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.seen
-}
-
-// admit checks a stamp and records it, on disk first, if it is the newest.
-func (e *Executor) admit(s Stamp) error {
-	e.metaMu.Lock()
-	defer e.metaMu.Unlock()
-	e.mu.Lock()
-	seen, call := e.seen, e.call
-	e.mu.Unlock()
-	switch c := compareStamps(s, seen); {
-	case c < 0:
-		return e.stale(s, seen)
-	case c == 0:
-		return nil
+// cancelPolls ends a recurring monitor at once; that there is none is no error.
+func (c *Core) cancelPolls(r *resource, id uint64, cmd Command) {
+	meant := func(m *recurring) bool { return m.cmd.Interval == cmd.Interval }
+	ended := c.endPolls(r, meant)
+	c.drop(r, func(j *job) bool { return monitors(j, cmd.Interval) })
+	for _, j := range r.jobs() {
+		j.parked = slices.DeleteFunc(j.parked, meant)
 	}
-	s.Action = 0
-	if err := e.saveMeta(s, call); err != nil {
-		return errs.E("record the coordinator's term", errs.Unavailable, e.path(metaName),
-			"Nothing was run. Make room in the runtime folder, or see why it cannot be written.", err)
-	}
-	e.mu.Lock()
-	e.seen = s
-	e.mu.Unlock()
-	return nil
-}
-
-func (e *Executor) stale(s, seen Stamp) error {
-	return errs.E("obey coordinator", errs.Stale, e.cfg.Node, "A newer coordinator is at work; nothing was run.",
-		fmt.Errorf("command of generation %d, term %d, transition %d; seen %d, %d, %d",
-			s.Generation, s.Term, s.Transition, seen.Generation, seen.Term, seen.Transition))
-}
-
-func (e *Executor) refusal(c Command) error {
-	return errs.E("run "+c.Action, errs.Unavailable, c.Resource, "The operation was not started.",
-		fmt.Errorf("the executor of %s is stopping", e.cfg.Node))
-}
-
-// submit queues a command, or answers it at once (no job).
-func (e *Executor) submit(cmd Command) (*job, Record, error) {
-	e.mu.Lock()
-	if e.stopping {
-		e.mu.Unlock()
-		return nil, Record{Command: cmd}, e.refusal(cmd)
-	}
-	if seen := e.seen; compareStamps(cmd.Stamp, seen) < 0 {
-		e.mu.Unlock()
-		return nil, Record{Command: cmd}, e.stale(cmd.Stamp, seen)
-	}
-	r := e.resources[cmd.Resource]
-	if cmd.Action == Cancel {
-		return nil, e.cancelLocked(r, cmd), nil
-	}
-	defer e.mu.Unlock()
-	if r == nil {
-		r = newResource(cmd.Resource)
-		e.resources[cmd.Resource] = r
-	}
-	if j := r.pendingLocked(cmd); j != nil {
-		j.waiters++
-		return j, Record{}, nil
-	}
-	if rec, ok := r.history[keyOf(cmd)]; ok && rec.Command.Stamp == cmd.Stamp {
-		return nil, rec, nil
-	}
-	if cmd.Action == Forget && r.busyLocked() {
-		return nil, Record{Command: cmd}, errs.E("forget", errs.Conflict, cmd.Resource,
-			"Ask again when the operation has ended.", fmt.Errorf("an operation is in flight"))
-	}
-	r.makeWayLocked(cmd)
-	j := newJob(cmd, asked)
-	j.waiters = 1
-	e.enqueueLocked(r, j, false)
-	return j, Record{}, nil
-}
-
-// makeWayLocked ends the monitors that a command makes meaningless: all before
-// the state changes, its own predecessor before a recurring one begins anew.
-// Executor.mu is held.
-func (r *resource) makeWayLocked(cmd Command) {
-	switch cmd.Action {
-	case agent.Stop, agent.Start, agent.Promote, agent.Demote, agent.MigrateTo, agent.MigrateFrom, Forget:
-		r.cancelAllRecurringLocked()
-	case agent.Monitor:
-		if cmd.Interval > 0 {
-			r.cancelRecurringLocked(cmd.Interval)
-		}
-	}
-}
-
-// cancelLocked ends a recurring monitor at once; that there is none is no
-// error. It is called with e.mu held and releases it.
-func (e *Executor) cancelLocked(r *resource, cmd Command) Record {
-	now := time.Now()
-	rec := Record{Command: cmd, Changed: now, Result: agent.Result{Started: now}}
-	if r == nil {
-		e.mu.Unlock()
-		return rec
-	}
-	r.cancelRecurringLocked(cmd.Interval)
+	_, known := r.history[opKey{agent.Monitor, cmd.Interval}]
 	delete(r.history, opKey{agent.Monitor, cmd.Interval})
-	e.mu.Unlock()
-	if err := e.save(r); err != nil {
-		e.log.Warn("cannot record the end of a monitor; a restarted daemon would resume it", "resource", r.name, "err", err)
+	rec := Record{Command: cmd, Changed: c.now, Result: agent.Result{Started: c.now}}
+	if !known && len(ended) == 0 {
+		c.emit(Answer{ID: id, Record: rec})
+		return
 	}
-	return rec
+	c.save(&r.file, func(err error) {
+		if err != nil {
+			c.emit(Warn{Text: "cannot record the end of a monitor; a restarted daemon would resume it", Resource: r.name, Err: err})
+		}
+		c.emit(Answer{ID: id, Record: rec})
+	})
 }
 
-// abandon ends the wait of one caller. A job that has not begun and that
-// nobody else waits for is taken back.
-func (e *Executor) abandon(j *job, cause error) (Record, error) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	select {
-	case <-j.done:
-		return j.rec, j.err
-	default:
+// makeWay ends the monitors that a command makes meaningless: all before the
+// state changes, its own predecessor before a recurring one begins anew. Should
+// the command not begin after all, they come back.
+func (c *Core) makeWay(j *job) {
+	switch {
+	case changes(j.cmd.Action) || j.cmd.Action == Forget:
+		j.parked = c.endPolls(j.r, func(*recurring) bool { return true })
+		for _, k := range j.r.queue {
+			if k.kind == asked && k.cmd.Interval > 0 {
+				j.parked = append(j.parked, k.parked...)
+			}
+		}
+		c.drop(j.r, func(k *job) bool { return k.repeats() || k.kind == asked && k.cmd.Interval > 0 })
+	case j.cmd.Action == agent.Monitor && j.cmd.Interval > 0:
+		own := j.cmd.Interval
+		j.parked = c.endPolls(j.r, func(m *recurring) bool { return m.cmd.Interval == own })
+		c.drop(j.r, func(k *job) bool { return monitors(k, own) })
 	}
-	j.waiters--
-	hint := "The operation goes on; its result will be reported."
-	if !j.begun && j.waiters == 0 && j.kind == asked {
-		j.cancelled = true
-		j.cancel()
-		hint = "The operation had not begun and was taken back."
-	}
-	return Record{Command: j.cmd}, errs.E("run "+j.cmd.Action, errs.Timeout, j.cmd.Resource, hint, cause)
 }
 
-// forget drops what is known of a resource, on disk first.
-func (e *Executor) forget(r *resource, j *job) (Record, error) {
-	e.endWatch(r)
-	e.metaMu.Lock()
-	e.mu.Lock()
-	seen, call := e.seen, e.call
-	e.mu.Unlock()
-	err := e.saveMeta(seen, call) // so that call numbers do not begin anew
-	e.metaMu.Unlock()
-	if err == nil {
-		err = e.removeFile(r)
+// changes reports whether an action changes the state of a resource.
+func changes(action string) bool {
+	switch action {
+	case agent.Stop, agent.Start, agent.Promote, agent.Demote, agent.MigrateTo, agent.MigrateFrom:
+		return true
 	}
-	if err != nil {
-		return Record{Command: j.cmd}, errs.E("forget", errs.Unavailable, j.cmd.Resource, "The history is kept; ask again.", err)
-	}
-	e.mu.Lock()
-	clear(r.history)
-	clear(r.failures)
-	e.mu.Unlock()
-	if r.active { // only its history is forgotten, not that it may run
-		if err := e.save(r); err != nil {
-			e.log.Warn("cannot record that a forgotten resource may run", "resource", r.name, "err", err)
+	return false
+}
+
+// monitors reports whether a job is a monitor of one interval that may be taken back.
+func monitors(j *job, interval int64) bool {
+	return j.cmd.Action == agent.Monitor && j.cmd.Interval == interval && j.kind != settle
+}
+
+func (c *Core) onWithdraw(in Withdraw) {
+	for _, a := range c.arrivals {
+		if a.id == in.ID {
+			c.refuse(a, c.timeout(a.command(), false, in.Cause))
+			return
 		}
 	}
-	now := time.Now()
-	return Record{Command: j.cmd, Changed: now, Result: agent.Result{Started: now}}, nil
+	j := c.callers[in.ID]
+	if j == nil {
+		return // it has its answer
+	}
+	delete(c.callers, in.ID)
+	j.callers = slices.DeleteFunc(j.callers, func(id uint64) bool { return id == in.ID })
+	c.emit(Answer{ID: in.ID, Record: Record{Command: j.cmd}, Err: c.timeout(j.cmd, j.begun, in.Cause)})
+	if j.begun || len(j.callers) > 0 || j.kind != asked {
+		return
+	}
+	if j.phase == queued {
+		j.r.queue = slices.DeleteFunc(j.r.queue, func(k *job) bool { return k == j })
+		c.giveBack(j)
+		c.touched = append(c.touched, j.r)
+		return
+	}
+	c.cancel(j)
+}
+
+func (c *Core) timeout(cmd Command, begun bool, cause error) error {
+	hint := "The operation had not begun and was taken back."
+	if begun {
+		hint = "The operation goes on; its result will be reported."
+	}
+	if cause == nil {
+		cause = fmt.Errorf("nobody waits for %s any more", cmd.Action)
+	}
+	return errs.E("run "+cmd.Action, errs.Timeout, cmd.Resource, hint, cause)
 }
