@@ -9,6 +9,7 @@ import (
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/agent/classes"
+	"github.com/takt-ha/takt/agent/fence"
 	"github.com/takt-ha/takt/agent/ocf"
 	"github.com/takt-ha/takt/internal/errs"
 )
@@ -59,5 +60,53 @@ func TestUnknownAgentNamesThePlaces(t *testing.T) {
 		if id.Class != "magic" && !strings.Contains(err.Error(), root) {
 			t.Errorf("%s: the folder is not named: %v", name, err)
 		}
+	}
+}
+
+func TestFenceDevicesAreResources(t *testing.T) {
+	run, folder := t.TempDir(), t.TempDir()
+	open := func() *classes.Registry {
+		return classes.NewRegistry(classes.Options{RuntimeDir: run, OCFRoot: folder, InitDir: folder, Fence: fence.Options{Folders: []string{folder}}})
+	}
+	id := agent.ID{Class: "stonith", Type: "fence_takt_ssh"}
+	do := func(r *classes.Registry, action string) agent.Code {
+		a, err := r.Lookup(id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return a.Run(t.Context(), agent.Invocation{Resource: "power", Agent: id, Action: action, Params: map[string]string{"ssh": "/bin/sh"}}).Code
+	}
+	registry := open()
+	for i, want := range []struct {
+		action string
+		code   agent.Code
+	}{{agent.Monitor, agent.NotRunning}, {agent.Start, agent.OK}, {agent.Monitor, agent.OK}} {
+		if got := do(registry, want.action); got != want.code {
+			t.Fatalf("step %d, %s: %v", i, want.action, got)
+		}
+	}
+	if !slices.Contains(registry.List(), id) || !slices.Contains(registry.Fence().List(), id.Type) {
+		t.Errorf("listed %v", registry.List())
+	}
+	if why := registry.Refuses(t.Context(), id, map[string]string{"ssh_port": "0"}); !strings.Contains(why, "65535") {
+		t.Errorf("refuses: %q", why)
+	}
+	if why := registry.Refuses(t.Context(), id, nil); why != "" {
+		t.Errorf("refuses: %q", why)
+	}
+	registry.Close()
+	// A restarted daemon goes on watching; after a stop it does not.
+	registry = open()
+	defer registry.Close()
+	for i, want := range []struct {
+		action string
+		code   agent.Code
+	}{{agent.Monitor, agent.OK}, {agent.Stop, agent.OK}, {agent.Monitor, agent.NotRunning}} {
+		if got := do(registry, want.action); got != want.code {
+			t.Fatalf("after the restart, step %d, %s: %v", i, want.action, got)
+		}
+	}
+	if _, err := registry.Lookup(agent.ID{Class: "stonith", Type: "fence_nothing"}); errs.KindOf(err) != errs.NotFound || !strings.Contains(err.Error(), folder) {
+		t.Errorf("got %v", err)
 	}
 }

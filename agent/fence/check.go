@@ -1,6 +1,7 @@
 package fence
 
 import (
+	"context"
 	"fmt"
 	"slices"
 	"strconv"
@@ -28,16 +29,24 @@ type Finding struct {
 
 // String returns the finding as one line.
 func (f Finding) String() string {
-	where := f.Device
-	if f.Param != "" {
-		where += ": " + f.Param
-	}
-	return where + ": " + f.Text
+	parts := slices.DeleteFunc([]string{f.Device, f.Param, f.Text}, func(s string) bool { return s == "" })
+	return strings.Join(parts, ": ") // an agent that is asked by itself has no device's name
 }
 
 // Usable says whether none of the findings is an error.
 func Usable(findings []Finding) bool {
 	return !slices.ContainsFunc(findings, func(f Finding) bool { return f.Severity == Error })
+}
+
+// Errors returns those findings that are errors as one line, "" if there are none.
+func Errors(findings []Finding) string {
+	var wrong []string
+	for _, f := range findings {
+		if f.Severity == Error {
+			wrong = append(wrong, f.String())
+		}
+	}
+	return strings.Join(wrong, "; ")
 }
 
 // checker collects the findings about one device.
@@ -59,7 +68,20 @@ func (d *Device) Check(nodes []string) []Finding {
 	c.actions()
 	c.hosts(nodes)
 	c.addressing(nodes)
+	if a, ok := d.agent.(Checker); ok {
+		c.findings = append(c.findings, a.Check(d.cfg, nodes)...)
+	}
 	return c.findings
+}
+
+// Inspect says what stands in the device's way on this node, as far as its agent
+// can find out without switching anything. Other nodes may be better off.
+func (d *Device) Inspect(ctx context.Context) []Finding {
+	a, ok := d.agent.(Inspector)
+	if !ok {
+		return nil
+	}
+	return a.Inspect(ctx, d.cfg)
 }
 
 func (c *checker) params() {
@@ -151,7 +173,12 @@ func (c *checker) actions() {
 	if c.d.cfg.HostCheck == StaticList && len(c.d.cfg.hosts()) == 0 {
 		c.report(Error, "pcmk_host_check", "static-list needs pcmk_host_list or pcmk_host_map; this device fences nobody")
 	}
-	if c.d.heuristic() {
+	for _, action := range []string{Off, Reboot} {
+		if t, bound := c.d.cfg.Calls[action].Timeout, c.d.settings.Bound; t > bound {
+			c.report(Warning, "pcmk_"+action+"_timeout", "%s is longer than the %s after which the cluster gives up: what ran on the machine would wait, although the device may still succeed", t, bound)
+		}
+	}
+	if c.d.heuristic() || c.d.meta.Waits {
 		return
 	}
 	if !c.d.supports(Status) {

@@ -41,6 +41,7 @@ func TestFindings(t *testing.T) {
 		{"delay of nobody", "pcmk_delay_base=node7:1", fence.Warning, "pcmk_delay_base", "no node node7"},
 		{"limit", "pcmk_action_limit=many", fence.Error, "pcmk_action_limit", "-1 for any number"},
 		{"time-out", "pcmk_off_timeout=0", fence.Error, "pcmk_off_timeout", "no time"},
+		{"ten minutes", "pcmk_off_timeout=600s", fence.Warning, "pcmk_off_timeout", "longer than the 5m0s after which the cluster gives up"},
 		{"tries", "pcmk_off_retries=-1", fence.Error, "pcmk_off_retries", "1 to 1000"},
 		{"action of the agent", "pcmk_reboot_action=rebot", fence.Error, "pcmk_reboot_action", "did you mean reboot?"},
 		{"no parameter for a required plug", "pcmk_host_argument=none\npcmk_host_list=node1", fence.Error, "plug", "requires it"},

@@ -17,6 +17,11 @@ type Settings struct {
 	Verify  time.Duration // how long status may still say on after off has succeeded; 10 s
 	Poll    time.Duration // between two questions for the status; 500 ms
 	Pause   time.Duration // before another try; 1 s
+	// Fresh is how long what a switch has listed is taken as it is; 60 s. Older
+	// lists are used, too, but not for what they alone know, and are asked for anew
+	// in the background.
+	Fresh time.Duration
+	Bound time.Duration // after which the cluster gives a fencing up; 5 min
 }
 
 const defaultTries = 2
@@ -25,7 +30,7 @@ func (s *Settings) defaults() {
 	for _, d := range []struct {
 		value *time.Duration
 		or    time.Duration
-	}{{&s.Timeout, time.Minute}, {&s.Verify, 10 * time.Second}, {&s.Poll, 500 * time.Millisecond}, {&s.Pause, time.Second}} {
+	}{{&s.Timeout, time.Minute}, {&s.Verify, 10 * time.Second}, {&s.Poll, 500 * time.Millisecond}, {&s.Pause, time.Second}, {&s.Fresh, time.Minute}, {&s.Bound, 5 * time.Minute}} {
 		if *d.value <= 0 {
 			*d.value = d.or
 		}
@@ -42,6 +47,9 @@ type Device struct {
 	settings Settings
 	secrets  redactor
 	slots    chan struct{} // holds a token for each action under way; nil for any number
+	listing  listing
+
+	background *background // of the registry; nil: the list is only asked for when it is needed
 }
 
 // New puts a device together. It judges nothing: see Check, and Registry.Devices for all at once.
@@ -119,7 +127,10 @@ func (d *Device) command(action string) string {
 	return action
 }
 
-func (d *Device) supports(action string) bool { return d.meta.Supports(d.command(action)) }
+// Supports says whether the device can do an action, by whatever name its agent has for it.
+func (d *Device) Supports(action string) bool { return d.meta.Supports(d.command(action)) }
+
+func (d *Device) supports(action string) bool { return d.Supports(action) }
 
 func (d *Device) timeout(action string) time.Duration {
 	if t := d.cfg.Calls[action].Timeout; t > 0 {
@@ -192,12 +203,15 @@ type Target struct {
 // Targets says whether the device can fence the node, and as which plug. An
 // error means that nobody can tell now: the switch did not answer.
 func (d *Device) Targets(ctx context.Context, node string) (Target, error) {
+	if t, ok := d.remembered(node); ok {
+		return t, nil
+	}
 	release, err := d.acquire(ctx)
 	if err != nil {
 		return Target{Node: node}, d.unknown(node, err)
 	}
 	defer release()
-	t, err := d.locate(ctx, node)
+	t, err := d.locate(ctx, node, false)
 	if err != nil || t.How != StatusCheck || !t.Can {
 		return t, err
 	}
@@ -213,58 +227,36 @@ func (d *Device) Targets(ctx context.Context, node string) (Target, error) {
 	return t, nil
 }
 
-// locate is Targets without the question for the status.
-func (d *Device) locate(ctx context.Context, node string) (Target, error) {
+// unlocated is the node with the plug that the configuration gives it.
+func (d *Device) unlocated(node string) Target {
 	t := Target{Node: node, How: d.HostCheck()}
-	var named bool
-	t.Plug, named = d.cfg.plug(node)
+	t.Plug, _ = d.cfg.plug(node)
 	if fixed := d.fixedPlug(); fixed != "" {
 		t.Plug = fixed
 	}
+	return t
+}
+
+// locate is Targets without the question for the status. strict is for actions:
+// what only an old list knows is asked for anew.
+func (d *Device) locate(ctx context.Context, node string, strict bool) (Target, error) {
+	t := d.unlocated(node)
 	switch {
 	case node == "" || strings.ContainsAny(node, "\n\r\x00"):
 		return t, errs.E("find plug of node", errs.Invalid, fmt.Sprintf("%q", node), "Give the name of a node.", nil)
 	case t.How == StaticList:
-		t.Can, t.Why = named, "pcmk_host_list or pcmk_host_map names it"
-		if !named {
+		_, t.Can = d.cfg.plug(node)
+		if t.Why = "pcmk_host_list or pcmk_host_map names it"; !t.Can {
 			t.Why = "neither pcmk_host_list nor pcmk_host_map names it"
 		}
 	case d.cfg.HostCheck == "" && !d.addresses():
 		t.Why = "nothing tells " + d.cfg.Agent + " which machine is meant; say with pcmk_host_list which node it is"
 	case t.How == DynamicList:
-		return d.find(ctx, t)
+		return d.find(ctx, t, strict)
 	case t.How == NoCheck:
 		t.Can, t.Why = true, "nothing restricts the device's nodes"
 	default:
 		t.Can = true
-	}
-	return t, nil
-}
-
-// find looks the node's plug up in what the switch lists: as a plug, else as
-// the switch's own name of one.
-func (d *Device) find(ctx context.Context, t Target) (Target, error) {
-	ans := d.call(ctx, d.command(List), Target{}, d.timeout(List))
-	if !ans.OK() {
-		return Target{Node: t.Node, How: DynamicList}, d.unknown(t.Node, failure(ans))
-	}
-	var named []string
-	for _, o := range parseList(ans.Stdout) {
-		if o.plug == t.Plug || strings.EqualFold(o.plug, t.Plug) {
-			t.Plug, t.Can, t.Why = o.plug, true, "the device lists the plug"
-			return t, nil
-		}
-		if strings.EqualFold(o.alias, t.Plug) {
-			named = append(named, o.plug)
-		}
-	}
-	switch len(named) {
-	case 0:
-		t.Why = "the device lists no plug " + t.Plug
-	case 1:
-		t.Plug, t.Can, t.Why = named[0], true, "the device lists plug "+named[0]+" by that name"
-	default:
-		t.Why = fmt.Sprintf("the device lists several plugs by the name %s (%s): say in pcmk_host_map which it is", t.Plug, strings.Join(named, ", "))
 	}
 	return t, nil
 }

@@ -59,7 +59,8 @@ type job struct {
 //
 //	off     off, then status until it says off: else it has failed
 //	reboot  off as above, then on; it has succeeded when off has
-//	        (an agent without status or off: its own reboot, unproven)
+//	        (an agent whose status stays off until the machine is up again: its
+//	        own reboot, proven by status; an agent without status or off: its own reboot, unproven)
 //	on      on, then status until it says on
 //
 // A reboot ends with off where on is unfencing, which the node does itself.
@@ -77,6 +78,9 @@ func (d *Device) Do(ctx context.Context, action, node string) Result {
 }
 
 func (j *job) run(ctx context.Context, action string) error {
+	if action == On || action == Off || action == Reboot {
+		j.d.listing.giveWay()
+	}
 	release, err := j.d.acquire(ctx)
 	if err != nil {
 		return err
@@ -90,7 +94,7 @@ func (j *job) run(ctx context.Context, action string) error {
 	default:
 		return fmt.Errorf("there is no action %q; want on, off, reboot, status, monitor or validate-all", action)
 	}
-	if j.t, err = j.d.locate(ctx, j.t.Node); err != nil {
+	if j.t, err = j.d.locate(ctx, j.t.Node, true); err != nil {
 		return err
 	}
 	if !j.t.Can {
@@ -173,6 +177,9 @@ func (j *job) try(ctx context.Context, action string, timeout time.Duration, con
 			err = confirm(ctx)
 		} else {
 			err = fmt.Errorf("%s: %w", j.d.command(action), failure(ans))
+			if ans.Status == agent.TimedOut && !j.d.meta.Waits {
+				err = fmt.Errorf("%w; if the device always takes so long, give it more time (pcmk_%s_timeout)", err, action)
+			}
 		}
 		if err == nil || n >= j.d.tries(action) || !wait(ctx, j.d.settings.Pause) {
 			return err

@@ -101,3 +101,16 @@ type Agent interface {
 	// run is an Answer whose Status is not Done.
 	Call(ctx context.Context, req Request) Answer
 }
+
+// Checker is an Agent that looks at a configuration beyond what its metadata
+// says of single parameters. Check does no I/O.
+type Checker interface {
+	Check(cfg Config, nodes []string) []Finding
+}
+
+// Inspector is an Agent that can look for what stands in its way on this node:
+// a missing device, a program that is not installed. Inspect switches nothing
+// and returns soon after ctx ends.
+type Inspector interface {
+	Inspect(ctx context.Context, cfg Config) []Finding
+}

@@ -26,6 +26,14 @@ type Metadata struct {
 	Unfencing bool `json:"unfencing,omitempty"`
 	// OnTarget says that on must run on the node itself.
 	OnTarget bool `json:"on_target,omitempty"`
+	// What follows agents inside Takt alone say; no document holds it.
+
+	// Waits says that nothing can be commanded (a watchdog): the device succeeds
+	// in nothing, and whoever decides about fencing leaves it out.
+	Waits bool `json:"waits,omitempty"`
+	// Resets says that after reboot the status is off until the machine is up
+	// again, so that a reboot of the agent's own can be proven.
+	Resets bool `json:"resets,omitempty"`
 }
 
 // Parameter describes one parameter.

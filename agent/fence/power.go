@@ -75,6 +75,8 @@ func (j *job) reboot(ctx context.Context) error {
 	custom := j.d.cfg.Calls[Reboot].Action
 	own := custom != "" && custom != Off
 	switch {
+	case j.d.meta.Resets && custom == "" && !j.d.cfg.SkipVerify:
+		return j.reset(ctx)
 	case own || !j.d.supports(Off) || j.d.unprovable(Off) != "" && custom == "" && j.d.meta.Supports(Reboot):
 		return j.ownReboot(ctx)
 	case custom == Off:
@@ -114,6 +116,16 @@ func (j *job) ownReboot(ctx context.Context) error {
 	err := j.try(ctx, Reboot, j.d.timeout(Reboot), func(context.Context) error { return nil })
 	if err == nil {
 		j.word("not verified: that a machine was off in between cannot be asked after the agent's own " + j.d.command(Reboot))
+	}
+	return err
+}
+
+// reset is a reboot of the agent's own after which the status is off until the
+// machine is up again.
+func (j *job) reset(ctx context.Context) error {
+	err := j.try(ctx, Reboot, j.d.timeout(Reboot), func(ctx context.Context) error { return j.verify(ctx, PowerOff) })
+	if err == nil {
+		j.r.Proof = ByStatus
 	}
 	return err
 }

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"sync"
@@ -21,15 +22,21 @@ type Options struct {
 	Folders  []string // searched in this order; nil is Folder
 	Native   []Agent  // agents inside Takt; they win over a program of the same name
 	Settings Settings // of the devices
+	// RuntimeDir is where it is kept which resources were started, so that a
+	// daemon's restart is no failure of every device; a reboot must clear it.
+	// "" keeps it in memory alone.
+	RuntimeDir string
 }
 
 // Registry finds fence agents and makes devices.
 type Registry struct {
-	opts   Options
-	native map[string]Agent
+	opts       Options
+	native     map[string]Agent
+	background background
 
 	mu       sync.Mutex
 	programs map[string]*Program // by path, guarded by mu; keeps what they have told of themselves
+	devices  map[string]*Device  // by id, guarded by mu: the newest that was made
 }
 
 // NewRegistry returns the registry.
@@ -37,12 +44,16 @@ func NewRegistry(opts Options) *Registry {
 	if opts.Folders == nil {
 		opts.Folders = []string{Folder}
 	}
-	r := &Registry{opts: opts, native: map[string]Agent{}, programs: map[string]*Program{}}
+	r := &Registry{opts: opts, native: map[string]Agent{}, programs: map[string]*Program{}, devices: map[string]*Device{}}
+	r.background.ctx, r.background.end = context.WithCancel(context.Background())
 	for _, a := range opts.Native {
 		r.native[a.Name()] = a
 	}
 	return r
 }
+
+// Close ends what devices do in the background, and waits for it.
+func (r *Registry) Close() { r.background.close() }
 
 // valid says whether a type can be a fence agent's: never a path.
 func valid(name string) bool {
@@ -111,8 +122,19 @@ func (r *Registry) List() []string {
 
 // Device makes the device of a primitive and says what is wrong with it. With
 // an Error among the findings there is no device. nodes are the names of the
-// cluster's nodes, nil if they are not known.
+// cluster's nodes, nil if they are not known. Asked again with the same
+// primitive it returns the same device.
 func (r *Registry) Device(ctx context.Context, p Primitive, nodes []string) (*Device, []Finding) {
+	d, findings := r.Check(ctx, p, nodes)
+	if d != nil {
+		d = r.known(d)
+	}
+	return d, findings
+}
+
+// Check is Device for a primitive that is only looked at: perhaps it will never
+// be one of the cluster's.
+func (r *Registry) Check(ctx context.Context, p Primitive, nodes []string) (*Device, []Finding) {
 	cfg, findings := ParseConfig(p)
 	stop := func(err error) (*Device, []Finding) {
 		text := err.Error()
@@ -134,6 +156,19 @@ func (r *Registry) Device(ctx context.Context, p Primitive, nodes []string) (*De
 		return nil, findings
 	}
 	return d, findings
+}
+
+// known returns the device of the same configuration that there was before, so
+// that all who use a switch take turns and share what it has listed; else d.
+func (r *Registry) known(d *Device) *Device {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if o := r.devices[d.cfg.ID]; o != nil && o.agent == d.agent && o.meta == d.meta && reflect.DeepEqual(o.cfg, d.cfg) {
+		return o
+	}
+	d.background = &r.background
+	r.devices[d.cfg.ID] = d
+	return d
 }
 
 // Devices is Device for all stonith primitives of a cluster, and looks at them

@@ -3,7 +3,9 @@ package fence
 import (
 	"context"
 	"fmt"
-	"strings"
+	"net/url"
+	"os"
+	"path/filepath"
 	"sync"
 	"time"
 
@@ -18,7 +20,7 @@ type Resource struct {
 	name     string
 
 	mu      sync.Mutex
-	watched map[string]bool // guarded by mu: resources that this node has started
+	watched map[string]bool // guarded by mu: resources that this node has started; a file each, too
 }
 
 var _ agent.Agent = (*Resource)(nil)
@@ -35,17 +37,14 @@ func (s *Resource) Run(ctx context.Context, inv agent.Invocation) agent.Result {
 	end := func(code agent.Code, reason string) agent.Result {
 		return agent.Result{Code: code, Reason: reason, Started: began, Duration: time.Since(began)}
 	}
-	s.mu.Lock()
-	watched := s.watched[inv.Resource]
-	if inv.Action == agent.Stop {
-		delete(s.watched, inv.Resource)
-	}
-	s.mu.Unlock()
 	switch inv.Action {
 	case agent.Stop:
+		if err := s.watch(inv.Resource, false); err != nil {
+			return end(agent.ErrGeneric, err.Error())
+		}
 		return end(agent.OK, "")
 	case agent.Monitor:
-		if !watched {
+		if !s.watches(inv.Resource) {
 			return end(agent.NotRunning, "")
 		}
 	case agent.Start, agent.ValidateAll:
@@ -71,13 +70,7 @@ func (s *Resource) ask(ctx context.Context, inv agent.Invocation, end func(agent
 	}
 	d, findings := s.registry.Device(ctx, Primitive{inv.Resource, s.name, inv.Params}, nil)
 	if d == nil {
-		var wrong []string
-		for _, f := range findings {
-			if f.Severity == Error {
-				wrong = append(wrong, f.String())
-			}
-		}
-		return end(agent.ErrConfigured, strings.Join(wrong, "; "))
+		return end(agent.ErrConfigured, Errors(findings))
 	}
 	if inv.Action == agent.ValidateAll {
 		return end(agent.OK, "")
@@ -90,12 +83,53 @@ func (s *Resource) ask(ctx context.Context, inv agent.Invocation, end func(agent
 		}
 		return r
 	}
+	d.freshen()
 	if inv.Action == agent.Start {
-		s.mu.Lock()
-		s.watched[inv.Resource] = true
-		s.mu.Unlock()
+		if err := s.watch(inv.Resource, true); err != nil {
+			return end(agent.ErrGeneric, err.Error())
+		}
 	}
 	return end(agent.OK, "")
+}
+
+// file is where it stands that a resource was started, "" for nowhere.
+func (s *Resource) file(resource string) string {
+	if s.registry.opts.RuntimeDir == "" {
+		return ""
+	}
+	return filepath.Join(s.registry.opts.RuntimeDir, "fence", url.PathEscape(s.name+" "+resource))
+}
+
+// watches says whether this node, now or as an earlier daemon, started the resource.
+func (s *Resource) watches(resource string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.watched[resource] && s.file(resource) != "" {
+		_, err := os.Stat(s.file(resource))
+		s.watched[resource] = err == nil
+	}
+	return s.watched[resource]
+}
+
+// watch notes that a resource was started or stopped.
+func (s *Resource) watch(resource string, on bool) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var err error
+	if file := s.file(resource); file != "" && on {
+		if err = os.MkdirAll(filepath.Dir(file), 0o755); err == nil {
+			err = os.WriteFile(file, nil, 0o644)
+		}
+	} else if file != "" {
+		if err = os.Remove(file); os.IsNotExist(err) {
+			err = nil
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("note whether the device is watched: %w; make room in that folder", err)
+	}
+	s.watched[resource] = on
+	return nil
 }
 
 // Metadata implements agent.Agent: the fence agent's parameters and what all

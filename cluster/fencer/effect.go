@@ -13,14 +13,26 @@ type Configured struct{ Setup *Setup }
 type Members struct{ List []Member }
 
 // Authority says whether this node may fence: it is quorate, or claims the cluster
-// from a tie. Without it every request fails and every command is recalled.
+// from a tie. Without it every request fails and every command is recalled, except
+// with Finish: the node may soon claim the cluster, and what a device was told
+// already may come to its end. Between two nodes the one that is being switched off
+// is missed before its device has answered.
 type Authority struct {
-	May bool
-	Why string
+	May    bool
+	Finish bool // without May: nobody is begun to be switched off, but what was is followed to its end
+	Why    string
 }
 
 // Asked brings a request.
 type Asked struct{ Request Request }
+
+// Withdraw takes requests back: what they were asked for is no more. Their commands
+// are recalled, unless somebody else has asked for the same. What is proven
+// already stays proven, and a node that was switched off is switched on again.
+type Withdraw struct {
+	Requests []uint64
+	Why      string
+}
 
 // Confirm brings an operator's word that a node is off (takt fence confirm).
 type Confirm struct {
@@ -51,7 +63,7 @@ const (
 type Result struct {
 	Command uint64
 	Outcome Outcome
-	Power   Power  // of a Status
+	Power   Power  // of a Status; of an Off: off, if the member has asked the device afterwards
 	Words   string // of the agent, one line, without secrets
 }
 
@@ -62,6 +74,7 @@ func (Configured) input() {}
 func (Members) input()    {}
 func (Authority) input()  {}
 func (Asked) input()      {}
+func (Withdraw) input()   {}
 func (Confirm) input()    {}
 func (Result) input()     {}
 func (Tick) input()       {}

@@ -128,6 +128,9 @@ type Request struct {
 	// Check asks the devices for their status first: a target that is off
 	// already is then confirmed without a further command.
 	Check bool
+	// Try, if not empty, names the one try (Try.Words) that is made: a test. Such
+	// a request joins no other, and no other joins it.
+	Try string
 }
 
 // Config is how the machine goes about it.

@@ -16,7 +16,7 @@ func Findings(s *Setup, nodes []Member, now time.Time) []string {
 	var out []string
 	for _, n := range nodes {
 		plans := s.plans(n, Off)
-		if len(plans) == 0 {
+		if len(plans) == 0 && !n.Watchdog.Armed {
 			out = append(out, fmt.Sprintf("%s: no fence device can fence it: nothing that runs there is recovered when it is lost", n.Node))
 		}
 		for _, p := range plans {
@@ -26,6 +26,9 @@ func Findings(s *Setup, nodes []Member, now time.Time) []string {
 		}
 	}
 	for _, d := range s.order {
+		if len(d.Actions) == 0 {
+			continue // it cannot be used at all, which is another finding
+		}
 		if f := testFinding(d, now); f != "" {
 			out = append(out, f)
 		}
@@ -38,11 +41,11 @@ func deviceFindings(p plan, d *Device, target Node) []string {
 		return []string{fmt.Sprintf("%s: %s names %s, which does not fence it: correct its host list, or take it out of the level", target, p.name, d.ID)}
 	}
 	for _, r := range d.Members {
-		if r.Node != target && r.Working {
+		if r.Node != target {
 			return nil
 		}
 	}
-	return []string{fmt.Sprintf("%s: %s works on no other node, so nobody could run it when %s is lost", target, d.ID, target)}
+	return []string{fmt.Sprintf("%s: no other node may run %s, so nobody could when %s is lost: look at its location constraints", target, d.ID, target)}
 }
 
 func testFinding(d *Device, now time.Time) string {

@@ -98,6 +98,7 @@ func (m *Machine) execute(o *operation, s *slot, a Action, member Node, why stri
 	}
 	m.flights = append(m.flights, f)
 	s.flight = f
+	o.acted = o.acted || a == Off || a == Reboot
 	o.words = fmt.Sprintf("waits for %s, which runs the %s of %s with %s and has %v for it", member, a, o.target, s.device.ID, f.deadline.Sub(m.now))
 	m.emit(Execute{f.command, s.device.ID, a, o.target, member, t, f.deadline, fmt.Sprintf("%s: %s", o.levels[o.level].name, why)})
 }
@@ -153,7 +154,7 @@ func (m *Machine) onDone(o *operation, s *slot, f *flight, r Result) {
 		return
 	}
 	s.native = f.action == Reboot
-	s.said = Said{f.device.ID, f.member, m.now, true, false}
+	s.said = Said{f.device.ID, f.member, m.now, true, f.action == Off && r.Power == PowerOff}
 }
 
 // onStatus takes the end of a status: it proves, contradicts, or says nothing.
@@ -167,7 +168,7 @@ func (m *Machine) onStatus(o *operation, s *slot, f *flight, r Result) {
 	switch {
 	case isOff:
 		s.said = Said{f.device.ID, f.member, m.now, true, true}
-		s.native = false
+		s.native, s.asking = false, false // what comes next is the on, and no further question
 		s.done[checking], s.done[doing], s.done[verifying] = true, true, true
 	case f.pass == verifying && isOn:
 		o.because(fmt.Sprintf("%s, run by %s, reported success, and its status says on: it does not do what it reports", f.device.ID, s.said.Member))

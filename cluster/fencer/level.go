@@ -117,7 +117,7 @@ func (m *Machine) passOver(o *operation) bool {
 	case o.pass < verifying:
 		o.pass++
 	case o.pass == verifying && o.action == On:
-		m.end(o, true, fmt.Sprintf("%s is unfenced by %s", o.target, o.levels[o.level].name))
+		m.end(o, true, fmt.Sprintf("%s is switched on by %s", o.target, o.levels[o.level].name))
 	case o.pass == verifying:
 		m.prove(o)
 	default:
@@ -148,6 +148,10 @@ func (m *Machine) prove(o *operation) {
 	v := Proof(m.now, e)
 	if !v.Off { // cannot be: each slot is done, and so has said off
 		m.fail(o, v.Why)
+		return
+	}
+	if o.back && !v.Confirmation.Verified {
+		m.fail(o, fmt.Sprintf("%s was heard again before this was reported, and may run something by now (%s)", o.target, v.Confirmation.Words))
 		return
 	}
 	o.proof = &v.Confirmation
@@ -182,6 +186,10 @@ func (o *operation) verb(s *slot) Action {
 // whether anything changed.
 func (m *Machine) launch(o *operation, s *slot) bool {
 	a := o.verb(s)
+	if !m.may && a != Status && a != On {
+		m.fail(o, "this node may not fence any more: "+m.mayNot)
+		return true
+	}
 	if !s.device.can(a) {
 		o.because(fmt.Sprintf("%s cannot do %s: its agent has no such action", s.device.ID, a))
 		m.noMember(o, s)

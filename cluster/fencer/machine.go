@@ -62,6 +62,8 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		m.onAuthority(in)
 	case Asked:
 		m.onAsked(in.Request)
+	case Withdraw:
+		m.onWithdraw(in)
 	case Confirm:
 		m.onConfirm(in)
 	case Result:
@@ -100,9 +102,13 @@ func (m *Machine) report(target Node, format string, args ...any) {
 }
 
 func (m *Machine) onMembers(list []Member) {
-	clear(m.members)
+	was := m.members
+	m.members = make(map[Node]Member, len(list))
 	for _, n := range list {
 		m.members[n.Node] = n
+	}
+	for _, o := range m.ops {
+		o.back = o.back || o.acted && was[o.target].State != Alive && m.members[o.target].State == Alive
 	}
 	for _, n := range list {
 		if n.State == Away {
@@ -126,6 +132,9 @@ func (m *Machine) onAuthority(in Authority) {
 		return
 	}
 	for _, o := range slices.Clone(m.ops) {
+		if in.Finish && o.stage == acting && o.acted {
+			continue
+		}
 		m.fail(o, "this node may not fence any more: "+in.Why)
 	}
 }

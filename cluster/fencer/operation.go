@@ -31,6 +31,8 @@ type operation struct {
 	level    int
 	round    int
 	native   bool // reboot by the device's own reboot
+	acted    bool // an off or a reboot was sent
+	back     bool // the target was heard anew after that: the proof to come may be of before
 	pass     pass
 	slots    []*slot // one a device of the level
 	proof    *Confirmation
@@ -47,13 +49,37 @@ func (m *Machine) onAsked(r Request) {
 		m.emit(Refused{r.ID, r.Target, why})
 		return
 	}
-	if o := m.newest(r.Target); o != nil && o.takes(r.Action) {
+	if o := m.newest(r.Target); o != nil && r.Try == "" && o.takes(r.Action) {
 		m.join(o, r)
 		return
 	}
 	o := &operation{requests: []Request{r}, target: r.Target, action: r.Action, asked: m.now}
 	m.ops = append(m.ops, o)
 	m.report(r.Target, "%s asks for %s of %s: %s", r.By, r.Action, r.Target, r.Reason)
+}
+
+// onWithdraw ends operations that nobody wants any more.
+func (m *Machine) onWithdraw(in Withdraw) {
+	for _, o := range slices.Clone(m.ops) {
+		var stay, gone []Request
+		for _, r := range o.requests {
+			if slices.Contains(in.Requests, r.ID) {
+				gone = append(gone, r)
+			} else {
+				stay = append(stay, r)
+			}
+		}
+		switch {
+		case len(gone) == 0 || o.proof != nil:
+		case len(stay) == 0:
+			m.fail(o, in.Why)
+		default:
+			o.requests = stay
+			for _, r := range gone {
+				m.emit(Refused{r.ID, r.Target, in.Why})
+			}
+		}
+	}
 }
 
 func (m *Machine) refuse(r Request) string {
@@ -87,10 +113,10 @@ func (m *Machine) newest(target Node) *operation {
 }
 
 // takes reports whether a request for an action is answered by this operation:
-// the same or a stronger one, with the proof still to come. What was proven
-// before the request says nothing about now.
+// the same or a stronger one, with the proof still to come. What was proven before
+// the request says nothing about now, nor what a device did before the target was back.
 func (o *operation) takes(a Action) bool {
-	return o.proof == nil && (o.action == a || o.action == Off && a == Reboot)
+	return o.requests[0].Try == "" && o.proof == nil && !o.back && (o.action == a || o.action == Off && a == Reboot)
 }
 
 func (m *Machine) join(o *operation, r Request) {
@@ -120,8 +146,12 @@ func (o *operation) delay(r Request) time.Duration {
 // step takes an operation on by one; it reports whether anything changed.
 func (m *Machine) step(o *operation) bool {
 	if o.action != On && o.proof == nil {
-		if v := m.watchdog(o.target); v.Off {
+		switch v := m.watchdog(o.target); {
+		case v.Off:
 			m.settle(v.Confirmation)
+			return true
+		case o.stage == watching && v.Due.IsZero():
+			m.fail(o, v.Why) // time proves nothing any more: it is heard again
 			return true
 		}
 	}
@@ -162,6 +192,9 @@ func (m *Machine) begin(o *operation) bool {
 	n := m.members[o.target]
 	n.Node = o.target
 	o.levels = m.setup.plans(n, o.action)
+	if try := o.requests[0].Try; try != "" {
+		o.levels = slices.DeleteFunc(o.levels, func(p plan) bool { return p.name != try })
+	}
 	wait := o.delay(o.requests[0])
 	for _, r := range o.requests[1:] {
 		wait = min(wait, o.delay(r))
@@ -213,7 +246,7 @@ func (m *Machine) nextLevel(o *operation) {
 		return
 	}
 	o.stage, o.due = delayed, m.now.Add(m.cfg.Pause)
-	o.words = fmt.Sprintf("everything failed (%s): waits %v, then tries again (round %d of %d)", strings.Join(o.reasons, "; "), m.cfg.Pause, o.round+1, m.cfg.Rounds)
+	o.words = fmt.Sprintf("everything failed (%s): waits %v, then tries again (round %d of %d)", o.why(), m.cfg.Pause, o.round+1, m.cfg.Rounds)
 	m.report(o.target, "%s of %s: %s", o.action, o.target, o.words)
 }
 
@@ -239,6 +272,17 @@ func (o *operation) because(why string) {
 	}
 }
 
+// why is the first reason, and how many more there are: the entry has them all.
+func (o *operation) why() string {
+	if len(o.reasons) == 2 {
+		return o.reasons[0] + " (and one more reason)"
+	}
+	if n := len(o.reasons); n > 1 {
+		return fmt.Sprintf("%s (and %d more reasons)", o.reasons[0], n-1)
+	}
+	return strings.Join(o.reasons, "")
+}
+
 func (m *Machine) fail(o *operation, why string) {
 	if o.proof != nil { // nothing that comes later takes a proof away
 		o.because(why)
@@ -247,7 +291,7 @@ func (m *Machine) fail(o *operation, why string) {
 	}
 	words := fmt.Sprintf("%s of %s failed: %s", o.action, o.target, why)
 	if len(o.reasons) > 0 {
-		words += ": " + strings.Join(o.reasons, "; ")
+		words += ": " + o.why()
 	}
 	o.because(why)
 	m.end(o, false, words)

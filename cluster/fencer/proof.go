@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"time"
+
+	"github.com/takt-ha/takt/internal/mutant"
 )
 
 // Watchdog is what a node advertised about its watchdog before it was lost.
@@ -74,7 +76,7 @@ func Proof(now time.Time, e Evidence) Verdict {
 	if v, ok := byDevices(now, e); ok {
 		return v
 	}
-	if e.Alive {
+	if e.Alive && !mutant.Off(mutant.AliveDoubt) {
 		return Verdict{Why: fmt.Sprintf("%s is heard, so only a device can prove that it is off", e.Target)}
 	}
 	if e.Operator != "" {
@@ -86,8 +88,8 @@ func Proof(now time.Time, e Evidence) Verdict {
 		return Verdict{Why: fmt.Sprintf("no device, operator or armed watchdog proves that %s is off", e.Target)}
 	}
 	due := w.Quorate.Add(w.Timeout).Add(w.Timeout)
-	if now.Before(due) {
-		return Verdict{Due: due, Why: fmt.Sprintf("the watchdog of %s (%v) proves in %v that it is off", e.Target, w.Timeout, due.Sub(now))}
+	if now.Before(due) && !mutant.Off(mutant.WatchdogWait) {
+		return Verdict{Due: due, Why: fmt.Sprintf("the watchdog of %s (%v) proves in %v that it is off", e.Target, w.Timeout, due.Sub(now).Round(10*time.Millisecond))}
 	}
 	return off(Confirmation{Target: e.Target, Means: ByWatchdog, At: now,
 		Words: fmt.Sprintf("the armed watchdog of %s (%v) has reset it: twice that time has passed since it can last have been quorate", e.Target, w.Timeout)})

@@ -1,6 +1,7 @@
 package fencer
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -59,5 +60,34 @@ func TestDelay(t *testing.T) {
 		if got := d.of(c.target, c.random); got != c.want {
 			t.Errorf("%s at %v: %v, want %v", c.target, c.random, got, c.want)
 		}
+	}
+}
+
+// TestFenceable: a target is fenceable by a level whose devices can all be run by
+// somebody else, and by nothing less.
+func TestFenceable(t *testing.T) {
+	device := func(id DeviceID, members ...Node) Device {
+		d := Device{ID: id, Targets: []Node{"n1"}, Actions: []Action{Off, On}}
+		for _, m := range members {
+			d.Members = append(d.Members, Reach{Node: m})
+		}
+		return d
+	}
+	s, err := NewSetup([]Device{device("a", "n1", "n2"), device("b", "n1", "n3"), device("c", "n1")},
+		[]Level{{Target: Match{Node: "n1"}, Index: 1, Devices: []DeviceID{"a", "b"}}, {Target: Match{Node: "n1"}, Index: 2, Devices: []DeviceID{"c"}}}, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		able []Node
+		want int
+	}{{[]Node{"n2", "n3"}, 1}, {[]Node{"n2"}, 0}, {[]Node{"n1", "n2"}, 0}, {nil, 0}} {
+		try, ok := s.Fenceable(Member{Node: "n1"}, func(n Node) bool { return slices.Contains(c.able, n) })
+		if try.Index != c.want || ok != (c.want > 0) {
+			t.Errorf("able %v: level %d, %v; want %d", c.able, try.Index, ok, c.want)
+		}
+	}
+	if len(s.Tries(Member{Node: "n1"})) != 2 {
+		t.Error("both levels would be tried")
 	}
 }

@@ -20,6 +20,7 @@ type world struct {
 	serial  bool
 	members map[Node]Member
 	may     bool
+	follow  bool
 	input   Input
 
 	next     uint64             // request ids
@@ -123,8 +124,10 @@ func (w *world) event() {
 	case 9:
 		if w.one(4) {
 			w.step(Confirm{w.node(), "somebody"})
+		} else if w.one(4) {
+			w.step(Withdraw{[]uint64{1 + w.rnd.Uint64N(w.next+1), w.next}, "it is back"})
 		} else if w.one(6) {
-			w.step(Authority{May: w.one(2)})
+			w.step(Authority{May: w.one(2), Finish: w.one(2)})
 		}
 		w.step(Authority{May: true})
 	default:
@@ -241,7 +244,7 @@ func TestMutants(t *testing.T) {
 		{"suspects act", lapse{suspectActs: true}, "which is suspect"},
 		{"one device suffices", lapse{oneSuffices: true}, "is no whole level"},
 		{"nothing is waited for", lapse{noWait: true}, "at once"},
-		{"time is never up", lapse{actsLate: true}, "nothing will wake"},
+		{"time is never up", lapse{actsLate: true}, " took "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			for seed := range uint64(1000) {

@@ -26,7 +26,7 @@ type story struct {
 //	members                    lines "NAME alive|suspect|away|not-known [watchdog=D quorate=D] [attr=K:V]"
 //	request id=N target=X action=A [by= reason= delay= random= check]
 //	result command=N outcome=done|failed|undelivered [power=P words=W]
-//	confirm node=X by=Y        authority [may] [why=W]
+//	confirm node=X by=Y        authority [may|finish] [why=W]
 //	advance to=D               tick whenever asked to, until that time
 //	open, history, findings    what the machine says about itself
 func TestStories(t *testing.T) {
@@ -59,11 +59,14 @@ func (s *story) play(d *datadriven.TestData) {
 		s.step(Asked{r})
 	case "result":
 		s.step(Result{uint64(number(s.t, a["command"])), Outcome(a["outcome"]), Power(a["power"]), words(a["words"])})
+	case "withdraw":
+		s.step(Withdraw{Requests: []uint64{uint64(number(s.t, a["id"]))}, Why: "n1 is back"})
 	case "confirm":
 		s.step(Confirm{Node(a["node"]), a["by"]})
 	case "authority":
 		_, may := a["may"]
-		s.step(Authority{may, words(a["why"])})
+		_, finish := a["finish"]
+		s.step(Authority{May: may, Finish: finish, Why: words(a["why"])})
 	case "advance":
 		s.advance(zero.Add(duration(s.t, a["to"])))
 	case "open":

@@ -133,6 +133,7 @@ func (s *Setup) matches(m Match, n Member) bool {
 // plan is a level that is to be tried.
 type plan struct {
 	name     string // in words
+	index    int    // of the level; 0: there is no topology
 	devices  []*Device
 	together bool
 }
@@ -170,7 +171,7 @@ func (s *Setup) topology(n Member) []plan {
 		if l.Target != s.levels[first].Target {
 			continue
 		}
-		p := plan{name: fmt.Sprintf("level %d for %s", l.Index, l.Target), together: l.Together}
+		p := plan{name: fmt.Sprintf("level %d for %s", l.Index, l.Target), index: l.Index, together: l.Together}
 		for _, id := range l.Devices {
 			p.devices = append(p.devices, s.devices[id])
 		}

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"syscall"
 
+	fenceagents "github.com/takt-ha/takt/agent/fence/native"
 	"github.com/takt-ha/takt/agent/native"
 	"github.com/takt-ha/takt/app"
 	"github.com/takt-ha/takt/cli"
@@ -37,6 +38,9 @@ func run() int {
 		}
 	} else if name, ok := native.AgentName(os.Args[0], os.Environ()); ok {
 		return native.Main(name, args, os.Environ(), os.Stdout, os.Stderr)
+	}
+	if name, rest, ok := fenceagents.AgentName(os.Args); ok {
+		return fenceagents.Main(name, rest, os.Stdin, os.Stdout, os.Stderr)
 	}
 	if len(args) > 1 && args[0] == "pulse" {
 		if socket, ok := flag(args[1:], "--socket"); ok {
@@ -93,8 +97,8 @@ func status(err error) int {
 // programs gives the command line what it starts.
 func programs() cli.Programs {
 	return cli.Programs{
-		Bootstrap: func(p cli.Paths, id *identity.Identity, profile string) error {
-			return app.Bootstrap(options(p, nil), id, profile)
+		Bootstrap: func(p cli.Paths, id *identity.Identity, f cli.Founding) error {
+			return app.Bootstrap(options(p, nil), id, app.Founding(f))
 		},
 		Daemon: func(ctx context.Context, p cli.Paths, log *slog.Logger) error {
 			return app.Run(ctx, options(p, log))
