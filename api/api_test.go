@@ -79,6 +79,24 @@ func (b *backend) Events(ctx context.Context, q EventQuery, yield func(Event) er
 	return b.err
 }
 
+func (b *backend) Fence(context.Context) (*Fence, error) {
+	_, err := b.note("fence")
+	return &Fence{Enabled: true}, err
+}
+
+func (b *backend) FenceNode(_ context.Context, name, verb string, v FenceVerb) (*Outcome, error) {
+	return b.note("fence %s %s force=%v by %s", verb, name, v.Force, v.User)
+}
+
+func (b *backend) Force(_ context.Context, v Force) (*Forcing, error) {
+	_, err := b.note("force %q by %s", v.Seen, v.User)
+	return &Forcing{Text: "would do", Seen: "x", Done: v.Seen != ""}, err
+}
+
+func (b *backend) Acknowledge(_ context.Context, v Verb) (*Outcome, error) {
+	return b.note("acknowledge by %s", v.User)
+}
+
 func (b *backend) Token(context.Context) (*Token, error) {
 	_, err := b.note("token")
 	return &Token{Text: "takt1.x"}, err
@@ -136,6 +154,10 @@ func TestEveryRequestReachesTheBackend(t *testing.T) {
 	check(c.Apply(ctx, Apply{XML: "<cib/>", Source: "f.xml", DryRun: true, User: "takt cib apply"}))
 	check(c.Resource(ctx, "a b/c", "move", Verb{Node: "n2", User: "takt resource move"}))
 	check(c.Node(ctx, "n1", "standby", Verb{}))
+	check(c.Fence(ctx))
+	check(c.FenceNode(ctx, "n2", "off", FenceVerb{Force: true, User: "takt fence off"}))
+	check(c.Force(ctx, Force{Seen: "x"}))
+	check(c.Acknowledge(ctx, Verb{}))
 	check(c.Token(ctx))
 	check(c.Leave(ctx, Verb{Force: true}))
 	check(nil, c.Shutdown(ctx, true))
@@ -145,7 +167,7 @@ func TestEveryRequestReachesTheBackend(t *testing.T) {
 		return nil
 	}))
 	want := []string{"status", `cib "//a[@b='c d']"`, "apply f.xml true by " + me + " (takt cib apply)", `resource a b/c move "n2" by ` + me + " (takt resource move)",
-		"node n1 standby by " + me, "token", "leave true", "shutdown true", "events {After:7 Follow:false AllNodes:true Resource:web Limit:3}"}
+		"node n1 standby by " + me, "fence", "fence off n2 force=true by " + me + " (takt fence off)", `force "x" by ` + me, "acknowledge by " + me, "token", "leave true", "shutdown true", "events {After:7 Follow:false AllNodes:true Resource:web Limit:3}"}
 	if diff := cmp.Diff(want, b.asked); diff != "" {
 		t.Error(diff)
 	}

@@ -23,6 +23,16 @@ type Backend interface {
 	// nodes if every is set), oldest first, then, if follow is set, for each
 	// new one until ctx ends.
 	Events(ctx context.Context, q EventQuery, yield func(Event) error) error
+	// Fence says what this node knows about fencing. It never blocks on a device.
+	Fence(ctx context.Context) (*Fence, error)
+	// FenceNode does one of FenceVerbs to a node, and answers when it has ended.
+	FenceNode(ctx context.Context, name, verb string, v FenceVerb) (*Outcome, error)
+	// Force makes this node's half the cluster on a person's word, or says what
+	// that could cost.
+	Force(ctx context.Context, f Force) (*Forcing, error)
+	// Acknowledge says that a person has seen what this node's history lost to
+	// another one's: status warns no more.
+	Acknowledge(ctx context.Context, v Verb) (*Outcome, error)
 	// Token makes a one-time join token, valid for a limited time.
 	Token(ctx context.Context) (*Token, error)
 	// Leave takes this node out of the cluster for good: its resources move

@@ -89,6 +89,26 @@ func (c *Client) Node(ctx context.Context, name, verb string, v Verb) (*Outcome,
 	return post[Outcome](ctx, c, "/v1/nodes/"+url.PathEscape(name)+"/"+url.PathEscape(verb), v)
 }
 
+// Fence asks what the node knows about fencing.
+func (c *Client) Fence(ctx context.Context) (*Fence, error) {
+	return get[Fence](ctx, c, "/v1/fence")
+}
+
+// FenceNode does one of FenceVerbs to a node.
+func (c *Client) FenceNode(ctx context.Context, name, verb string, v FenceVerb) (*Outcome, error) {
+	return post[Outcome](ctx, c, "/v1/fence/"+url.PathEscape(name)+"/"+url.PathEscape(verb), v)
+}
+
+// Force makes the node's half the cluster, or says what that could cost.
+func (c *Client) Force(ctx context.Context, f Force) (*Forcing, error) {
+	return post[Forcing](ctx, c, "/v1/cluster/force", f)
+}
+
+// Acknowledge ends the warning about a superseded history.
+func (c *Client) Acknowledge(ctx context.Context, v Verb) (*Outcome, error) {
+	return post[Outcome](ctx, c, "/v1/cluster/acknowledge", v)
+}
+
 // Token asks for a join token.
 func (c *Client) Token(ctx context.Context) (*Token, error) {
 	return post[Token](ctx, c, "/v1/tokens", struct{}{})

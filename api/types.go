@@ -23,8 +23,11 @@ type Status struct {
 	Links       []LinkStatus     `json:"links"`
 	Resources   []ResourceStatus `json:"resources"`
 	Failures    []Failure        `json:"failures"`
-	Pending     []Pending        `json:"pending"`  // what the transition in flight still waits for
-	Warnings    []string         `json:"warnings"` // what a person should look at, worst first
+	Pending     []Pending        `json:"pending"` // what the transition in flight still waits for
+	Fencing     Fencing          `json:"fencing"`
+	Superseded  []Superseded     `json:"superseded,omitempty"` // histories of this node that gave way, until acknowledged
+	Alarms      []Alarm          `json:"alarms"`               // what makes the cluster unsafe or useless now: to be shown before all else
+	Warnings    []string         `json:"warnings"`             // what a person should look at, worst first
 	Pulse       *link.Status     `json:"pulse,omitempty"`
 }
 
@@ -34,6 +37,31 @@ type Quorum struct {
 	Reason  string   `json:"reason"`
 	Voters  []string `json:"voters"`
 	Alive   []string `json:"alive"`
+	// Standing is how this node stands: quorate, tie or isolated, "" before the
+	// heartbeats have said.
+	Standing string `json:"standing"`
+	// Words say what this node does about it, Waits for what it waits: a line each.
+	Words []string `json:"words,omitempty"`
+	Waits []string `json:"waits,omitempty"`
+}
+
+// Fencing says how nodes would be switched off.
+type Fencing struct {
+	Enabled bool           `json:"enabled"`
+	Nodes   []FencingMeans `json:"nodes"`
+}
+
+// FencingMeans is what proves that a node is off.
+type FencingMeans struct {
+	Node  string `json:"node"`
+	OK    bool   `json:"ok"`    // something does
+	Words string `json:"words"` // "ilo-n2, tested 2026-05-01", or why nothing does
+}
+
+// Alarm is something that a person has to change, with the commands that do.
+type Alarm struct {
+	Text     string   `json:"text"`
+	Commands []string `json:"commands,omitempty"` // one of them is enough; each with what it does after a #
 }
 
 // NodeStatus is one node.
@@ -46,6 +74,12 @@ type NodeStatus struct {
 	Standby     bool   `json:"standby"`
 	Maintenance bool   `json:"maintenance"`
 	Realtime    string `json:"realtime,omitempty"` // of the answering node
+	Witness     bool   `json:"witness,omitempty"`  // it votes and runs nothing
+	Clean       bool   `json:"clean,omitempty"`    // cut off, and has stopped everything
+	Unheard     bool   `json:"unheard,omitempty"`  // a member by the coordinator's word; the answering node does not hear it
+	Unclean     string `json:"unclean,omitempty"`  // lost and not proven off: what it waits for
+	Fenced      string `json:"fenced,omitempty"`   // proven off: by what
+	Watchdog    string `json:"watchdog,omitempty"` // "armed, 5s", or why it is not
 }
 
 // LinkStatus is one link of the answering node to one peer.
@@ -100,7 +134,7 @@ type Pending struct {
 type Event struct {
 	Time       time.Time `json:"time"`
 	Node       string    `json:"node"`                 // who reports
-	Kind       string    `json:"kind"`                 // membership, link, quorum, failure, decision, action, result, config, daemon
+	Kind       string    `json:"kind"`                 // membership, link, quorum, fencing, failure, decision, action, result, config, daemon
 	Transition string    `json:"transition,omitempty"` // "TERM.NUMBER", on every line that belongs to one
 	Resource   string    `json:"resource,omitempty"`
 	On         string    `json:"on,omitempty"` // node that it is about

@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/rand"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -10,14 +12,17 @@ import (
 	"runtime/debug"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/takt-ha/takt/agent/classes"
+	fenceagents "github.com/takt-ha/takt/agent/fence/native"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
-	"github.com/takt-ha/takt/cluster/controller"
 	"github.com/takt-ha/takt/cluster/executor"
+	"github.com/takt-ha/takt/cluster/fencer"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/cluster/store"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
@@ -38,16 +43,26 @@ type App struct {
 	exec    *executor.Executor
 	agents  *classes.Registry
 	pulse   *link.Client
-	control *controller.Controller
+	heart   *heart
 	nodes   *nodeClient
 	peers   *peerTable
-	editing sync.Mutex // held while an edit of the CIB is made and proposed
+	told    link.Config // what the pulse was last configured with; Start, and then watchStore, owns it
+	editing sync.Mutex  // held while an edit of the CIB is made and proposed
 	settle  *settle
-	tidy    *time.Timer // gives memory back when nothing has happened for a while
+	session string // of this daemon: a random word that tells its fencing commands from an earlier one's
+	fencing *fencing
+	slots   *slots
+	dog     atomic.Int64 // time-out of the armed watchdog of this node, ns; 0: none is armed
+	// fenceRuns are the fencing commands that run here, for whoever decides.
+	fenceRuns *fenceRuns
+	fenced    *fenceHistory
+	lost      *supersededLog
+	tidy      *time.Timer // gives memory back when nothing has happened for a while
 	// remembered is what an earlier daemon wrote down; it does not change.
 	remembered remembered
 	viewed     chan struct{} // asks tellPulse to look
-	led        bool          // has known a coordinator since the start; tellPulse alone touches it
+	questions  atomic.Uint64 // numbers what is asked of devices beside the fencer
+	ordered    atomic.Int32  // requests of an operator to force the cluster, under way
 
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -58,14 +73,19 @@ type App struct {
 	left   sync.Once // closes leave
 }
 
-// Bootstrap makes the state of a new cluster whose only node is id. profile is
-// "default" or "fast".
-func Bootstrap(opts Options, id *identity.Identity, profile string) error {
+// Founding is what a new cluster is told.
+type Founding struct {
+	Profile string // default or fast
+	Witness bool   // its first node votes and runs nothing
+}
+
+// Bootstrap makes the state of a new cluster whose only node is id.
+func Bootstrap(opts Options, id *identity.Identity, f Founding) error {
 	opts, err := opts.WithDefaults()
 	if err != nil {
 		return err
 	}
-	root, err := firstCIB(id, profile)
+	root, err := firstCIB(id, f)
 	if err != nil {
 		return errs.E("make a cluster", errs.Invalid, id.Cluster, "", err)
 	}
@@ -149,13 +169,15 @@ func New(opts Options) (*App, error) {
 	}
 	a := &App{
 		opts: opts, log: opts.Log.With("node", id.Name), id: id, self: cib.NodeID(id.ID),
-		tokens: identity.NewTokenBook(), peers: newPeerTable(), settle: newSettle(),
+		tokens: identity.NewTokenBook(), peers: newPeerTable(), settle: newSettle(), heart: newHeart(), session: rand.Text(),
 		viewed: make(chan struct{}, 1), failed: make(chan error, 1), leave: make(chan struct{}),
 	}
 	a.remembered = opts.loadPeers()
 	a.tidy = time.AfterFunc(tidyAfter, debug.FreeOSMemory)
 	a.ctx, a.cancel = context.WithCancel(context.Background())
 	a.journal = openJournal(id.Name, opts.eventsFile(), a.log)
+	a.fenced = openFenceHistory(opts.fencedFile(), osfs.OS{}, a.log)
+	a.lost = openSuperseded(opts.supersededFile(), osfs.OS{}, a.log)
 	if err := a.open(); err != nil {
 		a.cancel()
 		a.journal.close()
@@ -179,7 +201,21 @@ func (a *App) open() error {
 	if err := a.openStore(); err != nil {
 		return err
 	}
-	a.agents = classes.NewRegistry(classes.Options{RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log})
+	a.agents = classes.NewRegistry(classes.Options{
+		RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log,
+		FenceAgents: fenceagents.Options{Node: a.id.Name, Cluster: a.id.ClusterID, Watchdog: a.ownWatchdog},
+	})
+	a.slots = newSlots(slotOptions{
+		Node: a.id.Name, Boot: executor.Boot(), Log: a.log,
+		Dog:   func() time.Duration { return time.Duration(a.dog.Load()) },
+		Doubt: func(why string) { a.heart.tell(node.Doubted{Why: why}) }, Reset: a.selfFence,
+	})
+	if _, err := hex.Decode(a.slots.opts.Cluster[:], []byte(a.id.ClusterID)); err != nil {
+		return fmt.Errorf("read the cluster's id: %w", err)
+	}
+	a.fencing = newFencing(a.agents.Fence(), a.log, func(s *fencer.Setup) { a.heart.tell(node.Setup{Setup: s}) })
+	a.fencing.planned = a.slots.update
+	a.fenceRuns = newFenceRuns(a.id.Name, a.fencing)
 	a.exec, err = executor.New(executor.Config{
 		Node: a.id.Name, Dir: a.opts.executorDir(a.id.ClusterID), Agents: a.agents, FS: osfs.OS{}, Log: a.log,
 		CallLog: a.opts.CallLog,
@@ -198,6 +234,7 @@ func (a *App) openStore() error {
 	cfg.OnMismatch = func(detail string) {
 		a.journal.add(api.Event{Kind: "failure", On: a.id.Name, Text: "the CIB differs from the coordinator's: " + detail})
 	}
+	cfg.OnSuperseded = a.onSuperseded
 	_, err := os.Stat(cfg.Dir)
 	cfg.Join = errors.Is(err, os.ErrNotExist)
 	if cfg.Join && a.remembered.Self == a.self {
@@ -212,20 +249,19 @@ func (a *App) openStore() error {
 
 // Start connects the parts and begins to serve.
 func (a *App) Start() error {
-	controllerCfg := controller.DefaultConfig(a.self, a.id.Name)
-	a.control = controller.New(controllerCfg, shell{a})
 	a.serveNodes()
 	if err := a.store.Start(); err != nil {
 		return err
 	}
 	a.setMeshPeers()
 	a.background("mesh", a.mesh.Serve)
-	pulse, err := link.Attach(a.ctx, link.ClientOptions{Socket: a.opts.pulseSocket(), Exe: a.opts.Exe, Log: a.log})
+	pulse, err := link.Attach(a.ctx, link.ClientOptions{Socket: a.opts.pulseSocket(), Exe: a.opts.Exe, Log: a.log, Healthy: a.heart.healthy})
 	if err != nil {
 		return fmt.Errorf("start the heartbeats: %w", err)
 	}
 	a.pulse = pulse
-	a.control.Send(a.state())
+	a.startHeart()
+	a.heart.tellStore()
 	if err := a.configurePulse(); err != nil {
 		return err
 	}
@@ -233,7 +269,8 @@ func (a *App) Start() error {
 	a.background("pulse", a.watchPulse)
 	a.background("view", a.tellPulse)
 	a.background("executor", a.watchExecutor)
-	a.background("members", a.tendMembers)
+	a.background("fence disks", a.slots.run)
+	a.background("fencing", func(ctx context.Context) error { return a.fencing.tend(ctx, a.root) })
 	a.background("api", func(ctx context.Context) error {
 		return api.Serve(ctx, a.opts.Socket, api.NewServer(a, a.log), a.log)
 	})
@@ -276,15 +313,14 @@ func (a *App) Stop() {
 		defer done()
 		a.cancel()
 		a.tidy.Stop()
-		if a.control != nil {
-			a.control.Stop()
-		}
+		a.heart.end()
 		if a.pulse != nil {
 			a.pulse.Close()
 		}
 		a.store.Stop(ctx)
 		a.mesh.Close()
 		a.exec.Stop(ctx)
+		a.fenceRuns.work.Wait() // the end of the daemon's life has ended their agents
 		a.agents.Close()
 		a.work.Wait()
 		a.journal.close()

@@ -51,19 +51,24 @@ func (a *App) Apply(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 
 func (a *App) applyHere(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 	if req.DryRun {
-		return a.rehearse(req)
+		return a.rehearse(ctx, req)
 	}
-	return a.change(ctx, api.Verb{Wait: req.Wait, User: req.User}, func(root *cib.Node) (edit, error) {
+	before := a.store.State().Root
+	out, err := a.change(ctx, api.Verb{Wait: req.Wait, User: req.User}, func(root *cib.Node) (edit, error) {
 		after, ops, err := a.checked(root, req)
 		if err != nil || len(cib.Diff(root, after)) == 0 {
 			return edit{text: req.Source + ": the configuration is so already"}, err
 		}
-		return edit{text: "apply " + req.Source, ops: ops}, nil
+		return edit{text: applyWords(req), ops: ops}, nil
 	})
+	if err == nil {
+		out.Warnings = append(out.Warnings, a.fencing.rehearse(ctx, before, a.store.State().Root)...)
+	}
+	return out, err
 }
 
 // rehearse says what a request would do.
-func (a *App) rehearse(req api.Apply) (*api.Outcome, error) {
+func (a *App) rehearse(ctx context.Context, req api.Apply) (*api.Outcome, error) {
 	root := a.store.State().Root
 	after, _, err := a.checked(root, req)
 	if err != nil {
@@ -72,8 +77,18 @@ func (a *App) rehearse(req api.Apply) (*api.Outcome, error) {
 	t := scheduler.Schedule(after, time.Now())
 	return &api.Outcome{
 		Text: req.Source + ": nothing was changed (dry run)", CIBVersion: cib.VersionOf(root).String(),
-		Changes: differences(root, after), Actions: actionLines(t), Warnings: t.Warnings, Settled: true,
+		Changes: differences(root, after), Actions: actionLines(t), Settled: true,
+		Warnings: append(t.Warnings, a.fencing.rehearse(ctx, root, after)...),
 	}, nil
+}
+
+// applyWords says what a request does: a document is applied, and single changes
+// say it themselves ("add the fence device ilo").
+func applyWords(req api.Apply) string {
+	if len(req.Ops) > 0 {
+		return req.Source
+	}
+	return "apply " + req.Source
 }
 
 // checked is plan for a request whose outcome is valid, by the schema and by what
@@ -84,7 +99,7 @@ func (a *App) checked(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error
 		return nil, nil, err
 	}
 	if err := cib.ValidateWith(after, a.checkAgent); err != nil {
-		return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed. Correct the places above and apply again.", listed(err, ops, req))
+		return nil, nil, errs.E(applyWords(req), errs.Invalid, "", "Nothing was changed. Correct the places above and try again.", listed(err, ops, req))
 	}
 	return after, ops, nil
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
 	"github.com/takt-ha/takt/internal/mesh"
@@ -34,8 +35,7 @@ func (a *App) leaveBroken(cause error) error {
 	if errs.KindOf(cause) == errs.Corrupt {
 		a.markBroken(cause)
 	}
-	a.peers.setBroken(why)
-	a.stand(false, why)
+	a.heart.tell(node.Broken{Why: why})
 	ctx, done := context.WithTimeout(a.ctx, time.Minute)
 	defer done()
 	if !a.untilInactive(ctx) {

@@ -46,7 +46,7 @@ func (a *App) leader(ctx context.Context) (*api.Client, error) {
 	case l.Leader == a.self && l.Ready:
 		return nil, nil
 	case l.Leader == 0 || l.Leader == a.self:
-		_, why := a.peers.standing()
+		why := a.whyLeaderless(ctx)
 		return nil, errs.E("change the cluster", errs.Unavailable, a.id.Cluster,
 			"takt status says what it waits for.", fmt.Errorf("nobody coordinates it now (%s)", why))
 	}
@@ -54,6 +54,16 @@ func (a *App) leader(ctx context.Context) (*api.Client, error) {
 	return api.NewClientDial(name, func(ctx context.Context) (net.Conn, error) {
 		return a.mesh.Dial(ctx, uint64(l.Leader), apiALPN)
 	}), nil
+}
+
+// whyLeaderless says why nobody coordinates: by what the heartbeats say now, because
+// what they said at the loss counts down seconds that are long over.
+func (a *App) whyLeaderless(ctx context.Context) string {
+	obeys, why := a.heart.obeys()
+	if st, err := a.pulse.Status(ctx); err == nil && !obeys && st.Reason != "" {
+		return st.Reason
+	}
+	return why
 }
 
 // leaderPatience is how long a request waits while the cluster elects.
@@ -125,8 +135,8 @@ func (a *App) propose(ctx context.Context, v api.Verb, make func(root *cib.Node)
 	a.journal.add(api.Event{Kind: "config", On: a.id.Name, Text: strings.TrimSpace(v.User + ": " + e.text)})
 	// The controller must judge this state, not the one before it: nothing else
 	// may make it look again.
-	a.control.Send(controller.State{Root: state.Root, Index: state.Index, Generation: state.Generation})
-	a.control.Send(controller.Poke{Reason: e.text})
+	a.heart.tellStore()
+	a.heart.tell(control(controller.Poke{Reason: e.text}))
 	out.CIBVersion = cib.VersionOf(state.Root).String()
 	return out, before, state, nil
 }

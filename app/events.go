@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/api"
-	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 )
 
 // Events tells the story (api.Backend). Events of other nodes come without
@@ -63,7 +63,7 @@ func (a *App) foreignEvents(ctx context.Context, q api.EventQuery) []api.Event {
 		asks sync.WaitGroup
 	)
 	for _, p := range a.knownPeers() {
-		if state := a.peers.get(p.ID); p.ID == a.self || !state.Alive || state.Manager == link.ManagerDown {
+		if state := a.peers.get(p.ID); p.ID == a.self || !state.Alive || state.Manager == node.Down {
 			continue
 		}
 		asks.Add(1)

@@ -115,24 +115,3 @@ func TestSettleWaitsForTheVersion(t *testing.T) {
 		}
 	})
 }
-
-func TestPeerTableStanding(t *testing.T) {
-	p := newPeerTable()
-	may := func(want bool, when string) {
-		t.Helper()
-		if got, why := p.standing(); got != want {
-			t.Errorf("%s: may act %v (%s), want %v", when, got, why, want)
-		}
-	}
-	may(false, "before the pulse has spoken")
-	p.setStanding(true, "in contact")
-	may(true, "in contact")
-	p.setStanding(false, "cut off")
-	p.setStanding(true, "healed")
-	may(false, "healed, but what ran is not stopped yet")
-	p.stopped(1)
-	may(true, "healed and stopped")
-	p.setBroken("no disk")
-	p.setStanding(true, "in contact")
-	may(false, "broken, whatever the pulse says")
-}

@@ -11,6 +11,7 @@ import (
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/cluster/store"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
@@ -48,6 +49,8 @@ type admission struct {
 	Name  string           `json:"name"`
 	Links []netip.AddrPort `json:"links"`
 	Old   cib.NodeID       `json:"old,omitempty"` // the id that a node gives up because it lost its log
+	// Witness: it votes and runs nothing.
+	Witness bool `json:"witness,omitempty"`
 }
 
 type admitted struct {
@@ -57,14 +60,14 @@ type admitted struct {
 
 // admit lets the coordinator add the node and signs its certificate.
 func (a *App) admit(ctx context.Context, req identity.JoinRequest, old cib.NodeID) (*identity.JoinAnswer, error) {
-	ask := admission{Name: req.Name, Links: req.Links, Old: old}
+	ask := admission{Name: req.Name, Links: req.Links, Old: old, Witness: req.Witness}
 	var got admitted
 	var err error
 	switch l := a.store.Leadership(); {
 	case l.Leader == a.self:
 		got, err = a.addNode(ctx, ask)
 	case l.Leader == 0:
-		_, why := a.peers.standing()
+		why := a.whyLeaderless(ctx)
 		err = errs.E("join", errs.Unavailable, req.Name, "Join again when the cluster is quorate.", fmt.Errorf("nobody coordinates the cluster now (%s)", why))
 	default:
 		err = a.nodes.call(ctx, l.Leader, "/admit", ask, &got)
@@ -115,6 +118,7 @@ func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
 			return admitted{}, err
 		}
 		ops = append(ops, removeOps(id)...)
+		ask.Witness = ask.Witness || ask.Old != 0 && isWitness(have)
 		if ask.Old != 0 {
 			ops = append(ops, inherit(root, id, next)...)
 		}
@@ -122,7 +126,10 @@ func (a *App) addNode(ctx context.Context, ask admission) (admitted, error) {
 	id := next
 	ops = append(ops,
 		cib.Op{Kind: cib.Modify, Path: "/cib", XML: cib.NewNode("cib", lastIDKey, id.String()).String()},
-		cib.Op{Kind: cib.Create, Path: "/cib/configuration/nodes", XML: nodeElement(id, ask.Name, ask.Links).String()})
+		cib.Op{Kind: cib.Create, Path: "/cib/configuration/nodes", XML: nodeElement(id, ask.Name, ask.Links, ask.Witness).String()})
+	if ask.Old == 0 { // it never ran anything: nobody has to fence it before it has joined (startup-fencing)
+		ops = append(ops, cib.Op{Kind: cib.Create, Path: "/cib/status", XML: cib.NodeState(id, ask.Name, false).String()})
+	}
 	state, err := a.store.Propose(ctx, store.Change{Author: "join", Reason: ask.Name + " joins", Time: time.Now(), Ops: ops})
 	if err != nil {
 		return admitted{}, err
@@ -169,40 +176,6 @@ func nextID(root *cib.Node, s store.State) cib.NodeID {
 		last = max(last, uint64(id))
 	}
 	return cib.NodeID(last + 1)
-}
-
-// tendMembers gives learners their vote, on the coordinator.
-func (a *App) tendMembers(ctx context.Context) error {
-	changed, cancel := a.store.Subscribe()
-	defer cancel()
-	for {
-		var again <-chan time.Time
-		if s := a.store.State(); len(s.Learners) > 0 && a.store.Leadership().Ready && len(s.Voters) < maxVoters {
-			a.promote(ctx, s)
-			again = time.After(200 * time.Millisecond)
-		}
-		select {
-		case <-changed:
-		case <-again:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-func (a *App) promote(ctx context.Context, s store.State) {
-	for _, id := range s.Learners {
-		p := a.peers.get(id)
-		if !p.Alive || p.Manager == link.ManagerDown || len(a.store.State().Voters) >= maxVoters {
-			continue
-		}
-		ctx, done := context.WithTimeout(ctx, time.Second)
-		err := a.store.Promote(ctx, id)
-		done()
-		if err == nil {
-			a.journal.add(api.Event{Kind: "membership", On: a.peerName(id), Text: a.peerName(id) + " has caught up and got a vote"})
-		}
-	}
 }
 
 // Leave takes this node out of the cluster for good (api.Backend).
@@ -271,9 +244,11 @@ func (a *App) keepForGoodbye(id cib.NodeID) {
 
 // drain moves everything away from this node and waits until nothing runs here.
 func (a *App) drain(ctx context.Context, v api.Verb) error {
-	path := "/cib/status/node_state[@id='" + a.self.String() + "']"
-	state := cib.WithNodeAttr(a.root().Child("status").ChildByID("node_state", a.self.String()), "shutdown", strconv.FormatInt(time.Now().Unix(), 10))
-	ops := []api.Op{{Kind: string(cib.Replace), Path: path + "/transient_attributes", Parent: path, XML: state.Child("transient_attributes").String()}}
+	state := a.root().Child("status").ChildByID("node_state", a.self.String())
+	var ops []api.Op
+	for _, op := range cib.NodeAttrOps(state, cib.WithNodeAttr(state, "shutdown", strconv.FormatInt(time.Now().Unix(), 10))) {
+		ops = append(ops, api.Op{Kind: string(op.Kind), Path: op.Path, XML: op.XML})
+	}
 	wait := v.Wait
 	if wait <= 0 {
 		wait = 60_000
@@ -313,6 +288,7 @@ func (a *App) handOver(ctx context.Context) error {
 // sayGoodbye tells the peers that this node goes, so that they need not wait
 // for it to fall silent, and ends the heartbeats.
 func (a *App) sayGoodbye(ctx context.Context) {
+	a.heart.tell(node.Leave{})
 	a.peers.setLeaving()
 	err := a.pulse.SetView(ctx, link.View{State: link.ManagerLeaving})
 	if err == nil {

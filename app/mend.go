@@ -60,9 +60,7 @@ func (a *App) cleanup(ctx context.Context, root, res *cib.Node, verb, only strin
 			}
 			changed = cib.WithoutFailures(changed, prim)
 		}
-		if ta := changed.Child("transient_attributes"); ta != state.Child("transient_attributes") {
-			e.ops = append(e.ops, cib.Op{Kind: cib.Replace, Path: path + "/transient_attributes", Parent: path, XML: ta.String()})
-		}
+		e.ops = append(e.ops, cib.NodeAttrOps(state, changed)...)
 	}
 	return e, nil
 }
@@ -80,9 +78,7 @@ func retryOrphan(root *cib.Node, id, only string) edit {
 		runs := cib.MergeOp(cib.LRMResource(id, lrm.Attr("class"), lrm.Attr("provider"), lrm.Attr("type")),
 			cib.OpRecord{Resource: id, Operation: agent.Start, OnNode: state.Attr("uname"), Changed: time.Now()})
 		e.ops = append(e.ops, cib.Op{Kind: cib.Replace, Path: path + "/lrm/lrm_resources/lrm_resource[@id='" + id + "']", Parent: path + "/lrm/lrm_resources", XML: runs.String()})
-		if ta := cib.WithoutFailures(state, id).Child("transient_attributes"); ta != state.Child("transient_attributes") {
-			e.ops = append(e.ops, cib.Op{Kind: cib.Replace, Path: path + "/transient_attributes", Parent: path, XML: ta.String()})
-		}
+		e.ops = append(e.ops, cib.NodeAttrOps(state, cib.WithoutFailures(state, id))...)
 	}
 	return e
 }

@@ -15,6 +15,8 @@ import (
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/controller"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
 	"github.com/takt-ha/takt/internal/mesh"
@@ -46,12 +48,18 @@ type joinSay struct {
 // serveNodes serves the other daemons.
 func (a *App) serveNodes() {
 	mux := http.NewServeMux()
-	mux.HandleFunc("POST /join", answer(a, a.answerJoin))
-	mux.HandleFunc("POST /run", answer(a, a.answerRun))
+	mux.HandleFunc("POST /join", a.ofOneHistory(answer(a, a.answerJoin)))
+	mux.HandleFunc("POST /run", a.ofOneHistory(answer(a, a.answerRun)))
 	mux.HandleFunc("POST /notice", answer(a, a.answerNotice))
 	mux.HandleFunc("POST /admit", answer(a, a.answerAdmit))
 	mux.HandleFunc("POST /remove", answer(a, a.answerRemove))
 	mux.HandleFunc("POST /rejoin", answer(a, a.answerRejoin))
+	mux.HandleFunc("POST /support", answer(a, a.answerSupport))
+	mux.HandleFunc("POST /fence", a.ofOneHistory(answer(a, a.answerFence)))
+	mux.HandleFunc("POST /reset", a.ofOneHistory(answer(a, a.answerReset)))
+	mux.HandleFunc("POST /fence/recall", answer(a, a.answerRecall))
+	mux.HandleFunc("POST /fenced", answer(a, a.answerFenced))
+	mux.HandleFunc("POST /fenced/all", answer(a, a.answerFencings))
 	mesh.ServeHTTP(a.mesh, nodeALPN, mux)
 	server := api.NewServer(a, a.log)
 	mesh.ServeHTTP(a.mesh, apiALPN, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -75,6 +83,28 @@ func (a *App) serveNodes() {
 			api.ServeConn(ctx, conn, identity.Handler(a))
 		}
 	})
+}
+
+// lineageHeader says of which history a request is: "GENERATION.CLAIMER".
+const lineageHeader = "Takt-Lineage"
+
+func (a *App) lineage() string {
+	s := a.store.State()
+	return fmt.Sprintf("%d.%d", s.Generation, s.Claimer)
+}
+
+// ofOneHistory refuses the commands of a coordinator of another history. Where two
+// halves have forced the same generation, its numbers say nothing here.
+func (a *App) ofOneHistory(next http.HandlerFunc) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		if theirs, ours := r.Header.Get(lineageHeader), a.lineage(); theirs != ours {
+			w.WriteHeader(errs.Unavailable.HTTP())
+			json.NewEncoder(w).Encode(api.Failed{Kind: errs.Unavailable.String(),
+				Error: fmt.Sprintf("%s is in generation %s (number, and who forced it), the coordinator in %s: the two have yet to agree", a.id.Name, ours, theirs)})
+			return
+		}
+		next(w, r)
+	}
 }
 
 // answer makes a handler of a function from JSON to JSON.
@@ -103,14 +133,22 @@ func answer[In, Out any](a *App, f func(ctx context.Context, from cib.NodeID, in
 
 // answerJoin tells a new coordinator what runs here. From then on commands of
 // earlier terms are refused.
-func (a *App) answerJoin(_ context.Context, from cib.NodeID, ask joinAsk) (joinSay, error) {
-	if quorate, why := a.peers.standing(); !quorate {
+func (a *App) answerJoin(ctx context.Context, from cib.NodeID, ask joinAsk) (joinSay, error) {
+	seals := a.exec.Seals() // before the look at the standing: a cut after it must not be undone
+	if obeys, why := a.heart.obeys(); !obeys {
 		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", errors.New(why))
 	}
-	if have := a.store.State().Generation; ask.Stamp.Generation > have {
-		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", fmt.Errorf("its log has generation %d, the coordinator says %d", have, ask.Stamp.Generation))
+	if have := a.store.State().Generation; ask.Stamp.Generation != have {
+		kind := errs.Unavailable // it has yet to hear of it
+		if ask.Stamp.Generation < have {
+			kind = errs.Stale // before the coordinator of its own has fenced it, the executor could not tell
+		}
+		return joinSay{}, errs.E("join", kind, a.id.Name, "", fmt.Errorf("its log has generation %d, the coordinator says %d", have, ask.Stamp.Generation))
 	}
-	if err := a.exec.Fence(ask.Stamp); err != nil {
+	if err := a.peers.soil(ctx); err != nil {
+		return joinSay{}, errs.E("join", errs.Unavailable, a.id.Name, "", fmt.Errorf("the heartbeats have yet to hear that something may run here: %w", err))
+	}
+	if err := a.exec.FenceSince(ask.Stamp, seals); err != nil {
 		return joinSay{}, err
 	}
 	return joinSay{Records: a.exec.Snapshot()}, nil
@@ -119,7 +157,7 @@ func (a *App) answerJoin(_ context.Context, from cib.NodeID, ask joinAsk) (joinS
 // answerRun runs a coordinator's command. A coordinator that goes away meanwhile
 // does not end the operation: its successor hears the result as a notice.
 func (a *App) answerRun(ctx context.Context, _ cib.NodeID, c agent.Command) (agent.Record, error) {
-	if quorate, why := a.peers.standing(); !quorate {
+	if obeys, why := a.heart.obeys(); !obeys {
 		return agent.Record{}, errs.E("obey "+c.Action, errs.Unavailable, c.Resource, "", errors.New(why))
 	}
 	if c.Stamp.Action < 0 && c.Action == agent.Forget {
@@ -135,8 +173,12 @@ func (a *App) answerNotice(_ context.Context, from cib.NodeID, r agent.Record) (
 	if l := a.store.Leadership(); l.Leader != a.self || !l.Ready {
 		return struct{}{}, errs.E("take a result", errs.Unavailable, a.id.Name, "", errors.New("this node does not coordinate"))
 	}
-	a.control.Send(noticed(from, r))
+	a.heart.tell(noticed(from, r))
 	return struct{}{}, nil
+}
+
+func noticed(id cib.NodeID, r agent.Record) node.Input {
+	return control(controller.Noticed{Node: id, Record: r})
 }
 
 // nodeClient speaks to other daemons.
@@ -169,6 +211,9 @@ func (n *nodeClient) call(ctx context.Context, node cib.NodeID, path string, in,
 	req, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+mesh.Host(uint64(node))+path, bytes.NewReader(body))
 	if err != nil {
 		return err
+	}
+	if n.app != nil { // else there is no log: it asks to become a member again
+		req.Header.Set(lineageHeader, n.app.lineage())
 	}
 	resp, err := n.http.Do(req)
 	if err != nil {
@@ -269,7 +314,7 @@ func (n *nodeClient) report(ctx context.Context, r agent.Record) error {
 		return errors.New("nobody coordinates")
 	}
 	if l.Leader == n.app.self {
-		n.app.control.Send(noticed(n.app.self, r))
+		n.app.heart.tell(noticed(n.app.self, r))
 		return nil
 	}
 	ctx, done := context.WithTimeout(ctx, 2*time.Second)

@@ -4,9 +4,9 @@
 // Start connects them, Stop takes them apart again and leaves services running.
 // What flows where:
 //
-//	pulse ──who is there──▶ controller ◀──CIB, leadership── store
-//	                            │ effects
-//	           mesh / executor ◀┘        api ──verbs──▶ store, controller
+//	pulse ──who is there──▶ node.Machine ◀──CIB, leadership── store
+//	                            │ effects        ▲ fence devices
+//	 mesh / executor / store / pulse ◀┘        api ──verbs──▶ store, machine
 package app
 
 import (
@@ -57,7 +57,10 @@ func (o Options) WithDefaults() (Options, error) {
 
 func (o Options) storeDir() string    { return filepath.Join(o.State, "store") }
 func (o Options) eventsFile() string  { return filepath.Join(o.State, "events.jsonl") }
+func (o Options) fencedFile() string  { return filepath.Join(o.State, "fencing.jsonl") }
 func (o Options) pulseSocket() string { return filepath.Join(o.Run, "pulse.sock") }
+
+func (o Options) supersededFile() string { return filepath.Join(o.State, "superseded.json") }
 
 // executorDir is one a cluster: the stamps of another one mean nothing here.
 func (o Options) executorDir(clusterID string) string {

@@ -1,59 +1,127 @@
 package app
 
 import (
+	"cmp"
+	"context"
 	"slices"
 	"sync"
-	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/internal/mesh"
 )
 
-// peerTable is what the pulse last said: about the peers, and about this node.
+// peerTable is what the machine last said about the peers, for those who cannot
+// wait for it, and who may connect.
 type peerTable struct {
 	mu      sync.Mutex
-	peers   map[cib.NodeID]peerState
-	quorate bool
-	known   bool // the pulse has said how this node stands
-	reason  string
-	stops   int // losses of the standing after which not all has been stopped yet
-	leaving bool
-	handed  time.Time   // when the lead was last handed over
-	broken  string      // why this node must not act whatever the pulse says
-	goodbye []mesh.Peer // members no more, but still to be answered
+	peers   map[cib.NodeID]node.PeerIs
+	view    link.View     // what the heartbeats are to say
+	views   uint64        // how often that has changed
+	clean   chan struct{} // not nil while the heartbeats may hold this node for clean; closed when they do not
+	leaving bool          // the last word has been said to the heartbeats
+	goodbye []mesh.Peer   // members no more, but still to be answered
 	members map[cib.NodeID]bool
 }
 
-type peerState struct {
-	Alive   bool
-	Working bool
-	Gone    bool // nothing of it can be running (link.PeerGone)
-	Manager link.ManagerState
-	Reason  string
-}
+func newPeerTable() *peerTable { return &peerTable{peers: map[cib.NodeID]node.PeerIs{}} }
 
-func newPeerTable() *peerTable { return &peerTable{peers: map[cib.NodeID]peerState{}} }
-
-// note takes a peer event and returns the peer's state after it.
-func (t *peerTable) note(e link.Event) peerState {
+func (t *peerTable) set(p node.PeerIs) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	p := t.peers[e.Peer]
-	p.Reason = e.Reason
-	switch e.Kind {
-	case link.PeerUp:
-		p.Alive, p.Gone, p.Manager = true, false, e.Manager
-	case link.PeerLost:
-		p.Alive, p.Manager = false, link.ManagerDown
-	case link.PeerGone:
-		p.Gone = true
-	case link.PeerManager:
-		p.Manager = e.Manager
+	t.peers[p.Node] = p
+}
+
+func (t *peerTable) get(id cib.NodeID) node.PeerIs {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.peers[id]
+}
+
+// alive tells the store who may be waited for and who may be a leader: a peer
+// whose daemon is down is neither.
+func (t *peerTable) alive(id cib.NodeID) bool {
+	p := t.get(id)
+	return p.Alive && p.Manager != node.Down
+}
+
+// all returns the peers by id.
+func (t *peerTable) all() []node.PeerIs {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	var list []node.PeerIs
+	for _, p := range t.peers {
+		list = append(list, p)
 	}
-	p.Working = p.Alive && p.Manager == link.ManagerUp
-	t.peers[e.Peer] = p
-	return p
+	slices.SortFunc(list, func(a, b node.PeerIs) int { return cmp.Compare(a.Node, b.Node) })
+	return list
+}
+
+// managers says a daemon's state in the heartbeats' words.
+var managers = map[node.Manager]link.ManagerState{
+	node.Down: link.ManagerDown, node.Joining: link.ManagerJoining, node.Up: link.ManagerUp, node.Leaving: link.ManagerLeaving,
+}
+
+// managerOf is the inverse.
+func managerOf(s link.ManagerState) node.Manager {
+	for m, state := range managers {
+		if state == s {
+			return m
+		}
+	}
+	return node.Down
+}
+
+func (t *peerTable) setView(v node.View) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.views++
+	t.view = link.View{Voters: v.Voters, Leader: v.Leader, Term: v.Term, State: managers[v.State], Clean: v.Clean, Outlive: v.Outlive, Doubt: v.Doubt}
+	if v.Clean && t.clean == nil {
+		t.clean = make(chan struct{})
+	}
+}
+
+// viewed returns what the heartbeats are to say, and a number for it; ok is false once
+// the last word has been said.
+func (t *peerTable) viewed() (v link.View, number uint64, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.view, t.views, !t.leaving
+}
+
+// told notes that the heartbeats have a view.
+func (t *peerTable) told(v link.View) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !v.Clean && t.clean != nil {
+		close(t.clean)
+		t.clean = nil
+	}
+}
+
+// soil waits until the heartbeats hold this node for clean no more: the watchdog of one
+// that is clean is petted whatever else happens to it.
+func (t *peerTable) soil(ctx context.Context) error {
+	t.mu.Lock()
+	clean := t.clean
+	t.mu.Unlock()
+	if clean == nil {
+		return nil
+	}
+	select {
+	case <-clean:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (t *peerTable) setLeaving() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.leaving = true
 }
 
 // depart keeps the connections of a node that leaves until it has been told.
@@ -92,81 +160,4 @@ func (t *peerTable) member(id cib.NodeID) bool {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	return t.members[id]
-}
-
-func (t *peerTable) get(id cib.NodeID) peerState {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.peers[id]
-}
-
-// alive tells the store who may be waited for and who may be a leader: a peer
-// whose daemon is down is neither.
-func (t *peerTable) alive(id cib.NodeID) bool {
-	p := t.get(id)
-	return p.Alive && p.Manager != link.ManagerDown
-}
-
-// setStanding takes what the pulse says, and returns how the node stands: it
-// differs where the node has a reason of its own not to act.
-func (t *peerTable) setStanding(quorate bool, reason string) (bool, string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if t.broken != "" {
-		quorate, reason = false, t.broken
-	}
-	if !quorate && (t.quorate || !t.known) {
-		t.stops++
-	}
-	t.quorate, t.reason, t.known = quorate, reason, true
-	return quorate, reason
-}
-
-// stopped notes that local stops are over.
-func (t *peerTable) stopped(times int) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.stops = max(0, t.stops-times)
-}
-
-// standing returns whether this node may act, and why or why not.
-func (t *peerTable) standing() (quorate bool, reason string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	switch {
-	case !t.known:
-		return false, "the heartbeats have just started"
-	case t.quorate && t.stops > 0:
-		return false, "it was cut off, and has yet to stop what it ran"
-	}
-	return t.quorate, t.reason
-}
-
-func (t *peerTable) setBroken(why string) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.broken = why
-}
-
-// mayHandOver allows one hand-over of the lead in every pause.
-func (t *peerTable) mayHandOver(now time.Time, pause time.Duration) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if now.Sub(t.handed) < pause {
-		return false
-	}
-	t.handed = now
-	return true
-}
-
-func (t *peerTable) setLeaving() {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.leaving = true
-}
-
-func (t *peerTable) isLeaving() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.leaving
 }

@@ -11,7 +11,10 @@ import (
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/controller"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
+	"github.com/takt-ha/takt/cluster/quorum"
 	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
@@ -29,29 +32,85 @@ func (a *App) Status(ctx context.Context) (*api.Status, error) {
 	if err == nil {
 		st.Pulse = &pulse
 	}
-	a.statusQuorum(st, state.Voters, lead.Leader != 0)
+	heart, err := a.heart.status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	a.statusQuorum(st, heart, state.Voters, lead.Leader != 0)
 	a.statusNodes(st, root, state.Voters, lead.Leader)
+	a.statusProofs(st, heart, root)
 	a.statusLinks(st)
+	a.statusFencing(ctx, st, root)
 	t := scheduler.Schedule(root, st.Time)
 	st.Resources = statusResources(root, t, st.Time)
 	st.Failures = statusFailures(root)
-	a.statusPending(st)
-	st.Warnings = a.warnings(st, root, t)
+	statusPending(st, heart.Pending)
+	st.Warnings = a.warnings(ctx, st, root, t)
 	return st, nil
 }
 
-func (a *App) statusQuorum(st *api.Status, voters []cib.NodeID, led bool) {
-	st.Quorum.Quorate, st.Quorum.Reason = a.peers.standing()
-	if st.Quorum.Quorate && st.Pulse != nil {
-		st.Quorum.Reason = st.Pulse.Reason // newer than the last change of the standing
+func (a *App) statusQuorum(st *api.Status, heart node.Status, voters []cib.NodeID, led bool) {
+	q := &st.Quorum
+	q.Quorate, q.Reason = a.heart.obeys()
+	q.Standing = standings[heart.Place]
+	if st.Pulse != nil && strings.Contains(heart.Quorum.Words, q.Reason) {
+		q.Reason = st.Pulse.Reason // newer than the last change of the standing
 	}
-	if st.Quorum.Quorate && !led {
-		st.Quorum.Quorate, st.Quorum.Reason = false, st.Quorum.Reason+"; no coordinator has been elected yet"
+	if q.Quorate && !led {
+		q.Quorate, q.Reason = false, q.Reason+"; no coordinator has been elected yet"
+	}
+	if w := heart.Quorum.Words; w != "" && !q.Quorate && st.Pulse == nil {
+		q.Words = append(q.Words, w)
+	}
+	if w := heart.Quorum.Waits; w != "" {
+		q.Waits = append(q.Waits, w)
+	}
+	if !q.Quorate {
+		for _, f := range heart.Fencing {
+			if f.Words != "" {
+				q.Waits = append(q.Waits, fmt.Sprintf("The %s of %s: %s.", f.Action, f.Target, strings.TrimSuffix(f.Words, ".")))
+			}
+		}
 	}
 	for _, v := range voters {
-		st.Quorum.Voters = append(st.Quorum.Voters, a.peerName(v))
+		q.Voters = append(q.Voters, a.peerName(v))
 		if v == a.self || a.peers.get(v).Alive {
-			st.Quorum.Alive = append(st.Quorum.Alive, a.peerName(v))
+			q.Alive = append(q.Alive, a.peerName(v))
+		}
+	}
+}
+
+var standings = map[quorum.Place]string{quorum.Quorate: "quorate", quorum.Half: "tie", quorum.Isolated: "isolated"}
+
+// statusProofs says of each node what is known of its being off.
+func (a *App) statusProofs(st *api.Status, heart node.Status, root *cib.Node) {
+	fencing := flag(root, "stonith-enabled", true)
+	for i := range st.Nodes {
+		n := &st.Nodes[i]
+		id := cib.NodeID(n.ID)
+		state := root.Child("status").ChildByID("node_state", id.String())
+		p := a.peers.get(id)
+		n.Unheard = id != a.self && !p.Alive && n.State == "online"
+		if fencing && st.Quorum.Quorate && n.State == "offline" && (state.Attr("crmd") == "online" || state.Attr("expected") == "member") {
+			n.Unclean = "lost, and not proven off: what it ran starts nowhere else before that"
+		}
+		for _, off := range heart.Off {
+			if off.Node == id {
+				n.Fenced, n.Unclean = off.Words, ""
+			}
+		}
+		for _, u := range heart.Pending.Unfenced {
+			if u.Node == n.Name {
+				n.Unclean = u.Words
+			}
+		}
+		if id != a.self && p.Alive && p.Watchdog.Armed {
+			n.Watchdog = fmt.Sprintf("armed, %v", p.Watchdog.Timeout)
+		}
+		if id == a.self && st.Pulse != nil {
+			n.Watchdog = watchdogWords(st.Pulse.Watchdog)
+			v, _, _ := a.peers.viewed()
+			n.Clean = v.Clean
 		}
 	}
 }
@@ -65,7 +124,7 @@ func (a *App) statusNodes(st *api.Status, root *cib.Node, voters []cib.NodeID, l
 		id, _ := cib.ParseNodeID(n.ID())
 		ns := api.NodeStatus{
 			ID: uint64(id), Name: n.Attr("uname"), Voter: votes[id], Coordinator: id == leader,
-			Standby: nodeAttr(n, "standby"), Maintenance: nodeAttr(n, "maintenance"),
+			Standby: nodeAttr(n, "standby"), Maintenance: nodeAttr(n, "maintenance"), Witness: isWitness(n),
 		}
 		ns.State = a.nodeState(id, root)
 		if id == a.self && st.Pulse != nil {
@@ -92,23 +151,27 @@ func nodeAttr(n *cib.Node, name string) bool {
 // before what the CIB remembers.
 func (a *App) nodeState(id cib.NodeID, root *cib.Node) string {
 	member := root.Child("status").ChildByID("node_state", id.String()).Attr("crmd") == "online"
-	manager := link.ManagerUp
+	manager := node.Up
+	quorate, _ := a.heart.obeys()
 	if id != a.self {
 		p := a.peers.get(id)
 		if !p.Alive {
+			// Heard or not by this node: the coordinator says who is a member.
+			if l := a.store.Leadership().Leader; member && quorate && l != 0 && l != a.self && l != id && a.peers.alive(l) {
+				return "online"
+			}
 			return "offline"
 		}
 		manager = p.Manager
 	}
-	quorate, _ := a.peers.standing()
 	switch {
-	case manager == link.ManagerDown:
+	case manager == node.Down:
 		return "manager down"
-	case manager == link.ManagerLeaving:
+	case manager == node.Leaving:
 		return "leaving"
 	case id == a.self && !quorate:
 		return "cut off"
-	case !member || manager == link.ManagerJoining:
+	case !member || manager == node.Joining:
 		return "joining"
 	}
 	return "online"
@@ -206,8 +269,7 @@ func failure(node, resource string, op *cib.Node) api.Failure {
 }
 
 // statusPending lists what the coordinator waits for; only it knows.
-func (a *App) statusPending(st *api.Status) {
-	p := a.control.Pending()
+func statusPending(st *api.Status, p controller.Pending) {
 	st.Pending = []api.Pending{}
 	for i, act := range p.Actions {
 		st.Pending = append(st.Pending, api.Pending{Transition: p.Transition, Action: act.Task, Resource: act.Resource, Node: act.Node, Since: p.Since[i]})
@@ -215,18 +277,18 @@ func (a *App) statusPending(st *api.Status) {
 }
 
 // warnings are what a person should look at, worst first.
-func (a *App) warnings(st *api.Status, root *cib.Node, t *scheduler.Transition) []string {
+func (a *App) warnings(ctx context.Context, st *api.Status, root *cib.Node, t *scheduler.Transition) []string {
 	var w []string
-	if !st.Quorum.Quorate {
-		w = append(w, "no quorum: "+st.Quorum.Reason)
-	}
 	for _, n := range st.Nodes {
 		if n.State == "manager down" {
 			w = append(w, fmt.Sprintf("the daemon on %s is down: what runs there runs on, unwatched, and is not moved; start it with systemctl start takt", n.Name))
 		}
 	}
-	if fencing, ok := cib.ParseBool(option(root, "stonith-enabled")); ok && !fencing {
+	if !st.Fencing.Enabled {
 		w = append(w, "fencing is disabled (stonith-enabled=false): a node that hangs without dying may run a resource twice")
+	} else {
+		v := a.fencing.view()
+		w = append(w, v.findings(a.watchdogs(ctx), st.Time)...)
 	}
 	if st.Pulse == nil {
 		w = append(w, "the heartbeat process does not answer")

@@ -8,6 +8,7 @@ import (
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/internal/identity"
 	"github.com/takt-ha/takt/internal/mesh"
 )
@@ -15,16 +16,42 @@ import (
 // linksAttr is the node attribute that holds a node's address on each link.
 const linksAttr = "takt-links"
 
+// witnessAttr is the node attribute of a witness, which votes and runs nothing. It
+// is in standby for good.
+const witnessAttr = "takt-witness"
+
+func isWitness(node *cib.Node) bool {
+	is, _ := cib.ParseBool(configuredAttr(node, witnessAttr))
+	return is
+}
+
+// configuredAttr returns a permanent attribute of a <node>, "" if it has none.
+func configuredAttr(node *cib.Node, name string) string {
+	for set := range node.Elements {
+		for nv := range set.Elements {
+			if nv.Attr("name") == name {
+				return nv.Attr("value")
+			}
+		}
+	}
+	return ""
+}
+
 // nodeElement describes a node in the CIB.
-func nodeElement(id cib.NodeID, name string, links []netip.AddrPort) *cib.Node {
+func nodeElement(id cib.NodeID, name string, links []netip.AddrPort, witness bool) *cib.Node {
 	var list []string
 	for _, l := range links {
 		list = append(list, l.String())
 	}
 	set := "nodes-" + id.String()
-	return cib.NewNode("node", "id", id.String(), "uname", name).WithChild(
+	node := cib.NewNode("node", "id", id.String(), "uname", name).WithChild(
 		cib.NewNode("instance_attributes", "id", set).WithChild(
 			cib.NewNode("nvpair", "id", set+"-"+linksAttr, "name", linksAttr, "value", strings.Join(list, " "))))
+	if witness {
+		node = setPair(node, "instance_attributes", set, witnessAttr, "true")
+		node = setPair(node, "instance_attributes", set, "standby", "on")
+	}
+	return node
 }
 
 // peersOf reads the nodes of a CIB. Nodes without usable addresses are left
@@ -73,53 +100,15 @@ func meshPeers(peers []link.Peer, self cib.NodeID) []mesh.Peer {
 	return list
 }
 
-// Timing is how fast a cluster notices that a node is gone, in milliseconds.
-type Timing struct{ Keepalive, Deadtime int }
-
-// profiles are the values of the cluster option heartbeat-profile.
-var profiles = map[string]Timing{
-	"default": {Keepalive: 100, Deadtime: 1000},
-	"fast":    {Keepalive: 20, Deadtime: 200},
-}
-
-// timingOf reads the cluster options heartbeat-profile, keepalive and deadtime.
-// What is missing or cannot be right falls back to the profile's value.
-func timingOf(root *cib.Node) Timing {
-	t, ok := profiles[option(root, "heartbeat-profile")]
-	if !ok {
-		t = profiles["default"]
-	}
-	if d, err := cib.Duration(option(root, "keepalive")); err == nil && d.Milliseconds() >= 5 {
-		t.Keepalive = int(d.Milliseconds())
-	}
-	if d, err := cib.Duration(option(root, "deadtime")); err == nil {
-		t.Deadtime = int(d.Milliseconds())
-	}
-	t.Deadtime = max(t.Deadtime, 4*t.Keepalive)
-	return t
-}
-
-// option returns a cluster option, "" if it is not set.
-func option(root *cib.Node, name string) string {
-	for set := range root.Path("configuration", "crm_config").Elements {
-		for nv := range set.Elements {
-			if nv.Attr("name") == name {
-				return nv.Attr("value")
-			}
-		}
-	}
-	return ""
-}
-
 // firstCIB is the configuration of a new cluster with one node.
-func firstCIB(id *identity.Identity, profile string) (*cib.Node, error) {
-	if _, ok := profiles[profile]; !ok {
-		return nil, fmt.Errorf("no heartbeat profile %q: it is default or fast", profile)
+func firstCIB(id *identity.Identity, f Founding) (*cib.Node, error) {
+	if !node.IsProfile(f.Profile) {
+		return nil, fmt.Errorf("no heartbeat profile %q: it is default or fast", f.Profile)
 	}
 	options := cib.NewNode("cluster_property_set", "id", "cib-bootstrap-options")
 	for _, nv := range [][2]string{
 		{"cluster-name", id.Cluster},
-		{"heartbeat-profile", profile},
+		{"heartbeat-profile", f.Profile},
 		{"stonith-enabled", "false"},
 	} {
 		options = options.WithChild(cib.NewNode("nvpair", "id", "cib-bootstrap-options-"+nv[0], "name", nv[0], "value", nv[1]))
@@ -131,7 +120,7 @@ func firstCIB(id *identity.Identity, profile string) (*cib.Node, error) {
 		"crm_feature_set", "3.19.0", "have-quorum", "0", "dc-uuid", strconv.FormatUint(id.ID, 10)).WithChild(
 		cib.NewNode("configuration").WithChild(
 			cib.NewNode("crm_config").WithChild(options),
-			cib.NewNode("nodes").WithChild(nodeElement(self, id.Name, id.Links)),
+			cib.NewNode("nodes").WithChild(nodeElement(self, id.Name, id.Links, f.Witness)),
 			cib.NewNode("resources"),
 			cib.NewNode("constraints"),
 			cib.NewNode("rsc_defaults").WithChild(defaults)),

@@ -6,7 +6,9 @@ import (
 	"testing"
 
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/cluster/store"
+	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
 )
 
@@ -18,15 +20,15 @@ func testIdentity() *identity.Identity {
 }
 
 func TestFirstCIBIsValidAndKnowsItsNode(t *testing.T) {
-	for profile, want := range profiles {
-		root, err := firstCIB(testIdentity(), profile)
+	for profile, want := range map[string]node.Timing{"default": {Keepalive: 100, Deadtime: 1000}, "fast": {Keepalive: 20, Deadtime: 200}} {
+		root, err := firstCIB(testIdentity(), Founding{Profile: profile})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := cib.Validate(root); err != nil {
 			t.Errorf("%s: %v", profile, err)
 		}
-		if got := timingOf(root); got != want {
+		if got := node.TimingOf(root); got != want {
 			t.Errorf("%s: timing %v, want %v", profile, got, want)
 		}
 		peers := peersOf(root)
@@ -34,7 +36,7 @@ func TestFirstCIBIsValidAndKnowsItsNode(t *testing.T) {
 			t.Errorf("%s: peers %v", profile, peers)
 		}
 	}
-	if _, err := firstCIB(testIdentity(), "furious"); err == nil {
+	if _, err := firstCIB(testIdentity(), Founding{Profile: "furious"}); err == nil {
 		t.Error("an unknown profile was taken")
 	}
 }
@@ -61,17 +63,17 @@ func withOptions(t *testing.T, pairs ...string) *cib.Node {
 func TestTimingNeverBecomesUnsafe(t *testing.T) {
 	for _, c := range []struct {
 		pairs []string
-		want  Timing
+		want  node.Timing
 	}{
-		{nil, Timing{100, 1000}},
-		{[]string{"heartbeat-profile", "fast"}, Timing{20, 200}},
-		{[]string{"heartbeat-profile", "nonsense"}, Timing{100, 1000}},
-		{[]string{"keepalive", "50ms"}, Timing{50, 1000}},
-		{[]string{"keepalive", "500ms", "deadtime", "600ms"}, Timing{500, 2000}}, // at least four heartbeats
-		{[]string{"keepalive", "1ms"}, Timing{100, 1000}},                        // refused: the pulse would do nothing else
-		{[]string{"keepalive", "soon", "deadtime", "later"}, Timing{100, 1000}},
+		{nil, node.Timing{Keepalive: 100, Deadtime: 1000}},
+		{[]string{"heartbeat-profile", "fast"}, node.Timing{Keepalive: 20, Deadtime: 200}},
+		{[]string{"heartbeat-profile", "nonsense"}, node.Timing{Keepalive: 100, Deadtime: 1000}},
+		{[]string{"keepalive", "50ms"}, node.Timing{Keepalive: 50, Deadtime: 1000}},
+		{[]string{"keepalive", "500ms", "deadtime", "600ms"}, node.Timing{Keepalive: 500, Deadtime: 2000}}, // at least four heartbeats
+		{[]string{"keepalive", "1ms"}, node.Timing{Keepalive: 100, Deadtime: 1000}},                        // refused: the pulse would do nothing else
+		{[]string{"keepalive", "soon", "deadtime", "later"}, node.Timing{Keepalive: 100, Deadtime: 1000}},
 	} {
-		if got := timingOf(withOptions(t, c.pairs...)); got != c.want {
+		if got := node.TimingOf(withOptions(t, c.pairs...)); got != c.want {
 			t.Errorf("%v: %v, want %v", c.pairs, got, c.want)
 		}
 	}
@@ -116,5 +118,25 @@ func TestSectionsOf(t *testing.T) {
 		if (err != nil) != (want < 0) || err == nil && len(got) != want {
 			t.Errorf("%s: %d sections, %v; want %d", xml, len(got), err, want)
 		}
+	}
+}
+
+func TestWitness(t *testing.T) {
+	root, err := firstCIB(testIdentity(), Founding{Profile: "default", Witness: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cib.Validate(root); err != nil {
+		t.Fatal(err)
+	}
+	name := testIdentity().Name
+	if node := findNode(root, name); !isWitness(node) || configuredAttr(node, "standby") != "on" {
+		t.Errorf("the witness is %s", node)
+	}
+	if _, err := nodeEdit(root, name, "online"); errs.KindOf(err) != errs.Conflict {
+		t.Errorf("a witness was let run resources: %v", err)
+	}
+	if _, err := nodeEdit(root, name, "maintenance"); err != nil {
+		t.Errorf("maintenance of a witness: %v", err)
 	}
 }

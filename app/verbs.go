@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -101,6 +102,9 @@ func nodeEdit(root *cib.Node, name, verb string) (edit, error) {
 	pair, ok := attr[verb]
 	if !ok {
 		return edit{}, errs.E(verb, errs.Invalid, "node "+name, "", fmt.Errorf("there is no such verb; there are %s", strings.Join(api.NodeVerbs(), ", ")))
+	}
+	if verb == "online" && isWitness(node) {
+		return edit{}, errs.E(verb, errs.Conflict, "node "+name, "Let it leave and join without --witness to make it an ordinary node.", errors.New("it is a witness: it votes and runs nothing"))
 	}
 	changed := setPair(node, "instance_attributes", "nodes-"+node.ID(), pair[0], pair[1])
 	return edit{

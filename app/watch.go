@@ -10,6 +10,8 @@ import (
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/controller"
 	"github.com/takt-ha/takt/cluster/link"
+	"github.com/takt-ha/takt/cluster/node"
+	"github.com/takt-ha/takt/cluster/quorum"
 )
 
 // root is the newest CIB that this node has: its own log's, or before that has
@@ -33,10 +35,6 @@ func (a *App) knownPeers() []link.Peer {
 	}
 	return peersOf(a.root())
 }
-func (a *App) state() controller.State {
-	s := a.store.State()
-	return controller.State{Root: s.Root, Index: s.Index, Generation: s.Generation}
-}
 
 // setMeshPeers tells the mesh who may connect: the members, and those that have
 // just left and are still to be told so.
@@ -48,7 +46,7 @@ func (a *App) setMeshPeers() {
 
 // configurePulse tells the pulse who the nodes are and how fast to beat.
 func (a *App) configurePulse() error {
-	t := timingOf(a.root())
+	t := node.TimingOf(a.root())
 	cfg := link.Config{
 		Cluster: a.id.Cluster, ClusterID: a.id.ClusterID, Key: a.id.ClusterKey, Self: a.self,
 		Locals: a.id.Links, Keepalive: t.Keepalive, Deadtime: t.Deadtime,
@@ -58,15 +56,19 @@ func (a *App) configurePulse() error {
 			cfg.Peers = append(cfg.Peers, p)
 		}
 	}
+	cfg.Watchdog = watchdogOf(a.root(), time.Now())
+	if reflect.DeepEqual(cfg, a.told) {
+		return nil
+	}
 	if err := a.pulse.Configure(a.ctx, cfg); err != nil {
 		return fmt.Errorf("configure the heartbeats: %w", err)
 	}
-	a.updateView()
+	a.told = cfg
 	return nil
 }
 
-// updateView asks for the heartbeats to say what is true now. It does not wait:
-// who reads the pulse's events must not wait for the pulse.
+// updateView asks for the heartbeats to say what the machine wants. It does not
+// wait: who reads the pulse's events must not wait for the pulse.
 func (a *App) updateView() {
 	select {
 	case a.viewed <- struct{}{}:
@@ -74,70 +76,76 @@ func (a *App) updateView() {
 	}
 }
 
-// tellPulse sends the pulse each new view.
+// viewAgain is how long after a view that the pulse did not take it is sent again.
+const viewAgain = 100 * time.Millisecond
+
+// tellPulse sends the pulse each new view. It does not hold up who makes them.
 func (a *App) tellPulse(ctx context.Context) error {
-	var last link.View
+	last := uint64(0)
 	for {
-		if v := a.view(); !reflect.DeepEqual(v, last) {
+		var again <-chan time.Time
+		if v, number, ok := a.peers.viewed(); ok && number != last {
 			if err := a.pulse.SetView(ctx, v); err != nil && ctx.Err() == nil {
 				a.log.Warn("the heartbeats did not take the news", "error", err)
+				again = time.After(viewAgain)
+			} else {
+				a.peers.told(v)
+				last = number
 			}
-			last = v
 		}
 		select {
 		case <-a.viewed:
+		case <-again:
 		case <-ctx.Done():
 			return nil
 		}
 	}
 }
 
-// view is what heartbeats should say about this node and its cluster.
-func (a *App) view() link.View {
+// readStore is what the machine has to know of the log.
+func (a *App) readStore() node.Log {
 	s, l := a.store.State(), a.store.Leadership()
-	v := link.View{Voters: s.Voters, Leader: l.Leader, Term: l.Term, State: link.ManagerJoining}
+	p := a.store.Position()
+	in := node.Log{
+		State:  controller.State{Root: s.Root, Index: s.Index, Generation: s.Generation},
+		Voters: s.Voters, Learners: s.Learners, Leader: l.Leader, Term: l.Term, Ready: l.Ready,
+		Position: quorum.Position{Generation: p.Generation, Claimer: p.Claimer, Term: p.Term, Index: p.Index, Commit: p.Commit, Voter: p.Voter},
+	}
+	in.Pledged.Generation, in.Pledged.Claimer = a.store.Pledged()
+	in.Pending = a.store.Pending()
 	// Without a log, or with one that is not replayed yet, whoever is known votes:
 	// an old set of voters may be so small that this node is a majority of it.
-	if none := len(v.Voters) == 0; none || a.remembered.Index > s.Index {
-		v.Voters = nil
+	if none := len(s.Voters) == 0; none || a.remembered.Index > s.Index {
 		for _, p := range a.knownPeers() {
 			if p.ID != a.self || !none {
-				v.Voters = append(v.Voters, p.ID)
+				in.Known = append(in.Known, p.ID)
 			}
 		}
 	}
-	a.led = a.led || l.Leader != 0
-	if quorate, _ := a.peers.standing(); quorate && s.Root != nil && a.led {
-		v.State = link.ManagerUp
-	}
-	if a.peers.isLeaving() {
-		v.State = link.ManagerLeaving
-	}
-	return v
+	return in
 }
 
-// watchStore carries changes of the CIB and of the leadership to the
-// controller and to the pulse.
+// watchStore carries changes of the CIB and of the leadership to the machine,
+// the mesh and the pulse.
 func (a *App) watchStore(ctx context.Context) error {
 	changed, cancel := a.store.Subscribe()
 	defer cancel()
 	led, cancelLed := a.store.LeadershipChanged()
 	defer cancelLed()
-	var nodes, options *cib.Node
+	var nodes, options, resources *cib.Node
 	for {
-		l := a.store.Leadership()
-		a.control.Send(a.state())
-		a.control.Send(controller.Lead{Leadership: controller.Leadership{Leader: l.Leader, Term: l.Term, Ready: l.Ready}})
+		a.heart.tellStore()
+		a.fencing.look()
 		root := a.root()
-		if n, o := root.Path("configuration", "nodes"), root.Path("configuration", "crm_config"); n != nodes || o != options {
-			nodes, options = n, o
+		n, o, r := root.Path("configuration", "nodes"), root.Path("configuration", "crm_config"), root.Path("configuration", "resources")
+		if n != nodes || o != options || r != resources {
+			nodes, options, resources = n, o, r
 			a.setMeshPeers()
 			a.savePeers()
 			if err := a.configurePulse(); err != nil {
 				a.log.Error("the heartbeats keep their old configuration", "error", err)
 			}
 		}
-		a.updateView()
 		select {
 		case <-changed:
 		case <-led:
@@ -149,7 +157,7 @@ func (a *App) watchStore(ctx context.Context) error {
 	}
 }
 
-// watchPulse carries what the pulse sees to the controller, the store and the mesh.
+// watchPulse carries what the pulse sees to the machine and the mesh.
 func (a *App) watchPulse(ctx context.Context) error {
 	for {
 		select {
@@ -164,62 +172,65 @@ func (a *App) watchPulse(ctx context.Context) error {
 	}
 }
 
+// onPulse gives an event on and tells it.
 func (a *App) onPulse(e link.Event) {
-	text := e.Reason
-	kind := "link"
+	kind := "membership"
 	switch e.Kind {
 	case link.LinkUp, link.LinkDown:
 		a.mesh.SetLink(uint64(e.Peer), e.Link, e.Kind == link.LinkUp)
-		text = e.Reason
-	case link.PeerUp, link.PeerLost, link.PeerGone, link.PeerManager:
-		kind = "membership"
-		a.onPeer(e)
+		kind = "link"
 	case link.StandingMove:
 		kind = "quorum"
-		a.stand(e.Standing == link.Quorate, e.Reason)
+		a.heart.tell(node.Standing{Place: places[e.Standing], Reason: e.Reason})
 	case link.SelfPaused:
 		kind = "daemon"
+		a.heart.tell(node.Paused{For: time.Duration(e.Silent) * time.Millisecond})
+	case link.WatchdogMove, link.PeerWatchdog:
+		kind = "fencing"
+	case link.PulseBack:
+		kind = "link"
+	}
+	w := node.Watchdog{Armed: e.Watchdog > 0, Timeout: time.Duration(e.Watchdog) * time.Millisecond}
+	if e.Kind == link.WatchdogMove {
+		a.dog.Store(int64(w.Timeout))
+		a.heart.tell(node.Peer{Kind: node.PeerWatchdog, Node: a.self, Watchdog: w, Reason: e.Reason})
+	}
+	if k, is := peerKinds[e.Kind]; is {
+		a.heart.tell(node.Peer{Kind: k, Node: e.Peer, Manager: managerOf(e.Manager), Watchdog: w, Reason: e.Reason})
 	}
 	at := time.Now()
 	if e.At != 0 {
 		at = time.Unix(0, e.At)
 	}
-	a.journal.add(api.Event{Time: at, Kind: kind, On: a.peerName(e.Peer), Text: text, Duration: e.Silent * 1000})
-	if kind == "link" {
-		return
-	}
-	a.announce()
-}
-
-// stand takes how this node stands.
-func (a *App) stand(quorate bool, reason string) {
-	quorate, reason = a.peers.setStanding(quorate, reason)
-	a.control.Send(controller.Standing{Quorate: quorate, Reason: reason})
-	a.updateView()
-	if quorate && a.store.Leadership().Leader == 0 {
-		a.store.LeaderLost()
+	a.journal.add(api.Event{Time: at, Kind: kind, On: a.peerName(e.Peer), Text: e.Reason, Duration: e.Silent * 1000})
+	if kind == "membership" || kind == "quorum" {
+		a.announce()
 	}
 }
 
-// onPeer takes the news of a peer. When the leader is gone the followers do not
-// wait for an election time-out.
-func (a *App) onPeer(e link.Event) {
-	p := a.peers.note(e)
-	leader := a.store.Leadership().Leader
-	if e.Peer == leader && e.Kind != link.PeerGone && !(p.Alive && p.Working) {
-		a.store.LeaderLost()
+// places are the standings as the machine knows them.
+var places = map[link.Standing]quorum.Place{link.Quorate: quorum.Quorate, link.Tie: quorum.Half, link.Isolated: quorum.Isolated}
+
+// ends reports whether an input takes from this node the right to act.
+func ends(in node.Input) bool {
+	switch in := in.(type) {
+	case node.Standing:
+		return in.Place != quorum.Quorate
+	case node.Doubted:
+		return in.Why != ""
 	}
-	if e.Kind == link.PeerLost {
-		a.background("hand-over", func(ctx context.Context) error { return a.reconsiderLead(ctx, e.Peer) })
-	}
-	a.control.Send(controller.Peer{ID: e.Peer, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Reason: e.Reason})
+	return false
+}
+
+var peerKinds = map[link.EventKind]node.PeerKind{
+	link.PeerUp: node.PeerUp, link.PeerLost: node.PeerLost, link.PeerGone: node.PeerGone, link.PeerManager: node.PeerManager, link.PeerWatchdog: node.PeerWatchdog, link.PeerAnew: node.PeerAnew,
 }
 
 // announce repeats which addresses are here after the membership changed:
 // switches and neighbours may have learned otherwise meanwhile.
 // A node that may not act keeps quiet: the addresses may be elsewhere by now.
 func (a *App) announce() {
-	if quorate, _ := a.peers.standing(); quorate {
+	if obeys, _ := a.heart.obeys(); obeys {
 		a.agents.AnnounceAgain()
 	}
 }
@@ -240,7 +251,10 @@ func (a *App) peerName(id cib.NodeID) string {
 func (a *App) watchExecutor(ctx context.Context) error {
 	for {
 		select {
-		case r := <-a.exec.Notices():
+		case r, ok := <-a.exec.Notices():
+			if !ok {
+				return nil
+			}
 			a.nodes.notify(r)
 		case <-ctx.Done():
 			return nil

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -44,12 +45,19 @@ func ocfRootFlag(flags *pflag.FlagSet, root *string) {
 func newAgentsListCommand(opts *classes.Options) *cobra.Command {
 	output := ""
 	cmd := &cobra.Command{
-		Use: "list", Short: "List every agent of this node", Args: cobra.NoArgs,
-		Example: "  takt agents list\n  takt agents list -o json",
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use: "list [CLASS]", Short: "List the agents of this node, all or one class", Args: cobra.MaximumNArgs(1),
+		Long:      "CLASS is ocf, lsb, systemd, service or stonith, or a class with its provider such as ocf:heartbeat.",
+		Example:   "  takt agents list\n  takt agents list stonith\n  takt agents list -o json",
+		ValidArgs: []string{"lsb", "ocf", "service", "stonith", "systemd"},
+		RunE: func(cmd *cobra.Command, args []string) error {
 			registry := classes.NewRegistry(*opts)
 			defer registry.Close()
 			ids := registry.List()
+			if len(args) == 1 {
+				if ids = ofClass(ids, args[0]); len(ids) == 0 {
+					return errs.E("takt agents list", errs.NotFound, args[0], "See `takt agents list`: a class is what stands before the last colon.", errors.New("no agent of this class is here"))
+				}
+			}
 			if output == "json" {
 				return printAgentsJSON(cmd.OutOrStdout(), ids)
 			}
@@ -61,6 +69,11 @@ func newAgentsListCommand(opts *classes.Options) *cobra.Command {
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "", "json for programs")
 	return cmd
+}
+
+// ofClass keeps the agents of a class, or of a class and provider.
+func ofClass(ids []agent.ID, class string) []agent.ID {
+	return slices.DeleteFunc(ids, func(id agent.ID) bool { return !strings.HasPrefix(id.String(), class+":") })
 }
 
 func printAgentsJSON(w io.Writer, v any) error {

@@ -6,7 +6,10 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/agent/classes"
 	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/cib/verify"
 )
 
 // completeWithin bounds a completion: a person waits at the prompt.
@@ -44,4 +47,54 @@ func resourceNames(s *api.Status) []string {
 	}
 	walk(s.Resources)
 	return names
+}
+
+// deviceNames completes the name of a fence device.
+func deviceNames(g *globals) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+		defer cancel()
+		if f, err := g.client().Fence(ctx); err == nil && len(args) == 0 {
+			for _, d := range f.Devices {
+				names = append(names, d.ID)
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
+}
+
+// fenceAgents completes what takt fence add takes: a name of one's own, and an agent.
+func fenceAgents(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+	if len(args) == 1 {
+		registry := classes.NewRegistry(classes.Options{})
+		defer registry.Close()
+		for _, id := range ofClass(registry.List(), "stonith") {
+			names = append(names, id.Type)
+		}
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp
+}
+
+// optionNames completes the options of the cluster, to be followed by their values.
+func optionNames(_ *cobra.Command, _ []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+	for _, name := range verify.ClusterOptions() {
+		names = append(names, name+"=")
+	}
+	return names, cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveNoSpace
+}
+
+// setOptions completes the options that are set.
+func setOptions(g *globals) cobra.CompletionFunc {
+	return func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
+		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
+		defer cancel()
+		if xml, err := g.client().CIB(ctx, ""); err == nil {
+			if root, err := cib.ParseString(xml); err == nil {
+				for _, pair := range optionPairs(root) {
+					names = append(names, pair.Attr("name"))
+				}
+			}
+		}
+		return names, cobra.ShellCompDirectiveNoFileComp
+	}
 }

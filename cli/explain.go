@@ -32,6 +32,8 @@ func newExplainCommand(g *globals) *cobra.Command {
 		Example: "  takt explain web\n  takt explain web --node n1\n  takt explain web --scores\n  takt cib query > now.xml && takt explain web --xml-file now.xml",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return runExplain(cmd, g, f, args[0]) },
+
+		ValidArgsFunction: complete(g, 1, resourceNames),
 	}
 	cmd.Flags().StringVarP(&f.node, "node", "n", "", "the node to ask about: why there, or why not")
 	f.addFlags(cmd)
@@ -43,6 +45,11 @@ func runExplain(cmd *cobra.Command, g *globals, f explainFlags, resource string)
 	root, now, err := f.read(cmd, g)
 	if err != nil {
 		return err
+	}
+	if f.file == "" {
+		if err := sayStale(cmd, g); err != nil {
+			return err
+		}
 	}
 	t := scheduler.ScheduleWith(root, now, f.options(true))
 	answer, err := explain.Explain(root, t, resource, f.node)
@@ -62,6 +69,16 @@ func runExplain(cmd *cobra.Command, g *globals, f explainFlags, resource string)
 		fmt.Fprintf(out, "\n%s\n", p.paint(dim, "Time alone may change this at "+t.Recheck.UTC().Format(time.RFC3339)+"."))
 	}
 	return nil
+}
+
+// sayStale warns, aside from the answer, that a node without quorum knows no more
+// than what was when it had one.
+func sayStale(cmd *cobra.Command, g *globals) error {
+	s, err := g.client().Status(cmd.Context())
+	if err == nil && !s.Quorum.Quorate {
+		fmt.Fprintf(cmd.ErrOrStderr(), "%s is not quorate: this is what it knew before, and nothing will happen until it is. See takt status.\n", s.Node)
+	}
+	return err
 }
 
 // manyInstances is from where on only the deciding sentence of each is shown.

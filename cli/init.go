@@ -22,6 +22,14 @@ type member struct {
 	links []string
 	paths Paths
 	force bool
+	// witness: the node votes and runs nothing.
+	witness bool
+}
+
+// Founding is what a new cluster is told.
+type Founding struct {
+	Profile string // default or fast
+	Witness bool   // its first node votes and runs nothing
 }
 
 func (m *member) flags(cmd *cobra.Command) {
@@ -29,6 +37,7 @@ func (m *member) flags(cmd *cobra.Command) {
 	f.StringVar(&m.node, "node", "", "this node's name (default: the host name)")
 	f.StringArrayVar(&m.links, "link", nil, "own address ADDR[:PORT] on one network, once for each (default: every global unicast address)")
 	f.BoolVar(&m.force, "force", false, "set an older identity and state aside, into dated folders")
+	f.BoolVar(&m.witness, "witness", false, "this node votes and runs nothing: the third vote of a cluster of two")
 	pathFlags(cmd, &m.paths)
 }
 
@@ -170,7 +179,7 @@ func runInit(cmd *cobra.Command, g *globals, p Programs, m *member, cluster, pro
 	if err != nil {
 		return err
 	}
-	if err := p.Bootstrap(m.paths, id, profile); err != nil {
+	if err := p.Bootstrap(m.paths, id, Founding{Profile: profile, Witness: m.witness}); err != nil {
 		// A folder without its configuration must not look like a member.
 		return errors.Join(err, retire(m.paths))
 	}

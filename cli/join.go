@@ -22,7 +22,7 @@ func newJoinCommand(g *globals) *cobra.Command {
 			"to each other: nobody between them can read or change what is exchanged.\n" +
 			"TOKEN may be \"-\": it is then read from standard input, so that no other user of\n" +
 			"this machine sees it in the list of processes.",
-		Example: "  takt join takt1.AgYKWAEBtgI…\n  takt join --node n2 --link 192.0.2.2 --link 198.51.100.2 - < token",
+		Example: "  takt join takt1.AgYKWAEBtgI…\n  takt join --node n2 --link 192.0.2.2 --link 198.51.100.2 - < token\n  takt join --witness takt1.AgYKWAEBtgI…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			m.paths.Socket = g.socket
@@ -57,7 +57,7 @@ func runJoin(cmd *cobra.Command, g *globals, m *member, token string) error {
 		return err
 	}
 	place := identity.Place{Dir: m.paths.Dir, State: m.paths.State, Force: m.force}
-	id, err := identity.Join(cmd.Context(), place, token, node, links)
+	id, err := identity.Join(cmd.Context(), place, token, node, links, m.witness)
 	if err != nil {
 		return err
 	}

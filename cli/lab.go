@@ -25,7 +25,7 @@ func newLabCommand() *cobra.Command {
 		Example: "  takt lab up --nodes 3 --links 2 --dir /tmp/lab\n  takt lab exec --dir /tmp/lab n1 -- takt status\n  takt lab crash --dir /tmp/lab n1\n  takt lab down --dir /tmp/lab",
 	}
 	cmd.AddCommand(newLabUpCommand(), newLabDownCommand(), newLabStatusCommand(), newLabExecCommand(),
-		newLabCutCommand(), newLabHealCommand(), newLabProbeCommand(), newLabServeCommand(), newLabDaemonCommand())
+		newLabCutCommand(), newLabHealCommand(), newLabPowerCommand(), newLabProbeCommand(), newLabServeCommand(), newLabDaemonCommand())
 	for _, v := range []struct {
 		verb, short string
 		do          func(*lab.Lab, string) error
@@ -76,6 +76,9 @@ func newLabUpCommand() *cobra.Command {
 	f.IntVar(&o.Links, "links", 2, "how many links between them")
 	f.StringVar(&o.Profile, "profile", "default", "default or fast")
 	f.StringArrayVar(&o.Env, "env", nil, "NAME=VALUE for everything in the nodes, {node} standing for the node's name; may be repeated")
+	f.BoolVar(&o.Fence, "fence", false, "make the laboratory's power switch the fence device of every node")
+	f.DurationVar(&o.Watchdog, "watchdog", 0, "give every node a watchdog with this time-out (0: none)")
+	f.BoolVar(&o.Witness, "witness", false, "make the last node a witness: it votes and runs nothing")
 	f.BoolVar(&o.Bare, "bare", false, "namespaces alone: form no cluster, start no daemon")
 	return labDir(cmd, &o.Dir)
 }
@@ -252,6 +255,33 @@ func newLabHealCommand() *cobra.Command {
 	}
 	cmd.Flags().IntVar(&o.Link, "link", 0, "on this link only (0: all)")
 	cmd.Flags().StringVar(&o.From, "from", "", "only cuts between NODE and this peer")
+	return labDir(cmd, &dir)
+}
+
+func newLabPowerCommand() *cobra.Command {
+	var dir, fault string
+	o := lab.PowerOptions{}
+	cmd := &cobra.Command{
+		Use:   "power [NODE]",
+		Short: "Say how the power switch behaves, for one node or all",
+		Long: "The switch is what fence_takt_lab talks to. With --fault fail it answers with an error,\n" +
+			"with lie it says ok and does nothing, with hang it does not answer; without, it works.",
+		Example: "  takt lab power --dir /tmp/lab n1 --fault fail\n  takt lab power --dir /tmp/lab --delay 2s",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			l, err := lab.Open(dir)
+			if err != nil {
+				return err
+			}
+			if len(args) == 1 {
+				o.Node = args[0]
+			}
+			o.Fault = lab.PowerFault(fault)
+			return l.Power(o)
+		},
+	}
+	cmd.Flags().DurationVar(&o.Delay, "delay", -time.Millisecond, "how long an action takes (default: as it is)")
+	cmd.Flags().StringVar(&fault, "fault", "", "fail, lie or hang")
 	return labDir(cmd, &dir)
 }
 

@@ -40,7 +40,7 @@ type Paths struct {
 // made of; cmd/takt fills them in.
 type Programs struct {
 	// Bootstrap writes the first configuration of a new cluster into its state.
-	Bootstrap func(p Paths, id *identity.Identity, profile string) error
+	Bootstrap func(p Paths, id *identity.Identity, f Founding) error
 	// Daemon runs takt daemon until ctx ends.
 	Daemon func(ctx context.Context, p Paths, log *slog.Logger) error
 	// Pulse runs takt pulse, which listens on the socket for its daemon.

@@ -31,14 +31,14 @@ func TestMain(m *testing.M) {
 // the test wants it to; the daemon and the pulse say what they were given.
 func testPrograms() Programs {
 	return Programs{
-		Bootstrap: func(p Paths, id *identity.Identity, profile string) error {
+		Bootstrap: func(p Paths, id *identity.Identity, f Founding) error {
 			if os.Getenv("BOOTSTRAP_FAILS") != "" {
 				return errs.E("make a cluster", errs.Other, p.State, "", errors.New("no space left on device"))
 			}
 			if err := os.MkdirAll(p.State, 0o700); err != nil {
 				return err
 			}
-			return os.WriteFile(filepath.Join(p.State, "profile"), []byte(id.Name+" "+profile+"\n"), 0o600)
+			return os.WriteFile(filepath.Join(p.State, "profile"), []byte(id.Name+" "+f.Profile+"\n"), 0o600)
 		},
 		Daemon: func(_ context.Context, p Paths, log *slog.Logger) error {
 			log.Info("daemon", "dir", p.Dir, "state", p.State, "run", p.Run, "socket", p.Socket, "calls", p.CallLog)
@@ -124,9 +124,28 @@ func (f *fake) Apply(_ context.Context, a api.Apply) (*api.Outcome, error) {
 	if strings.Contains(a.XML, "broken") {
 		return nil, errs.E("apply configuration", errs.Invalid, a.Source+":3", "Give it a type attribute.", errors.New("/cib/configuration/resources/primitive[@id='broken']: no type"))
 	}
+	if err := f.noteOps(a.Ops); err != nil {
+		return nil, err
+	}
 	o, err := f.note("apply %s dry=%v wait=%d", a.Source, a.DryRun, a.Wait)
 	o.Changes = []string{"+ primitive web"}
 	return o, err
+}
+
+// noteOps writes single operations into a file of their own: they may hold secrets,
+// which no output may show.
+func (f *fake) noteOps(ops []api.Op) error {
+	file, err := os.OpenFile(f.asked+"-ops", os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer file.Close()
+	for _, op := range ops {
+		if _, err := fmt.Fprintf(file, "%s %s%s %s\n", op.Kind, op.ID, op.Path, op.XML); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (f *fake) Resource(_ context.Context, id, verb string, v api.Verb) (*api.Outcome, error) {
@@ -145,6 +164,24 @@ func (f *fake) Node(_ context.Context, name, verb string, v api.Verb) (*api.Outc
 func (f *fake) Events(_ context.Context, q api.EventQuery, yield func(api.Event) error) error {
 	f.note("events %+v", q)
 	return yield(api.Event{Time: noon(), Node: "n1", Kind: "failure", Resource: "web", On: "n2", Text: "monitor: not running", Duration: 12000, Seq: 9})
+}
+
+func (f *fake) Fence(context.Context) (*api.Fence, error) {
+	_, err := f.note("fence")
+	return &api.Fence{Enabled: true}, err
+}
+
+func (f *fake) FenceNode(_ context.Context, name, verb string, v api.FenceVerb) (*api.Outcome, error) {
+	return f.note("fence %s %s force=%v by %s", verb, name, v.Force, "takt")
+}
+
+func (f *fake) Force(_ context.Context, v api.Force) (*api.Forcing, error) {
+	_, err := f.note("force %q by %s", v.Seen, "takt")
+	return &api.Forcing{Text: "would do", Seen: "x", Done: v.Seen != ""}, err
+}
+
+func (f *fake) Acknowledge(_ context.Context, v api.Verb) (*api.Outcome, error) {
+	return f.note("acknowledge by %s", "takt")
 }
 
 func (f *fake) Token(context.Context) (*api.Token, error) {

@@ -52,6 +52,20 @@ func isTerminal(stream any) bool {
 	return err == nil
 }
 
+// hideInput stops a terminal from showing what is typed; show lets it again.
+func hideInput(f *os.File) (show func(), err error) {
+	old, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	if err != nil {
+		return nil, err
+	}
+	quiet := *old
+	quiet.Lflag &^= unix.ECHO
+	if err := unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, &quiet); err != nil {
+		return nil, err
+	}
+	return func() { _ = unix.IoctlSetTermios(int(f.Fd()), unix.TCSETS, old) }, nil // nothing can be done about a terminal that is gone
+}
+
 // cell is one field of a table.
 type cell struct {
 	text  string

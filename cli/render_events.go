@@ -14,7 +14,7 @@ func eventStyle(kind string) style {
 	switch kind {
 	case "failure":
 		return bad
-	case "membership", "link", "quorum":
+	case "membership", "link", "quorum", "fencing":
 		return warn
 	case "decision", "config":
 		return bold

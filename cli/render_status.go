@@ -14,13 +14,18 @@ import (
 // renderStatus writes one screen about a cluster, in the zone's time.
 func renderStatus(w io.Writer, s *api.Status, p painter, zone *time.Location) {
 	renderHead(w, s, p, zone)
+	renderAlarms(w, s, p)
 	renderNodes(w, s, p)
 	renderLinks(w, s, p)
-	section(w, p, "Resources")
+	title := "Resources"
+	if !s.Quorum.Quorate && len(s.Resources) > 0 {
+		title = "Resources, as " + clean(s.Node) + " knew them when it was quorate last"
+	}
+	section(w, p, title)
 	if len(s.Resources) == 0 {
 		fmt.Fprintln(w, "  none yet: add them with \"takt cib apply FILE\"")
 	}
-	renderResources(w, s.Resources, p)
+	renderResources(w, s, p)
 	renderFailures(w, s, p, zone)
 	renderPending(w, s, p)
 	if len(s.Warnings) > 0 {
@@ -37,17 +42,35 @@ func renderHead(w io.Writer, s *api.Status, p painter, zone *time.Location) {
 	quorum := p.paint(good, "quorate")
 	if !s.Quorum.Quorate {
 		quorum = p.paint(bad, "NO QUORUM")
+		if s.Quorum.Standing == "tie" {
+			quorum = p.paint(bad, "TIE")
+		}
 	}
 	if s.Quorum.Reason != "" {
 		quorum += ": " + clean(s.Quorum.Reason)
 	}
 	fmt.Fprintf(w, "%s · %s\n", p.paint(bold, "Cluster "+clean(s.Cluster)), quorum)
+	for _, text := range append(slices.Clone(s.Quorum.Words), s.Quorum.Waits...) {
+		for _, sentence := range strings.SplitAfter(clean(text), ". ") { // a screen cuts what is longer than itself
+			fmt.Fprintf(w, "  %s\n", strings.TrimSpace(sentence))
+		}
+	}
 	coordinator := "no coordinator"
 	if s.Coordinator != "" {
 		coordinator = "coordinator " + clean(s.Coordinator)
 	}
 	fmt.Fprintln(w, p.paint(dim, fmt.Sprintf("%s · configuration %s · term %d, generation %d · seen by %s at %s · takt %s",
 		coordinator, clean(s.CIBVersion), s.Term, s.Generation, clean(s.Node), s.Time.In(zone).Format("2006-01-02 15:04:05"), clean(s.Version))))
+}
+
+// renderAlarms writes what a person has to change, and how, in red.
+func renderAlarms(w io.Writer, s *api.Status, p painter) {
+	for _, a := range s.Alarms {
+		fmt.Fprintf(w, "\n%s\n", p.paint(bad, "!! "+clean(a.Text)))
+		for _, c := range a.Commands {
+			fmt.Fprintf(w, "   %s\n", clean(c))
+		}
+	}
 }
 
 func renderNodes(w io.Writer, s *api.Status, p painter) {
@@ -95,13 +118,24 @@ func nodeWords(n api.NodeStatus, self string) []string {
 			words = append(words, word)
 		}
 	}
-	add(n.Voter, "voter")
+	add(n.Voter && !n.Witness, "voter")
+	add(n.Witness, "witness")
 	add(!n.Voter, "no vote")
 	add(n.Coordinator, "coordinator")
-	add(n.Standby, "STANDBY")
+	add(n.Standby && !n.Witness, "STANDBY")
 	add(n.Maintenance, "MAINTENANCE")
+	add(n.Clean, "all stopped")
+	add(n.Unheard, "NOT HEARD by "+clean(self)+", though by the coordinator")
+	add(n.Unclean != "", "UNCLEAN: "+clean(n.Unclean))
+	add(n.Fenced != "", offWords(n.Name, n.Fenced))
 	add(n.Name == self, "this node")
+	add(n.Watchdog != "", "watchdog "+clean(n.Watchdog))
 	return words
+}
+
+// offWords says what proves that a node is off, without saying that twice.
+func offWords(name, proof string) string {
+	return "off: " + clean(strings.TrimPrefix(proof, name+" is off: "))
 }
 
 func renderLinks(w io.Writer, s *api.Status, p painter) {
@@ -134,13 +168,44 @@ func bareAddr(s string) string {
 }
 
 // renderResources writes the tree of resources.
-func renderResources(w io.Writer, rs []api.ResourceStatus, p painter) {
+func renderResources(w io.Writer, s *api.Status, p painter) {
 	t := table{painter: p, indent: "  "}
-	addResources(&t, rs, "", true)
+	addResources(&t, told(s.Resources, s.Failures), doubts(s), "", true)
 	t.write(w)
 }
 
-func addResources(t *table, rs []api.ResourceStatus, lead string, top bool) {
+// told leaves out of the resources' reasons the agents' words that stand among the
+// failures below.
+func told(rs []api.ResourceStatus, failures []api.Failure) []api.ResourceStatus {
+	rs = slices.Clone(rs)
+	for i := range rs {
+		for _, f := range failures {
+			if f.Reason != "" {
+				rs[i].Why = strings.ReplaceAll(rs[i].Why, ": '"+f.Reason+"'", "")
+			}
+		}
+		rs[i].Members = told(rs[i].Members, failures)
+	}
+	return rs
+}
+
+// doubts says of nodes why what is known to run there may not.
+func doubts(s *api.Status) map[string]string {
+	list := map[string]string{}
+	for _, n := range s.Nodes {
+		switch {
+		case n.Fenced != "":
+			list[n.Name] = "off"
+		case n.State == "offline":
+			list[n.Name] = "lost"
+		case n.Clean:
+			list[n.Name] = "all stopped"
+		}
+	}
+	return list
+}
+
+func addResources(t *table, rs []api.ResourceStatus, doubts map[string]string, lead string, top bool) {
 	for i, r := range rs {
 		branch, below := "├─ ", "│  "
 		if i == len(rs)-1 {
@@ -149,8 +214,14 @@ func addResources(t *table, rs []api.ResourceStatus, lead string, top bool) {
 		if top {
 			branch, below = "", ""
 		}
-		t.add(cell{lead + branch + clean(r.ID), plain}, cell{clean(r.Agent), dim}, cell{clean(r.Role), roleStyle(r)}, cell{clean(strings.Join(r.Nodes, ", ")), bold}, cell{strings.Join(resourceWords(r), "; "), warn})
-		addResources(t, r.Members, lead+below, false)
+		role, nodes := cell{clean(r.Role), roleStyle(r)}, make([]string, len(r.Nodes))
+		for j, n := range r.Nodes {
+			if nodes[j] = clean(n); doubts[n] != "" {
+				nodes[j], role.style = nodes[j]+" ("+doubts[n]+")", warn
+			}
+		}
+		t.add(cell{lead + branch + clean(r.ID), plain}, cell{clean(r.Agent), dim}, role, cell{strings.Join(nodes, ", "), bold}, cell{strings.Join(resourceWords(r), "; "), warn})
+		addResources(t, r.Members, doubts, lead+below, false)
 	}
 }
 

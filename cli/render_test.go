@@ -175,3 +175,64 @@ func TestManPage(t *testing.T) {
 		}
 	}
 }
+
+// fencing is what two nodes with a power strip know about it.
+func fencing() *api.Fence {
+	day := noon().AddDate(0, -1, 0)
+	return &api.Fence{
+		Enabled: true,
+		Devices: []api.FenceDevice{
+			{ID: "pdu", Agent: "fence_apc", Usable: true, Targets: []string{"n1", "n2"}, Tested: day,
+				Members: []api.FenceMember{{Node: "n1", Working: true, Tested: day, Took: 2300}, {Node: "n2"}}},
+			{ID: "ilo", Agent: "fence_ilo", Targets: []string{"n2"}, Findings: []string{"ilo: ip: there is no such host"}},
+		},
+		Nodes: []api.FenceNode{{Name: "n1", Words: "nothing that works can fence it"}, {Name: "n2", Fenceable: true, Words: "pdu, then ilo"},
+			{Name: "n3", Fenceable: true, Off: "pdu switched it off, and its status says off"}},
+		Open:     []api.FenceWaiting{{Target: "n1", Action: "reboot", Asked: noon(), Words: "pdu on n2 has not answered for 3 s"}},
+		Findings: []string{"ilo was never tested: takt fence test n2"},
+		History: []api.FenceEntry{{Node: "n1", Target: "n3", Action: "off", By: "alice", Reason: "maintenance", Asked: noon(), Ended: noon().Add(2300 * time.Millisecond),
+			Success: true, Words: "pdu switched it off", Steps: []api.FenceStep{{At: noon(), Device: "pdu", Member: "n1", Action: "off", Outcome: "done"}}}},
+	}
+}
+
+func TestRenderFence(t *testing.T) {
+	var out strings.Builder
+	renderFence(&out, fencing(), painter{}, time.UTC)
+	out.WriteString("\n----\n")
+	renderFenceHistory(&out, fencing().History, true, painter{}, time.UTC)
+	golden(t, "fence", out.String())
+}
+
+// TestRenderAlarm shows a screen of two nodes that nothing can fence.
+func TestRenderAlarm(t *testing.T) {
+	s := healthy()
+	s.Quorum = api.Quorum{Reason: "1 of 2 voters in contact", Standing: "tie", Words: []string{"n1 has exactly half of the votes and cannot fence n2"}, Waits: []string{"waits for n2"}}
+	s.Alarms = []api.Alarm{{Text: "nothing will fail over when a node is lost: nothing can prove that it is off", Commands: []string{"takt fence add …   # a power switch", "takt join --witness   # a third vote"}}}
+	s.Nodes[1].State, s.Nodes[1].Unclean = "offline", "nothing can fence it"
+	s.Nodes[2].Witness, s.Nodes[2].Standby, s.Nodes[2].Watchdog = true, true, "armed, 5s"
+	var out strings.Builder
+	renderStatus(&out, s, painter{}, time.UTC)
+	golden(t, "alarm", out.String())
+}
+
+// TestNodeWordsSayThingsOnce: what proves a node off does not repeat its name, and
+// a node that only the answering one does not hear is no lost one.
+func TestNodeWordsSayThingsOnce(t *testing.T) {
+	for want, n := range map[string]api.NodeStatus{
+		"no vote, off: ilo, run by n1, says off":            {Name: "n2", Fenced: "n2 is off: ilo, run by n1, says off"},
+		"no vote, off: alice says that n2 is off":           {Name: "n2", Fenced: "alice says that n2 is off"},
+		"voter, NOT HEARD by n1, though by the coordinator": {Name: "n2", Voter: true, Unheard: true},
+	} {
+		if got := strings.Join(nodeWords(n, "n1"), ", "); got != want {
+			t.Errorf("%q, want %q", got, want)
+		}
+	}
+	why := told([]api.ResourceStatus{{Why: "n1 has a failure, the last 7 s ago: 'no disk'; it may return"}}, []api.Failure{{Reason: "no disk"}, {}})
+	if want := "n1 has a failure, the last 7 s ago; it may return"; why[0].Why != want {
+		t.Errorf("%q, want %q", why[0].Why, want)
+	}
+	s := &api.Status{Nodes: []api.NodeStatus{{Name: "n1", State: "cut off", Clean: true}, {Name: "n2", State: "offline"}, {Name: "n3", State: "offline", Fenced: "x"}, {Name: "n4", State: "online"}}}
+	if got := doubts(s); len(got) != 3 || got["n1"] != "all stopped" || got["n2"] != "lost" || got["n3"] != "off" {
+		t.Errorf("%v", got)
+	}
+}

@@ -54,7 +54,7 @@ func newResourceCommand(g *globals) *cobra.Command {
 			if g.json() {
 				return printJSON(cmd, s.Resources)
 			}
-			renderResources(cmd.OutOrStdout(), s.Resources, painterFor(cmd.OutOrStdout()))
+			renderResources(cmd.OutOrStdout(), s, painterFor(cmd.OutOrStdout()))
 			return nil
 		},
 	})

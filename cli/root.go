@@ -44,9 +44,9 @@ func newRoot(p Programs) *cobra.Command {
 	}
 	root.PersistentFlags().StringVar(&g.socket, "socket", defaultSocket(), "the daemon's socket (environment: TAKT_SOCKET)")
 	root.PersistentFlags().StringVarP(&g.output, "output", "o", "text", "text or json")
-	addGroup(root, "cluster", "Cluster:", newInitCommand(g, p), newTokenCommand(g), newJoinCommand(g), newLeaveCommand(g), newShutdownCommand(g), newDaemonCommand(g, p), newPulseCommand(p))
+	addGroup(root, "cluster", "Cluster:", newInitCommand(g, p), newTokenCommand(g), newJoinCommand(g), newLeaveCommand(g), newShutdownCommand(g), newClusterCommand(g), newDaemonCommand(g, p), newPulseCommand(p))
 	addGroup(root, "watch", "See:", newStatusCommand(g), newMonCommand(g), newEventsCommand(g), newExplainCommand(g), newWhatifCommand(g))
-	addGroup(root, "change", "Change:", newResourceCommand(g), newNodeCommand(g), newCIBCommand(g))
+	addGroup(root, "change", "Change:", newResourceCommand(g), newNodeCommand(g), newFenceCommand(g), newOptionCommand(g), newCIBCommand(g))
 	addGroup(root, "try", "Try out:", guestCommands(g)...)
 	root.AddCommand(newVersionCommand(g), newManCommand(root))
 	root.SetFlagErrorFunc(usage)

@@ -24,7 +24,11 @@ func (f Finding) String() string {
 	if f.Line > 0 {
 		where = fmt.Sprintf("line %d: %s", f.Line, f.Path)
 	}
-	return fmt.Sprintf("%s: %s. %s", where, f.Message, f.Remedy)
+	end := "."
+	if strings.HasSuffix(f.Message, "?") {
+		end = ""
+	}
+	return fmt.Sprintf("%s: %s%s %s", where, f.Message, end, f.Remedy)
 }
 
 // ValidationError is a document that a cluster must not run.

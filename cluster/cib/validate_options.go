@@ -48,6 +48,8 @@ var clusterOptions = map[string]attrType{
 	"fencing-action":              enum("reboot", "off", "poweroff"),
 	"stonith-timeout":             durationType,
 	"fencing-timeout":             durationType,
+	"claim-delay":                 durationType,
+	"takeover-delay":              durationType,
 	"stonith-watchdog-timeout":    textType, // also -1, for twice the watchdog's own
 	"cluster-delay":               durationType,
 	"cluster-recheck-interval":    durationType,

@@ -51,6 +51,39 @@ func WithNodeAttr(state *Node, name, value string) *Node {
 	}, transient[0])
 }
 
+// NodeAttrOps returns the operations that change the transient attributes of the
+// node_state old into those of state, each one for itself: what others write at
+// the same time stays.
+func NodeAttrOps(old, state *Node) []Op {
+	if old.Child(transient[0]) == state.Child(transient[0]) {
+		return nil
+	}
+	path := "/cib/status/node_state[@id='" + old.ID() + "']"
+	before := map[string]string{}
+	for nv := range old.Path(transient...).Elements {
+		before[nv.ID()] = nv.Attr("value")
+	}
+	var ops []Op
+	id := old.ID()
+	for nv := range state.Path(transient...).Elements {
+		value, had := before[nv.ID()]
+		delete(before, nv.ID())
+		if had && value == nv.Attr("value") {
+			continue
+		}
+		set := state.Path(transient...).WithChildren([]*Node{nv})
+		xml := NewNode("node_state", "id", id).WithChild(state.Child(transient[0]).WithChildren([]*Node{set}))
+		ops = append(ops, Op{Kind: Modify, Path: path, XML: xml.String()})
+	}
+	for nv := range old.Path(transient...).Elements {
+		if _, removed := before[nv.ID()]; removed {
+			ops = append(ops, Op{Kind: Delete, Optional: true,
+				Path: path + "/" + transient[0] + "/" + transient[1] + "/nvpair[@id='" + nv.ID() + "']"})
+		}
+	}
+	return ops
+}
+
 func withPair(set *Node, name, value string) *Node {
 	for nv := range set.Elements {
 		if nv.Attr("name") != name {

@@ -1,8 +1,8 @@
 // Package controller makes the cluster do what the scheduler decides.
 //
-// Its heart is Machine, a step machine without I/O: inputs (who leads, who is
-// there, what ended, what changed) go in, effects (change the CIB, ask a node,
-// run an operation) come out. Controller is the shell that carries effects out.
+// It is a step machine without I/O: inputs (who leads, who is there, what ended,
+// what changed) go in, effects (change the CIB, ask a node, run an operation)
+// come out. cluster/node drives it, the daemon's wiring carries its effects out.
 //
 // On the coordinator the machine brings nodes in (each tells what runs on it),
 // keeps their state in the CIB, runs transitions and records results. On every
@@ -10,11 +10,11 @@
 package controller
 
 import (
-	"context"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
 // Leadership is who coordinates, as the store sees it.
@@ -41,13 +41,32 @@ type (
 		ID      cib.NodeID
 		Alive   bool
 		Working bool   // its daemon is up and may be commanded
-		Gone    bool   // not alive, and nothing of it can be running any more
+		Gone    bool   // not alive, and nobody who could keep it quorate hears it
+		Left    bool   // it said goodbye: it had stopped what it ran
 		Reason  string // in words
 	}
-	// Standing says whether this node may act (see cluster/link.Standing).
+	// Standing says whether this node may act (see cluster/link.Standing). While
+	// it is not quorate nothing is begun; with Hold (a claim is under way, and
+	// nobody starts elsewhere what runs here without proof) what runs goes on
+	// running, else no-quorum-policy decides.
 	Standing struct {
 		Quorate bool
+		Hold    bool
 		Reason  string
+	}
+	// Off says that a node is proven to be off since a time by this node's clock:
+	// it is written to the CIB as fenced as soon as this node leads. It is to be
+	// given when the proof comes, also to nodes that do not lead; late it is none.
+	Off struct {
+		Node  cib.NodeID
+		Since time.Time
+		Words string
+	}
+	// Fenced answers a Fence effect.
+	Fenced struct {
+		Ref   Ref
+		OK    bool // the node is proven off (off, reboot), or is on (on)
+		Words string
 	}
 	// Joined answers a Query effect.
 	Joined struct {
@@ -75,7 +94,12 @@ type (
 		Record agent.Record
 	}
 	// Local is what runs on this node; it answers a Recall effect.
-	Local struct{ Records []agent.Record }
+	Local struct {
+		Records []agent.Record
+		// Active are the resources that may hold something here, in doubt more
+		// than fewer: also what a stuck agent may still be at.
+		Active []string
+	}
 	// Poke asks to look at everything again (status was changed through the API).
 	Poke struct{ Reason string }
 	// Tick says that time has passed.
@@ -86,6 +110,8 @@ func (Lead) input()     {}
 func (State) input()    {}
 func (Peer) input()     {}
 func (Standing) input() {}
+func (Off) input()      {}
+func (Fenced) input()   {}
 func (Joined) input()   {}
 func (Ended) input()    {}
 func (Proposed) input() {}
@@ -127,8 +153,14 @@ type (
 		Node    cib.NodeID
 		Command agent.Command
 	}
-	// Recall asks this node's executor what it knows; answered by Local.
+	// Recall makes this node's executor begin nothing more that a coordinator
+	// asked for, until the next Query, ends starts in flight, and asks what it
+	// knows; answered by Local.
 	Recall struct{}
+	// Seal makes this node's executor begin nothing more that a coordinator asked
+	// for, until the next Query. What is in flight goes on, and so do recurring
+	// monitors. There is no answer.
+	Seal struct{}
 	// Report is a line of the cluster's story.
 	Report struct {
 		Kind       string // membership, quorum, failure, decision, action, result
@@ -140,9 +172,30 @@ type (
 	}
 	// Settled says that nothing is left to do as of a CIB version.
 	Settled struct{ Index uint64 }
-	// LocalDone says that this node has stopped what it could after so many
-	// losses of its standing: it may take part again.
-	LocalDone struct{ Times int }
+	// LocalDone says that this node has stopped what it had to after so many
+	// losses of its standing (Standing that is not quorate after one that was, or
+	// the first of all): it may take part again. Clean: nothing is left running
+	// here. After a hold nothing was stopped, and it is not clean.
+	LocalDone struct {
+		Times int
+		Clean bool
+	}
+	// Fence asks the fencer for a node; answered by Fenced.
+	Fence struct {
+		Ref    Ref
+		Node   cib.NodeID
+		Name   string
+		Action string // off, reboot, on
+		Reason string
+		Delay  time.Duration // priority-fencing-delay; negative: no delay at all
+	}
+	// SelfFence resets this node at once, if it can: no-quorum-policy=suicide or
+	// =fence, or a stop that failed where others count on it. What runs here is
+	// being stopped at the same time, in case it cannot.
+	SelfFence struct{ Why string }
+	// HandOver gives the lead to another working voter: this node is to be fenced, and
+	// does not fence itself.
+	HandOver struct{ Why string }
 	// Wake asks for a Tick at a time; a later Wake replaces it.
 	Wake struct{ At time.Time }
 )
@@ -151,27 +204,22 @@ func (Query) effect()     {}
 func (Propose) effect()   {}
 func (Do) effect()        {}
 func (Recall) effect()    {}
+func (Seal) effect()      {}
 func (Report) effect()    {}
 func (Settled) effect()   {}
 func (LocalDone) effect() {}
+func (Fence) effect()     {}
+func (SelfFence) effect() {}
+func (HandOver) effect()  {}
 func (Wake) effect()      {}
 
-// Shell is what the controller needs of the world; the daemon's wiring gives it.
-type Shell interface {
-	// Query and Do ask a node; Do retries until ctx ends, so that a broken
-	// connection does not leave an operation unknown while the node lives.
-	Query(ctx context.Context, node cib.NodeID, stamp agent.Stamp) ([]agent.Record, error)
-	Do(ctx context.Context, node cib.NodeID, c agent.Command) (agent.Record, error)
-	// Propose changes the CIB and returns the state that holds it. The change
-	// must not be made in any other term: another coordinator may know better.
-	Propose(ctx context.Context, term uint64, reason string, ops []cib.Op) (State, error)
-	// Recall makes this node's executor begin nothing more that a coordinator
-	// asked for, until the next Query, and returns what it knows.
-	Recall() []agent.Record
-	// Report takes a line of the story; it must not block.
-	Report(Report)
-	// Settled is told that nothing is left to do; it must not block.
-	Settled(index uint64)
-	// LocalDone is told that a local stop is over; it must not block.
-	LocalDone(times int)
+// Pending is what a coordinator waits for.
+type Pending struct {
+	Leading    bool
+	Term       uint64
+	Transition uint64
+	Actions    []scheduler.Action
+	Since      []time.Time
+	Settled    uint64 // index of the CIB version that nothing was left to do for
+	Unfenced   []Unfenced
 }

@@ -1,6 +1,9 @@
 package controller
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/agent"
@@ -8,61 +11,112 @@ import (
 	"github.com/takt-ha/takt/cluster/scheduler"
 )
 
-// localStop stops what runs on this node when the node has been cut off: the
-// others may soon start the same elsewhere. Once begun it goes to its end even if
-// the cut heals meanwhile, because by then the others may have begun.
+// localStop treats what runs on this node when the node has been cut off as
+// no-quorum-policy says: the others may soon start the same elsewhere. Once begun
+// it goes to its end even if the cut heals meanwhile, because by then the others
+// may have begun.
 //
-//	idle ──standing lost──▶ recalling ──Local──▶ running ──over──▶ idle
+//	idle ──standing lost──▶ recalling ──Local──▶ stopping ──over──▶ checking ──Local──▶ idle
+//	                            └── nothing is to be stopped ──────────────────────────▶
 type localStop struct {
-	owed    int // LocalDone effects still to come: one for each loss of the standing
+	phase   phase
+	owed    int // losses of the standing that a LocalDone has to count
 	run     *Run
 	number  uint64 // of the local stop, to tell results of an earlier one
 	reason  string
 	started time.Time
-	failed  int // stops that failed
+	failed  []string // resources whose stop failed
 }
+
+type phase uint8
+
+const (
+	idle phase = iota
+	recalling
+	stopping
+	checking
+)
 
 // beginLocalStop asks the executor what runs here.
 func (m *Machine) beginLocalStop(reason string) {
-	m.local.owed++
-	m.local.run = nil
+	m.local.phase, m.local.run, m.local.failed = recalling, nil, nil
 	m.local.reason = reason
+	if p := m.policy(); p == "suicide" || p == "fence" {
+		m.resetSelf(p)
+	}
 	m.emit(Recall{})
 }
 
-func (m *Machine) onLocal(in Local) {
-	if m.local.owed == 0 || m.local.run != nil {
-		return
+// policy is the cluster option no-quorum-policy.
+func (m *Machine) policy() string {
+	if p := m.option("no-quorum-policy"); p != "" {
+		return p
 	}
-	if m.state.Root == nil || !m.stopsWhenCutOff() {
-		m.localDone()
+	return "stop"
+}
+
+// resetSelf is what some choose for a node that is cut off. One that was never
+// quorate since its start has just booted: it would boot for ever.
+func (m *Machine) resetSelf(policy string) {
+	switch {
+	case !m.wasQuorate:
+	case !m.fencingEnabled():
+		m.report("quorum", "", m.cfg.Name, "no-quorum-policy=%s: %s cannot be reset while stonith-enabled is false; it stops what it runs instead", policy, m.cfg.Name)
+	default:
+		m.report("quorum", "", m.cfg.Name, "no-quorum-policy=%s: %s resets itself; should it not be able to, it stops what it runs", policy, m.cfg.Name)
+		m.emit(SelfFence{Why: "no-quorum-policy=" + policy + ": " + m.local.reason})
+	}
+}
+
+func (m *Machine) onLocal(in Local) {
+	switch m.local.phase {
+	case recalling:
+		m.stopLocally(in)
+	case checking:
+		m.checkLocally(in)
+	}
+}
+
+func (m *Machine) stopLocally(in Local) {
+	policy := m.policy()
+	if m.state.Root == nil || policy == "ignore" || policy == "freeze" {
+		if len(in.Active) > 0 {
+			m.report("quorum", "", m.cfg.Name, "no-quorum-policy=%s: what runs on %s goes on", policy, m.cfg.Name)
+		}
+		m.localDone(len(in.Active) == 0)
 		return
 	}
 	root := m.withRecords(m.state.Root, m.cfg.Self, in.Records)
 	t := scheduler.ScheduleLocalStop(root, m.cfg.Name, m.now)
+	if policy == "demote" {
+		t = scheduler.ScheduleLocalDemote(root, m.cfg.Name, m.now)
+	}
+	if t.Empty() {
+		m.checkLocally(in)
+		return
+	}
 	// Never used before, not even by an earlier daemon: the executor takes a
 	// number that it knows for a repetition.
 	m.local.number = max(m.local.number+1, uint64(m.now.UnixMilli()))
-	m.local.run, m.local.failed = NewRun(t, 0), 0
-	m.local.started = m.now
-	if !t.Empty() {
-		m.emit(Report{Kind: "decision", On: m.cfg.Name, Text: "stop what runs on " + m.cfg.Name + ": " + m.local.reason})
-	}
+	m.local.phase, m.local.run, m.local.started = stopping, NewRun(t, 0), m.now
+	m.emit(Report{Kind: "decision", On: m.cfg.Name, Text: "stop what runs on " + m.cfg.Name + ": " + m.local.reason})
 }
 
-// stopsWhenCutOff is the cluster option no-quorum-policy: by default a node that
-// is cut off stops what it runs.
-func (m *Machine) stopsWhenCutOff() bool {
-	switch m.option("no-quorum-policy") {
-	case "ignore", "freeze":
-		return false
+// checkLocally ends a local stop: is anything left?
+func (m *Machine) checkLocally(in Local) {
+	if len(m.local.failed) > 0 {
+		text := fmt.Sprintf("%s could not be stopped on %s, which was cut off", strings.Join(m.local.failed, ", "), m.cfg.Name)
+		m.report("failure", "", m.cfg.Name, "%s: stop it by hand, or switch the machine off", text)
+		if m.fencingEnabled() && m.wasQuorate {
+			m.emit(SelfFence{Why: text})
+		}
 	}
-	return true
+	m.localDone(len(m.local.failed) == 0 && len(in.Active) == 0)
 }
 
-func (m *Machine) localDone() {
-	m.local.run = nil
-	m.emit(LocalDone{Times: m.local.owed})
+func (m *Machine) localDone(clean bool) {
+	m.local.phase, m.local.run = idle, nil
+	m.emit(LocalDone{Times: m.local.owed, Clean: clean})
 	m.local.owed = 0
 }
 
@@ -91,7 +145,8 @@ func (m *Machine) startLocal(a scheduler.Action) {
 	c, err := m.command(a)
 	if err != nil {
 		m.report("failure", a.Resource, a.Node, "%s cannot be asked for: %v", describe(a), err)
-		m.local.run.End(a.ID, false)
+		m.local.failed = append(m.local.failed, a.Resource)
+		m.local.run.End(a.ID, true)
 		return
 	}
 	// A negative action is the node's own doing: the executor does not measure
@@ -119,8 +174,8 @@ func (m *Machine) onLocalEnded(in Ended) {
 		kind = "failure"
 	}
 	m.emit(Report{Kind: kind, Resource: a.Resource, On: a.Node, Text: describe(a) + ": " + text, Duration: in.Record.Result.Duration})
-	if !ok {
-		m.local.failed++
+	if !ok && !slices.Contains(m.local.failed, a.Resource) {
+		m.local.failed = append(m.local.failed, a.Resource)
 	}
 	// What waits for a stop that failed is stopped all the same: an address that
 	// is let go is better than one that is kept because of what stood on it.
@@ -128,17 +183,11 @@ func (m *Machine) onLocalEnded(in Ended) {
 }
 
 func (m *Machine) finishLocal() {
-	ok, _, _ := m.local.run.Counts()
-	took := m.now.Sub(m.local.started)
-	m.localDone()
-	if m.local.failed > 0 {
-		m.emit(Report{Kind: "failure", On: m.cfg.Name, Duration: took,
-			Text: "not everything could be stopped on " + m.cfg.Name + ": see the failed operations; stop it by hand, or switch the machine off"})
-		return
+	if ok, _, _ := m.local.run.Counts(); ok > 0 && len(m.local.failed) == 0 {
+		m.emit(Report{Kind: "result", On: m.cfg.Name, Text: "stopped what ran on " + m.cfg.Name, Duration: m.now.Sub(m.local.started)})
 	}
-	if ok > 0 {
-		m.emit(Report{Kind: "result", On: m.cfg.Name, Text: "stopped what ran on " + m.cfg.Name, Duration: took})
-	}
+	m.local.phase, m.local.run = checking, nil
+	m.emit(Recall{})
 }
 
 // withRecords returns the CIB with a node's history replaced by what its

@@ -110,11 +110,11 @@ func (r *Run) End(id scheduler.ActionID, ok bool) {
 }
 
 // DropNode ends, as failed, everything in flight on a node that is gone, and
-// returns what that was.
+// returns what that was. Fencing happens to the node, not on it, and goes on.
 func (r *Run) DropNode(node string) []scheduler.ActionID {
 	var dropped []scheduler.ActionID
 	for i := range r.actions {
-		if r.actions[i].Node == node && r.state[i] == inFlight {
+		if r.actions[i].Node == node && r.state[i] == inFlight && !isFencing(r.actions[i]) {
 			r.End(r.actions[i].ID, false)
 			dropped = append(dropped, r.actions[i].ID)
 		}
@@ -131,6 +131,9 @@ func (r *Run) Abort(why string) {
 
 // Aborted returns why the run was aborted, "" if it was not.
 func (r *Run) Aborted() string { return r.aborted }
+
+// flying reports whether an action is in flight.
+func (r *Run) flying(id scheduler.ActionID) bool { return r.state[id] == inFlight }
 
 // InFlight returns the actions in flight.
 func (r *Run) InFlight() []scheduler.Action {

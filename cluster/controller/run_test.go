@@ -105,6 +105,18 @@ func TestRunDropNode(t *testing.T) {
 	}
 }
 
+// TestRunDropNodeLeavesFencingAlone: that a node falls silent while it is fenced
+// does not end its fencing.
+func TestRunDropNodeLeavesFencingAlone(t *testing.T) {
+	tr := transition(1)
+	tr.Actions[0].Kind, tr.Actions[0].Task, tr.Actions[0].Detail = scheduler.Cluster, "stonith", "reboot"
+	r := NewRun(tr, 0)
+	r.Next()
+	if dropped := r.DropNode("n1"); len(dropped) > 0 || r.Over() {
+		t.Fatalf("dropped %v", dropped)
+	}
+}
+
 // TestRunLeavesStuckAlone: what waits for something outside the transition is
 // never started, and does not keep the run from ending.
 func TestRunLeavesStuckAlone(t *testing.T) {

@@ -2,8 +2,11 @@ package controller
 
 import (
 	"maps"
+	"slices"
 	"sort"
 	"strconv"
+	"strings"
+	"time"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/cib"
@@ -22,6 +25,7 @@ const managerDown = "maintenance"
 // that the node reports by itself.
 func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
 	m.learned = true
+	r = m.dated(r)
 	m.history = append(m.history, result{node: node, record: r})
 	if failedWith(r) {
 		m.want(r.Command.Resource + " failed on " + m.name(node) + " (" + Words(r) + ")")
@@ -31,6 +35,34 @@ func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
 	} else {
 		m.want("results came in")
 	}
+}
+
+// clocksDiffer is by how much a node's clock has to differ from this one's until
+// its word on when something happened is not taken.
+const clocksDiffer = 10 * time.Second
+
+// dated is a result with a time that can be compared with this node's: how old a
+// failure is decides whether anything is done about it, and by a clock that is an
+// hour off every failure is an old one.
+func (m *Machine) dated(r agent.Record) agent.Record {
+	if !r.Changed.IsZero() && m.now.Sub(r.Changed).Abs() > clocksDiffer {
+		r.Changed = m.now
+	}
+	return r
+}
+
+// notInFuture dates failures now that lie in the future: another coordinator wrote
+// them down by a clock that is off, and they would not fade before this one is there.
+func (m *Machine) notInFuture(state *cib.Node) *cib.Node {
+	latest := m.now.Add(clocksDiffer).Unix()
+	for nv := range state.Path("transient_attributes", "instance_attributes").Elements {
+		name := nv.Attr("name")
+		at, err := strconv.ParseInt(nv.Attr("value"), 10, 64)
+		if strings.HasPrefix(name, "last-failure-") && err == nil && at > latest {
+			state = cib.WithNodeAttr(state, name, strconv.FormatInt(m.now.Unix(), 10))
+		}
+	}
+	return state
 }
 
 // clearFailures forgets the failures of a resource on a node, and reports
@@ -58,10 +90,15 @@ func (m *Machine) propose() {
 			continue
 		}
 		m.draftResult(&d, r)
+		if r.intent != nil {
+			m.written = append(m.written, r.intent)
+		}
 	}
 	m.history = held
 	if ops := d.ops(); len(ops) > 0 {
 		m.send("what happened", ops)
+	} else {
+		m.fulfil(true)
 	}
 }
 
@@ -98,15 +135,24 @@ func (m *Machine) draftNode(d *draft, p *member, name string) {
 	state := d.state(p.id)
 	online := state.Attr("crmd") == "online"
 	switch {
+	case p.wipe:
+		d.replace(p.id, m.fencedState(p, name))
 	case p.joined && p.fresh:
 		p.fresh = false
-		d.replace(p.id, m.joinedState(m.state.Root, p.id, p.answer))
+		mark := transitionName(m.lead.Term, p.query)
+		d.replace(p.id, m.joinedState(m.state.Root, p.id, p.answer).WithAttr(joinMark, mark))
 		p.answer = nil
 	case p.joined:
 	case p.gone:
-		if state == nil || online {
+		if online || state == nil && !m.fencingEnabled() {
 			d.replace(p.id, m.goneState(state, p, name))
 		}
+	case p.overdue:
+		if online {
+			d.replace(p.id, overdueState(state))
+		}
+	case p.alive && m.fencingEnabled() && m.fencing(p.id) == nil && state.Attr("in_ccm") == "false" && state.Attr("expected") == "member":
+		d.replace(p.id, pendingState(state))
 	case online && cib.NodeAttr(state, managerDown) == "":
 		d.modify(p.id, cib.WithNodeAttr(state, managerDown, "true"))
 	}
@@ -117,13 +163,18 @@ func (m *Machine) joinedState(root *cib.Node, id cib.NodeID, records []agent.Rec
 	state := cib.NodeState(id, m.name(id), true)
 	old := root.Child("status").ChildByID("node_state", id.String())
 	if ta := old.Child("transient_attributes"); ta != nil {
-		state = cib.WithNodeAttr(state.WithChild(ta), managerDown, "")
+		state = m.notInFuture(cib.WithNodeAttr(state.WithChild(ta), managerDown, ""))
 	}
 	sort.SliceStable(records, func(i, j int) bool { return records[i].Call < records[j].Call })
+	known := map[string]bool{}
 	for _, r := range records {
+		if r.Changed.After(m.now.Add(clocksDiffer)) {
+			r.Changed = m.now
+		}
 		state = withRecord(state, m.name(id), r)
+		known[r.Command.Resource] = true
 	}
-	return state
+	return withLocked(state, old, known)
 }
 
 // goneState is the node_state of a node that is not there. One that left in
@@ -131,11 +182,49 @@ func (m *Machine) joinedState(root *cib.Node, id cib.NodeID, records []agent.Rec
 // because fencing has to know.
 func (m *Machine) goneState(state *cib.Node, p *member, name string) *cib.Node {
 	gone := cib.NodeState(p.id, name, false)
-	if lrm := state.Child("lrm"); lrm != nil && !p.left() {
+	if p.left {
+		return withLocked(gone, state, nil)
+	}
+	if lrm := state.Child("lrm"); lrm != nil {
 		gone = gone.WithReplaced(gone.Child("lrm"), lrm).WithAttr("expected", "member")
 	}
 	return gone
 }
+
+// pendingState is the node_state of a node that was lost, was not switched off, and is
+// heard again: it has yet to join, and then tells what it runs. Until then that is
+// left alone; nothing is gained by fencing it.
+func pendingState(state *cib.Node) *cib.Node {
+	return cib.WithNodeAttr(state, managerDown, "true").WithAttr("in_ccm", "true").WithAttr("crmd", "online").WithAttr("join", "pending")
+}
+
+// overdueState is the node_state of a node that is heard, but did not join in time.
+func overdueState(state *cib.Node) *cib.Node {
+	return cib.WithNodeAttr(state, managerDown, "").WithAttr("crmd", "offline").WithAttr("expected", "member")
+}
+
+// withoutFailedMonitors forgets recurring monitors of a resource that have failed and
+// were not answered by anything. A failure that is forgotten may be true still, and
+// its monitor reports changes alone: it has to be begun anew.
+func withoutFailedMonitors(state *cib.Node, resource string) *cib.Node {
+	return state.WithPath(func(list *cib.Node) *cib.Node {
+		old := list.ChildByID("lrm_resource", resource)
+		lrm := old
+		for op := range old.Elements {
+			interval, err := strconv.ParseInt(op.Attr("interval"), 10, 64)
+			if err == nil && interval > 0 && !slices.Contains(runningCodes, op.Attr("rc-code")) {
+				lrm = cib.DropOp(lrm, op.Attr("operation"), interval)
+			}
+		}
+		if lrm == old {
+			return list
+		}
+		return list.WithReplaced(old, lrm)
+	}, "lrm", "lrm_resources")
+}
+
+// runningCodes are the answers of a monitor that found its resource running (OCF).
+var runningCodes = []string{"0", "8", "190", "191"}
 
 // draftResult writes what one operation gave.
 func (m *Machine) draftResult(d *draft, r result) {
@@ -144,7 +233,15 @@ func (m *Machine) draftResult(d *draft, r result) {
 		return
 	}
 	if r.forget != "" {
-		d.modify(r.node, cib.WithoutFailures(state, r.forget))
+		d.modify(r.node, withoutFailedMonitors(cib.WithoutFailures(state, r.forget), r.forget))
+		d.touch(r.node, r.forget)
+		return
+	}
+	if r.attrs != nil {
+		for _, a := range r.attrs {
+			state = cib.WithNodeAttr(state, a[0], a[1])
+		}
+		d.modify(r.node, state)
 		return
 	}
 	c := r.record.Command
@@ -163,7 +260,7 @@ func (m *Machine) draftResult(d *draft, r result) {
 // may have overtaken them. Call numbers grow with each operation of a node, and
 // its answer replaces the history whole after a reboot.
 func superseded(state *cib.Node, r agent.Record) bool {
-	if r.Call == 0 {
+	if r.Call <= 0 {
 		return false
 	}
 	c := r.Command
@@ -206,18 +303,6 @@ func (m *Machine) fatal(c agent.Command) bool {
 	return fatal || !ok
 }
 
-// option returns a cluster option, "" if it is not set.
-func (m *Machine) option(name string) string {
-	for set := range m.state.Root.Path("configuration", "crm_config").Elements {
-		for nv := range set.Elements {
-			if nv.Attr("name") == name {
-				return nv.Attr("value")
-			}
-		}
-	}
-	return ""
-}
-
 // withRecord returns the node_state with one result merged into the history of
 // its resource.
 func withRecord(state *cib.Node, name string, r agent.Record) *cib.Node {
@@ -243,13 +328,42 @@ func withRecord(state *cib.Node, name string, r agent.Record) *cib.Node {
 			}
 			lrm = cib.DropOp(lrm, operation, c.Interval)
 		} else {
-			lrm = cib.MergeOp(lrm, opRecord(name, r))
+			lrm = withLock(cib.MergeOp(lrm, opRecord(name, r)), r)
 		}
 		if old == nil {
 			return list.WithChild(lrm)
 		}
 		return list.WithReplaced(old, lrm)
 	}, "lrm", "lrm_resources")
+}
+
+// shutdownLock marks, with the time since when, the history of a resource that is
+// kept for a node which was shut down while it ran there (cluster option
+// shutdown-lock). The stop that is part of the shutdown carries it.
+const shutdownLock = "shutdown-lock"
+
+func withLock(lrm *cib.Node, r agent.Record) *cib.Node {
+	switch r.Command.Action {
+	case agent.Start, agent.MigrateFrom:
+		return lrm.WithoutAttr(shutdownLock)
+	case agent.Stop:
+		if since := r.Command.Meta["shutdown_lock"]; since != "" && succeededWith(r) {
+			return lrm.WithAttr(shutdownLock, since)
+		}
+		return lrm.WithoutAttr(shutdownLock)
+	}
+	return lrm
+}
+
+// withLocked keeps in a node's new state what its old one says about resources
+// that are kept for it, but for those that it knows something newer of.
+func withLocked(state, old *cib.Node, known map[string]bool) *cib.Node {
+	for lrm := range old.Path("lrm", "lrm_resources").Elements {
+		if lrm.Attr(shutdownLock) != "" && !known[lrm.ID()] {
+			state = state.WithPath(func(list *cib.Node) *cib.Node { return list.WithChild(lrm) }, "lrm", "lrm_resources")
+		}
+	}
+	return state
 }
 
 func opRecord(node string, r agent.Record) cib.OpRecord {
@@ -289,86 +403,4 @@ func digestOf(c agent.Command) string {
 	}
 	params["CRM_meta_timeout"] = strconv.FormatInt(c.Timeout, 10)
 	return scheduler.ParamsDigest(params)
-}
-
-// draft gathers changes of the status section.
-type draft struct {
-	root    *cib.Node
-	states  map[cib.NodeID]*cib.Node // as they should become
-	whole   map[cib.NodeID]bool      // replaced as a whole
-	touched map[cib.NodeID]map[string]bool
-	order   []cib.NodeID
-	rootOps []cib.Op
-}
-
-func (d *draft) old(id cib.NodeID) *cib.Node {
-	return d.root.Child("status").ChildByID("node_state", id.String())
-}
-
-func (d *draft) state(id cib.NodeID) *cib.Node {
-	if s, ok := d.states[id]; ok {
-		return s
-	}
-	return d.old(id)
-}
-
-func (d *draft) modify(id cib.NodeID, state *cib.Node) {
-	if _, ok := d.states[id]; !ok {
-		d.order = append(d.order, id)
-	}
-	d.states[id] = state
-}
-
-func (d *draft) replace(id cib.NodeID, state *cib.Node) {
-	d.modify(id, state)
-	if d.whole == nil {
-		d.whole = map[cib.NodeID]bool{}
-	}
-	d.whole[id] = true
-}
-
-func (d *draft) touch(id cib.NodeID, resource string) {
-	if d.touched == nil {
-		d.touched = map[cib.NodeID]map[string]bool{}
-	}
-	if d.touched[id] == nil {
-		d.touched[id] = map[string]bool{}
-	}
-	d.touched[id][resource] = true
-}
-
-// ops returns the changes, as small as they can be said.
-func (d *draft) ops() []cib.Op {
-	ops := d.rootOps
-	for _, id := range d.order {
-		state, old := d.states[id], d.old(id)
-		path := "/cib/status/node_state[@id='" + id.String() + "']"
-		if d.whole[id] || old == nil {
-			ops = append(ops, cib.Op{Kind: cib.Replace, Path: path, Parent: "/cib/status", XML: state.String()})
-			continue
-		}
-		if ta := state.Child("transient_attributes"); ta != nil && ta != old.Child("transient_attributes") {
-			ops = append(ops, cib.Op{Kind: cib.Replace, Path: path + "/transient_attributes", Parent: path, XML: ta.String()})
-		}
-		ops = append(ops, d.resourceOps(id, path+"/lrm/lrm_resources", state.Path("lrm", "lrm_resources"))...)
-	}
-	return ops
-}
-
-func (d *draft) resourceOps(id cib.NodeID, list string, resources *cib.Node) []cib.Op {
-	names := make([]string, 0, len(d.touched[id]))
-	for name := range d.touched[id] {
-		names = append(names, name)
-	}
-	sort.Strings(names)
-	var ops []cib.Op
-	for _, name := range names {
-		path := list + "/lrm_resource[@id='" + name + "']"
-		if lrm := resources.ChildByID("lrm_resource", name); lrm != nil {
-			ops = append(ops, cib.Op{Kind: cib.Replace, Path: path, Parent: list, XML: lrm.String()})
-		} else {
-			ops = append(ops, cib.Op{Kind: cib.Delete, Path: path, Optional: true})
-		}
-	}
-	return ops
 }

@@ -1,8 +1,10 @@
 package controller
 
 import (
+	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/cib"
@@ -99,5 +101,43 @@ func TestFailureOvertakesTheAnswer(t *testing.T) {
 	w.feed(Joined{Node: 2, Term: 5, Transition: 2, Records: []agent.Record{started}})
 	if text := w.root.Child("status").ChildByID("node_state", "2").String(); !strings.Contains(text, "fail-count-web") {
 		t.Errorf("the failure was lost: %s", text)
+	}
+}
+
+// A node that has to take over the log first says so, and is asked again soon: all
+// wait for its answer. That it still refuses is told once.
+func TestAskedAgainSoonAfterARefusal(t *testing.T) {
+	w := newWorld(t, "n1")
+	root, err := cib.Parse([]byte(`<cib epoch="1" num_updates="0" admin_epoch="0"><configuration><crm_config/><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes><resources/><constraints/></configuration><status/></cib>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.commit(root)
+	var asked []uint64
+	told := 0
+	step := func(in Input) {
+		for _, e := range w.m.Step(w.now, in) {
+			switch e := e.(type) {
+			case Query:
+				if e.Node == 2 {
+					asked = append(asked, e.Transition)
+				}
+			case Report:
+				if strings.Contains(e.Text, "did not join") {
+					told++
+				}
+			}
+		}
+	}
+	for _, in := range []Input{w.state(), Peer{ID: 2, Alive: true, Working: true}, Standing{Quorate: true}, Lead{Leadership{Leader: 1, Term: 5, Ready: true}}} {
+		step(in)
+	}
+	for range 4 {
+		step(Joined{Node: 2, Term: 5, Transition: asked[len(asked)-1], Err: errors.New("its log is behind")})
+		w.now = w.now.Add(500 * time.Millisecond)
+		step(Tick{})
+	}
+	if len(asked) != 5 || told != 1 {
+		t.Errorf("in 2 s it was asked %d times and told %d times, want 5 and 1", len(asked), told)
 	}
 }

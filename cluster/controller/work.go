@@ -25,8 +25,11 @@ func (m *Machine) schedule() {
 	m.dirty, m.learned = "", false
 	t := m.memo.Schedule(m.state.Root, m.now)
 	m.recheck = t.Recheck
+	m.forgetTroubles(t)
 	if !m.doable(t) {
-		m.settle()
+		if !m.troubled() {
+			m.settle()
+		}
 		return
 	}
 	m.count(t)
@@ -47,18 +50,50 @@ func (m *Machine) commandable(node string) bool {
 }
 
 // doable reports whether a transition holds anything that can be done now. What
-// is meant for a node whose daemon does not work has to wait until it joins.
+// is meant for a node whose daemon does not work has to wait until it joins, and
+// what comes after fencing that failed until that is tried again.
 func (m *Machine) doable(t *scheduler.Transition) bool {
+	waits := make([]bool, len(t.Actions))
+	after := make([][]scheduler.ActionID, len(t.Actions))
+	for _, o := range t.Order {
+		after[o.Before] = append(after[o.Before], o.After)
+	}
+	var next []scheduler.ActionID
 	for i := range t.Actions {
-		a := &t.Actions[i]
-		if a.Kind == scheduler.Pseudo || a.Stuck != "" || a.Task == "do_shutdown" {
-			continue // a node that asked to leave goes by itself, once nothing runs there
+		if !m.possible(&t.Actions[i]) {
+			next = append(next, scheduler.ActionID(i))
 		}
-		if a.Node == "" || m.commandable(a.Node) {
+	}
+	for len(next) > 0 {
+		id := next[0]
+		next = next[1:]
+		if !waits[id] {
+			waits[id] = true
+			next = append(next, after[id]...)
+		}
+	}
+	for i := range t.Actions {
+		// A node that asked to leave goes by itself, once nothing runs there.
+		if a := &t.Actions[i]; !waits[i] && a.Kind != scheduler.Pseudo && a.Task != "do_shutdown" {
 			return true
 		}
 	}
 	return false
+}
+
+// possible reports whether an action could be begun now, were it its turn.
+func (m *Machine) possible(a *scheduler.Action) bool {
+	switch {
+	case a.Stuck != "":
+		return false
+	case a.Kind == scheduler.Pseudo, a.Task == "do_shutdown":
+		return true
+	case isFencing(*a):
+		return !m.resting(*a)
+	case a.Kind == scheduler.Cluster:
+		return true
+	}
+	return a.Node == "" || m.commandable(a.Node)
 }
 
 // settle is called when nothing is left to do: moves have happened, so the
@@ -93,10 +128,13 @@ func summary(t *scheduler.Transition) string {
 			continue
 		}
 		text := strings.TrimSpace(a.Task+" "+a.Resource) + " on " + a.Node
+		if isFencing(a) {
+			text = fencingWords(a)
+		}
 		if a.Reason != "" {
 			text += " (" + a.Reason + ")"
 		}
-		if a.Task == agent.Stop {
+		if a.Task == agent.Stop || isFencing(a) {
 			stops = append(stops, text)
 		} else {
 			others = append(others, text)
@@ -131,6 +169,9 @@ func (m *Machine) pump() {
 	}
 }
 
+// lastIsOver is a reason for a decision that says nothing beside another one.
+const lastIsOver = "the last transition is over"
+
 // finish ends a run. What it changed is looked at again: only an empty
 // transition settles the cluster.
 func (m *Machine) finish() {
@@ -147,7 +188,7 @@ func (m *Machine) finish() {
 	}
 	m.emit(Report{Kind: "result", Transition: m.runName(), On: m.cfg.Name, Text: text, Duration: m.now.Sub(m.started)})
 	m.run = nil
-	m.want("the last transition is over")
+	m.want(lastIsOver)
 	switch {
 	case !m.learned:
 		// Nothing came of it, so the next decision would be the same one.
@@ -186,44 +227,59 @@ func (m *Machine) start(a scheduler.Action) {
 	switch {
 	case a.Kind == scheduler.Pseudo:
 		m.run.End(a.ID, true)
-		return
-	case a.Kind == scheduler.Cluster && a.Task == "clear_failcount":
-		m.run.End(a.ID, m.clearFailures(a.Node, a.Resource))
-		return
-	case a.Kind == scheduler.Cluster && a.Task == "lrm_delete":
-		// Only the record goes: there is nobody to ask on that node.
-		id, known := m.nodeID(a.Node)
-		if known {
-			m.record(id, agent.Record{Command: agent.Command{Resource: a.Resource, Action: agent.Forget}}, true)
-		} else {
-			m.noDaemon(a)
-		}
-		m.run.End(a.ID, known)
-		return
-	case a.Kind == scheduler.Cluster && a.Task == "stonith":
-		m.refuseFencing(a)
-		return
-	case a.Kind == scheduler.Cluster && a.Task == "do_shutdown":
-		m.run.End(a.ID, true) // it goes by itself
-		return
+	case isFencing(a):
+		m.startFencing(a)
 	case a.Kind == scheduler.Cluster || a.Resource == "":
-		m.report("failure", "", a.Node, "%s on %s cannot be done: this version does not know how", a.Task, a.Node)
-		m.run.End(a.ID, false)
-		return
-	}
-	if !m.commandable(a.Node) {
+		m.run.End(a.ID, m.doItself(a))
+	case !m.commandable(a.Node):
 		if _, known := m.nodeID(a.Node); !known {
 			m.noDaemon(a)
 		}
 		m.run.End(a.ID, false)
-		return
+	default:
+		m.sendCommand(a)
 	}
-	id, known := m.nodeID(a.Node)
+}
+
+// doItself does what needs no node, and reports whether it could.
+func (m *Machine) doItself(a scheduler.Action) bool {
+	switch a.Task {
+	case "clear_failcount":
+		return m.clearFailures(a.Node, a.Resource)
+	case "lrm_delete": // only the record goes: there is nobody to ask on that node
+		id, known := m.nodeID(a.Node)
+		if !known {
+			m.noDaemon(a)
+			return false
+		}
+		m.record(id, agent.Record{Command: agent.Command{Resource: a.Resource, Action: agent.Forget}}, true)
+		return true
+	case "do_shutdown":
+		return true // it goes by itself
+	}
+	m.report("failure", "", a.Node, "%s on %s cannot be done: this version does not know how", a.Task, a.Node)
+	return false
+}
+
+func (m *Machine) sendCommand(a scheduler.Action) {
+	id, _ := m.nodeID(a.Node)
 	c, err := m.command(a)
-	if !known || err != nil {
+	if err != nil {
 		m.report("failure", a.Resource, a.Node, "%s %s on %s cannot be asked for: %v", a.Task, a.Resource, a.Node, err)
 		m.run.End(a.ID, false)
 		return
+	}
+	if begins(c) {
+		m.intend(intent{a, m.number, id, c})
+		return
+	}
+	m.dispatch(a, id, c)
+}
+
+// dispatch asks a node for an action of the run.
+func (m *Machine) dispatch(a scheduler.Action, id cib.NodeID, c agent.Command) {
+	if !m.run.flying(a.ID) {
+		return // its node has gone meanwhile
 	}
 	m.begun[int(a.ID)] = m.now
 	m.deadlines[int(a.ID)] = m.now.Add(time.Duration(c.Timeout)*time.Millisecond + m.cfg.ActionGrace)
@@ -236,16 +292,11 @@ func (m *Machine) noDaemon(a scheduler.Action) {
 	m.report("failure", a.Resource, a.Node, "%s cannot be done: %s is a remote or guest node, which this version cannot reach", describe(a), a.Node)
 }
 
-// refuseFencing ends an action that nobody here can do. Fencing that did not
-// happen must never count as done: what waits for it goes on waiting.
-func (m *Machine) refuseFencing(a scheduler.Action) {
-	m.report("failure", "", a.Node, "%s has to be fenced (%s: %s), and this version cannot do it: what ran there starts nowhere else until %s is back; or set stonith-enabled=false",
-		a.Node, a.Detail, a.Reason, a.Node)
-	m.run.End(a.ID, false)
-}
-
 // describe names an action as people do.
 func describe(a scheduler.Action) string {
+	if isFencing(a) {
+		return fencingWords(a)
+	}
 	text := a.Task
 	if a.Task == agent.Monitor {
 		text = "probe"

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
@@ -10,17 +11,71 @@ import (
 // is active on node by that node's own history, in the order of the
 // constraints, whatever other nodes do: what a node does that lost quorum.
 func ScheduleLocalStop(root *cib.Node, node string, now time.Time) *Transition {
-	t := Schedule(localView(root, node), now)
-	return onlyStops(t, node)
+	return onlyEnds(Schedule(localView(root, node, "stop"), now), node, taskStop)
+}
+
+// ScheduleLocalDemote is ScheduleLocalStop for no-quorum-policy=demote: what is
+// promoted is demoted and what is unpromoted goes on, everything else is stopped,
+// and so is an instance of which something failed.
+func ScheduleLocalDemote(root *cib.Node, node string, now time.Time) *Transition {
+	t := onlyEnds(Schedule(localView(root, node, "demote"), now), node, taskStop, taskDemote)
+	stop := ScheduleLocalStop(root, node, now)
+	failed := failedResources(root, node)
+	at := map[string]ActionID{} // of the stops, by resource
+	for _, a := range t.Actions {
+		if a.Task == taskStop && a.Kind == Resource {
+			at[a.Resource] = a.ID
+		}
+	}
+	for _, a := range stop.Actions {
+		if _, stops := at[a.Resource]; a.Kind != Resource || stops || !failed[a.Resource] {
+			continue
+		}
+		a.ID = ActionID(len(t.Actions))
+		for _, b := range t.Actions {
+			if b.Task == taskDemote && b.Resource == a.Resource {
+				t.Order = append(t.Order, Ordering{b.ID, a.ID})
+			}
+		}
+		at[a.Resource] = a.ID
+		t.Actions = append(t.Actions, a)
+	}
+	for _, o := range stop.Order {
+		a, b := stop.Actions[o.Before], stop.Actions[o.After]
+		before, ok := at[a.Resource]
+		after, ok2 := at[b.Resource]
+		if ok && ok2 && a.Kind == Resource && b.Kind == Resource && (failed[a.Resource] || failed[b.Resource]) {
+			t.Order = append(t.Order, Ordering{before, after})
+		}
+	}
+	return t
+}
+
+// failedResources are those of which an operation failed on a node.
+func failedResources(root *cib.Node, node string) map[string]bool {
+	failed := map[string]bool{}
+	for state := range root.Child("status").Elements {
+		if state.Attr("uname") != node {
+			continue
+		}
+		for lrm := range state.Path("lrm", "lrm_resources").Elements {
+			for op := range lrm.Elements {
+				failed[lrm.ID()] = failed[lrm.ID()] || failedHere(op)
+			}
+		}
+	}
+	return failed
 }
 
 // localView is the document with only this node in it, without quorum.
-func localView(root *cib.Node, node string) *cib.Node {
+func localView(root *cib.Node, node, policy string) *cib.Node {
 	options := cib.NewNode("cluster_property_set", "id", "cib-bootstrap-options").WithChild(
 		cib.NewNode("nvpair", "id", "local-fencing", "name", "stonith-enabled", "value", "false"),
-		cib.NewNode("nvpair", "id", "local-policy", "name", "no-quorum-policy", "value", "stop"),
-		cib.NewNode("nvpair", "id", "local-all", "name", "stop-all-resources", "value", "true"),
+		cib.NewNode("nvpair", "id", "local-policy", "name", "no-quorum-policy", "value", policy),
 	)
+	if policy == "stop" {
+		options = options.WithChild(cib.NewNode("nvpair", "id", "local-all", "name", "stop-all-resources", "value", "true"))
+	}
 	if maintenance := cib.NewView(root).Pairs(root.Path("configuration", "crm_config"), "cluster_property_set", nil)["maintenance-mode"]; maintenance != "" {
 		options = options.WithChild(cib.NewNode("nvpair", "id", "local-maintenance", "name", "maintenance-mode", "value", maintenance))
 	}
@@ -75,12 +130,12 @@ func failedHere(op *cib.Node) bool {
 	return op.Name() == "lrm_rsc_op" && !probe && op.Attr("op-status") != "-1" && (op.Attr("rc-code") != "0" || op.Attr("op-status") != "0")
 }
 
-// onlyStops leaves the stops on the node and what orders them.
-func onlyStops(t *Transition, node string) *Transition {
+// onlyEnds leaves some tasks on the node and what orders them.
+func onlyEnds(t *Transition, node string, tasks ...string) *Transition {
 	local := &Transition{Actions: []Action{}, Order: []Ordering{}, Allocations: t.Allocations, Warnings: t.Warnings}
 	number := map[ActionID]ActionID{}
 	for _, a := range t.Actions {
-		if a.Kind != Pseudo && (a.Task != "stop" || a.Node != node) {
+		if a.Kind != Pseudo && (!slices.Contains(tasks, a.Task) || a.Node != node) {
 			continue
 		}
 		number[a.ID] = ActionID(len(local.Actions))
@@ -88,6 +143,9 @@ func onlyStops(t *Transition, node string) *Transition {
 		a.Stuck = "" // whatever it would wait for: the node has to let go
 		if a.Kind == Resource {
 			a.Reason = node + " lost quorum: " + a.Resource + " is stopped here"
+			if a.Task == taskDemote {
+				a.Reason = node + " lost quorum: " + a.Resource + " is demoted here"
+			}
 		}
 		local.Actions = append(local.Actions, a)
 	}

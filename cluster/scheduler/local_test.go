@@ -39,3 +39,57 @@ func TestLocalStopOfWhatFailed(t *testing.T) {
 		}
 	}
 }
+
+// TestLocalDemote: with no-quorum-policy=demote a promoted instance is demoted,
+// after what stands on it, and goes on; everything else stops, and so does an
+// instance of which something failed.
+func TestLocalDemote(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	promotable := func(clone, rsc string) string {
+		return `<clone id="` + clone + `"><meta_attributes id="` + clone + `m"><nvpair id="` + clone + `p" name="promotable" value="true"/></meta_attributes>
+<primitive id="` + rsc + `" class="ocf" provider="takt" type="Dummy"/></clone>`
+	}
+	root, err := cib.Parse([]byte(`<cib><configuration><crm_config/><nodes><node id="1" uname="n1"/><node id="2" uname="n2"/></nodes><resources>
+<primitive id="web" class="ocf" provider="takt" type="Dummy"/><primitive id="fs" class="ocf" provider="takt" type="Dummy"/>` +
+		promotable("p", "db") + promotable("q", "broken") + promotable("r", "second") + `</resources>
+<constraints><rsc_order id="o" first="p" first-action="promote" then="fs" then-action="start"/>
+<rsc_colocation id="c" rsc="fs" with-rsc="p" with-rsc-role="Promoted" score="INFINITY"/></constraints></configuration><status/></cib>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	state := cib.WithNodeAttr(cib.NodeState(1, "n1", true), "master-db", "10")
+	ran := func(rsc string, call int64, ops ...cib.OpRecord) {
+		lrm := cib.LRMResource(rsc, "ocf", "takt", "Dummy")
+		for i, op := range ops {
+			op.Resource, op.OnNode, op.Call, op.Changed, op.Digest = rsc, "n1", call+int64(i), now, ParamsDigest(nil)
+			lrm = cib.MergeOp(lrm, op)
+		}
+		state = state.WithPath(func(list *cib.Node) *cib.Node { return list.WithChild(lrm) }, "lrm", "lrm_resources")
+	}
+	start, promote := cib.OpRecord{Operation: "start"}, cib.OpRecord{Operation: "promote"}
+	ran("web", 1, start)
+	ran("db", 2, start, promote)
+	ran("fs", 4, start)
+	ran("broken", 5, start, promote, cib.OpRecord{Operation: "monitor", IntervalMS: 1000, RC: 9, TargetRC: 8})
+	ran("second", 8, start)
+	root = root.WithPath(func(s *cib.Node) *cib.Node { return s.WithChild(state) }, "status")
+	tr := ScheduleLocalDemote(root, "n1", now)
+	place := map[string]int{}
+	for i, a := range tr.InOrder() {
+		if a.Kind == Resource {
+			place[a.Task+" "+a.Resource] = i + 1
+		}
+	}
+	want := []string{"stop web", "stop fs", "demote db", "stop broken"}
+	for _, w := range want {
+		if place[w] == 0 {
+			t.Errorf("there is no %s", w)
+		}
+	}
+	if len(place) != len(want) {
+		t.Errorf("there is %v, want %v", place, want)
+	}
+	if place["stop fs"] > place["demote db"] {
+		t.Errorf("db is demoted before fs is stopped: %v", place)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -182,7 +183,7 @@ func (w *working) publish(p *Action, a *action, metas metaCache) {
 		p.Stuck = a.stuckWhy()
 	}
 	if a.task == taskFence {
-		p.Timeout = w.options.fenceTimeout
+		p.Timeout, p.Delay = w.options.fenceTimeout, a.delay
 	}
 	p.Meta = a.meta
 	r := a.rsc
@@ -202,6 +203,9 @@ func (w *working) publish(p *Action, a *action, metas metaCache) {
 	p.Params = w.agentParams(a)
 	if a.settings != nil {
 		p.Timeout = a.settings.timeout
+	}
+	if a.task == taskStop && a.node == r.shutdownLocked && !r.lockedSince.IsZero() {
+		a.setMeta(metaShutdownLock, strconv.FormatInt(r.lockedSince.Unix(), 10))
 	}
 	p.Meta = metas.of(a)
 }

@@ -5,6 +5,11 @@ import (
 	"time"
 )
 
+// metaShutdownLock is what a stop carries that keeps its resource for the node: the
+// time of the lock, in seconds since the epoch. Whoever records the stop sets it as
+// an attribute of the resource's history (shutdown-lock).
+const metaShutdownLock = "shutdown_lock"
+
 // lockToNode keeps a primitive for the node that ran it when it was shut down
 // cleanly (shutdown-lock): no other node may run it until that is back, or the
 // lock has expired. Fence devices and remote connections are never locked.

@@ -34,6 +34,7 @@ type Action struct {
 	Interval int64             `json:"interval_ms"`          // ms, 0 unless recurring
 	Detail   string            `json:"detail,omitempty"`     // fencing: reboot/off/on; notify: phase-operation
 	Timeout  int64             `json:"timeout_ms,omitempty"` // ms; of the operation
+	Delay    int64             `json:"delay_ms,omitempty"`   // ms; of fencing: how long it is held back (priority-fencing-delay)
 	TargetRC int               `json:"target_rc"`            // the exit code that counts as success (monitor of a stopped resource: 7)
 	Agent    string            `json:"agent,omitempty"`      // class:provider:type
 	Params   map[string]string `json:"params,omitempty"`     // instance attributes

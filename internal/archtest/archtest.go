@@ -19,7 +19,7 @@ type Tier struct {
 }
 
 // everywhere are the leaves that any room may import.
-var everywhere = []string{"internal/errs"}
+var everywhere = []string{"internal/errs", "internal/mutant"}
 
 // tiers is the architecture. A package that is not listed falls under its
 // nearest listed parent; one without any is an error.
@@ -31,6 +31,8 @@ var tiers = map[string]Tier{
 	"agent":              {},
 	// Leaves.
 	"internal/errs":     {Pure: true},
+	"internal/mutant":   {Pure: true},
+	"internal/watchdog": {},
 	"internal/osfs":     {},
 	"internal/command":  {},
 	"internal/netif":    {},
@@ -42,25 +44,30 @@ var tiers = map[string]Tier{
 	"cluster/quorum":    {Pure: true, Imports: []string{"cluster/cib"}},
 	"cluster/detector":  {Pure: true, Imports: []string{"cluster/cib"}},
 	"cluster/fencer":    {Pure: true},
+	// The heart of a daemon, made of its cores.
+	"cluster/node": {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/controller", "cluster/fencer", "cluster/quorum", "cluster/scheduler"}},
 	// Readers of the scheduler's answers.
 	"cluster/scheduler/simulate": {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
 	"cluster/scheduler/explain":  {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
 	"cluster/scheduler/whatif":   {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	// Shells: each with its own cores, and not with each other.
-	"cluster/link":       {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum"}},
+	"cluster/link":       {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum", "internal/watchdog"}},
 	"cluster/store":      {Imports: []string{"cluster/cib", "internal/mesh", "internal/osfs"}},
 	"cluster/executor":   {Imports: []string{"agent", "internal/osfs"}},
-	"cluster/controller": {Imports: []string{"agent", "cluster/cib", "cluster/scheduler"}},
+	"cluster/controller": {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/scheduler"}},
 	"agent/classes":      {Imports: []string{"agent/..."}},
 	"agent/outcome":      {Imports: []string{"agent", "internal/command"}},
 	"agent/ocf":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/fence":        {Imports: []string{"agent", "agent/outcome", "internal/command"}},
+	"agent/fence/native": {Imports: []string{"agent", "agent/fence", "agent/fence/disk", "internal/command", "internal/watchdog"}},
+	"agent/fence/disk":   {Imports: []string{"internal/osfs"}},
 	"agent/lsb":          {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/systemd":      {Imports: []string{"agent"}},
 	"agent/native":       {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},
 	"lab": {Imports: []string{"api", "lab/..."}},
+	"sim": {Imports: []string{"agent", "cluster/...", "internal/osfs"}},
 	"app": {Imports: []string{"..."}},
 	"cli": {Imports: []string{"..."}},
 	"cmd": {Imports: []string{"..."}},
@@ -79,7 +86,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab"},
-	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "lab", "cli", "api"},
+	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api"},
 	"golang.org/x/crypto":               {"cluster/link"},
 	"github.com/spf13/cobra":            {"cli"},
 	"github.com/spf13/pflag":            {"cli"}, // the flags of cobra's commands
@@ -96,7 +103,10 @@ var thirdParty = map[string][]string{
 
 // pureFiles are the pure parts of packages that hold a shell, too.
 var pureFiles = map[string][]string{
-	"cluster/controller": {"machine.go", "run.go", "work.go", "status.go", "local.go"},
+	"cluster/store": {"core.go", "step.go", "ready.go", "election.go", "request.go", "leader.go", "meet.go", "adopt.go", "lineage.go", "apply.go", "machine.go", "digest.go", "command.go"},
+	"cluster/link":  {"link.go", "config.go", "engine.go", "turn.go", "standing.go", "exchange.go", "daemon.go", "dog.go", "peerdog.go", "gone.go", "report.go", "wire.go", "seal.go", "null.go"},
+	"cluster/executor": {"core.go", "input.go", "effect.go", "admit.go", "submit.go", "queue.go", "operate.go", "conclude.go",
+		"forget.go", "history.go", "recur.go", "watch.go", "settle.go", "alarm.go", "kept.go", "codec.go", "types.go"},
 }
 
 // impure are imports that a pure package must not have.

@@ -310,7 +310,7 @@ func TestJoin(t *testing.T) {
 	// The first address does not answer: port 1 is closed.
 	tok.Addrs = append(links("127.0.0.1:1"), tok.Addrs...)
 	dir := t.TempDir()
-	id, err := Join(t.Context(), Place{Dir: dir}, tok.String(), "n2", links("192.0.2.2:694"))
+	id, err := Join(t.Context(), Place{Dir: dir}, tok.String(), "n2", links("192.0.2.2:694"), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -324,7 +324,7 @@ func TestJoin(t *testing.T) {
 	if loaded.SeedCIB != "<cib/>" {
 		t.Errorf("seed %q", loaded.SeedCIB)
 	}
-	if _, err := Join(t.Context(), Place{Dir: t.TempDir()}, tok.String(), "n3", links("192.0.2.3:694")); errs.KindOf(err) != errs.Permission || !strings.Contains(err.Error(), "used already") || errs.HintOf(err) != newToken {
+	if _, err := Join(t.Context(), Place{Dir: t.TempDir()}, tok.String(), "n3", links("192.0.2.3:694"), false); errs.KindOf(err) != errs.Permission || !strings.Contains(err.Error(), "used already") || errs.HintOf(err) != newToken {
 		t.Errorf("second use: %v", err)
 	}
 }
@@ -333,7 +333,7 @@ func TestJoinRefusesAnotherCluster(t *testing.T) {
 	a, b := serve(t, JoinALPN), serve(t, JoinALPN)
 	tok, _ := a.book.Issue(a.id, time.Hour)
 	tok.Addrs = b.id.Links // somebody else answers at the address
-	_, err := Join(t.Context(), Place{Dir: t.TempDir()}, tok.String(), "n2", links("192.0.2.2:694"))
+	_, err := Join(t.Context(), Place{Dir: t.TempDir()}, tok.String(), "n2", links("192.0.2.2:694"), false)
 	if errs.KindOf(err) != errs.Unavailable || !strings.Contains(err.Error(), "not the cluster that issued the token") {
 		t.Errorf("got %v", err)
 	}
@@ -356,7 +356,7 @@ func TestJoinRefusesBeforeItSpendsTheToken(t *testing.T) {
 		{Place{Dir: t.TempDir()}, "n 2", errs.Invalid},
 		{Place{Dir: t.TempDir(), Now: time.Now().Add(2 * time.Hour)}, "n2", errs.Permission},
 	} {
-		if _, err := Join(t.Context(), c.place, tok.String(), c.name, links("192.0.2.2:694")); errs.KindOf(err) != c.want {
+		if _, err := Join(t.Context(), c.place, tok.String(), c.name, links("192.0.2.2:694"), false); errs.KindOf(err) != c.want {
 			t.Errorf("%+v: %v", c.place, err)
 		}
 	}

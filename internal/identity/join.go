@@ -36,6 +36,8 @@ type JoinRequest struct {
 	Name   string           `json:"name"`
 	Links  []netip.AddrPort `json:"links"` // own address on each link, in link order
 	CSR    []byte           `json:"csr"`   // DER
+	// Witness: the node is to vote and to run nothing.
+	Witness bool `json:"witness,omitempty"`
 }
 
 // JoinAnswer is what makes it a member. It holds secrets.
@@ -63,8 +65,9 @@ func (id *Identity) Answer(req JoinRequest, node uint64, cib string) (*JoinAnswe
 
 // Join makes this machine a member: it asks the node that issued the token, over
 // whichever of its addresses answers, and writes the folder. The token's
-// fingerprint pins the cluster's authority, so nobody on the way can answer.
-func Join(ctx context.Context, p Place, text, name string, links []netip.AddrPort) (*Identity, error) {
+// fingerprint pins the cluster's authority, so nobody on the way can answer. A
+// witness votes and runs nothing.
+func Join(ctx context.Context, p Place, text, name string, links []netip.AddrPort, witness bool) (*Identity, error) {
 	p = p.withDefaults()
 	token, err := ParseToken(text)
 	if err != nil {
@@ -84,7 +87,7 @@ func Join(ctx context.Context, p Place, text, name string, links []netip.AddrPor
 	if err != nil {
 		return nil, errs.E("join cluster", errs.Other, "", "", err)
 	}
-	answer, err := ask(ctx, token, JoinRequest{Secret: token.Secret[:], Name: name, Links: links, CSR: csr})
+	answer, err := ask(ctx, token, JoinRequest{Secret: token.Secret[:], Name: name, Links: links, CSR: csr, Witness: witness})
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 // Names that have a meaning, in all spellings that are read.
 
 var clusterOptionNames = fields(`
-	batch-limit cluster-delay cluster-infrastructure cluster-ipc-limit cluster-name cluster-recheck-interval
+	batch-limit claim-delay cluster-delay cluster-infrastructure cluster-ipc-limit cluster-name cluster-recheck-interval
 	concurrent-fencing dc-deadtime dc-version deadtime default-resource-stickiness election-timeout enable-acl
 	enable-startup-probes fence-reaction fencing-action fencing-enabled fencing-timeout have-watchdog heartbeat-profile
 	is-managed-default join-finalization-timeout join-integration-timeout keepalive last-lrm-refresh load-threshold
@@ -28,6 +28,9 @@ var resourceMetaNames = fields(`
 
 var operationMetaNames = fields(`
 	description enabled interval interval-origin name on-fail record-pending role start-delay timeout requires`)
+
+// ClusterOptions returns the names of the cluster's options, sorted.
+func ClusterOptions() []string { return slices.Clone(clusterOptionNames) }
 
 func fields(text string) []string {
 	list := strings.Fields(text)
