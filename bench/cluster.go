@@ -16,23 +16,27 @@ import (
 
 const service = "10.88.1.100"
 
+// three is the cluster of most measurements: no fencing, and so no wait for it.
+func three(profile string) lab.Options { return lab.Options{Nodes: 3, Links: 2, Profile: profile} }
+
 // cluster is a laboratory with a group of address and web service.
 type cluster struct {
 	lab *lab.Lab
 	dir string
 }
 
-func newCluster(ctx context.Context, o options, profile string) (*cluster, error) {
+func newCluster(ctx context.Context, o options, l lab.Options) (*cluster, error) {
 	dir, err := os.MkdirTemp("", "takt-bench-")
 	if err != nil {
 		return nil, err
 	}
-	l, err := lab.Up(ctx, lab.Options{Dir: dir, Nodes: 3, Links: 2, Profile: profile, Exe: o.takt, Attached: true, Purge: true})
+	l.Dir, l.Exe, l.Attached, l.Purge = dir, o.takt, true, true
+	running, err := lab.Up(ctx, l)
 	if err != nil {
 		return nil, err
 	}
-	c := &cluster{lab: l, dir: dir}
-	if err := c.apply(ctx, webGroup(o.takt)); err != nil {
+	c := &cluster{lab: running, dir: dir}
+	if err := c.apply(ctx, resources(o.takt, running.State())); err != nil {
 		c.close()
 		return nil, err
 	}
@@ -41,15 +45,24 @@ func newCluster(ctx context.Context, o options, profile string) (*cluster, error
 
 func (c *cluster) close() { c.lab.Down(context.Background(), true) }
 
-func webGroup(exe string) string {
-	return fmt.Sprintf(`<resources><group id="web">
+// resources is the service, and the devices that the laboratory was made with:
+// applying the section replaces those, too.
+func resources(exe string, s lab.State) string {
+	devices := ""
+	if s.Fence {
+		devices += lab.PowerDevice
+	}
+	if s.Watchdog > 0 {
+		devices += lab.WatchdogDevice(s.Watchdog)
+	}
+	return fmt.Sprintf(`<resources>%s<group id="web">
 <primitive id="vip" class="ocf" provider="takt" type="IPaddr2">
  <instance_attributes id="vip-p"><nvpair id="vip-ip" name="ip" value="%s"/><nvpair id="vip-m" name="cidr_netmask" value="24"/><nvpair id="vip-n" name="nic" value="eth1"/></instance_attributes>
  <operations><op id="vip-mon" name="monitor" interval="10s"/></operations></primitive>
 <primitive id="server" class="ocf" provider="takt" type="anything">
  <instance_attributes id="srv-p"><nvpair id="srv-b" name="binfile" value="%s"/><nvpair id="srv-o" name="cmdline_options" value="lab serve --listen %s:80"/></instance_attributes>
  <operations><op id="srv-mon" name="monitor" interval="10s"/></operations></primitive>
-</group></resources>`, service, exe, service)
+</group></resources>`, devices, service, exe, service)
 }
 
 func (c *cluster) apply(ctx context.Context, xml string) error {
@@ -87,6 +100,9 @@ func (c *cluster) settled(ctx context.Context) error {
 			}
 		}
 		for _, r := range st.Resources {
+			if strings.HasPrefix(r.Agent, "stonith:fence_takt_watchdog") {
+				continue // it may be everywhere or nowhere
+			}
 			if r.Role != "Started" || len(r.Nodes) != 1 {
 				return fmt.Errorf("%s is %s on %v", r.ID, r.Role, r.Nodes)
 			}
@@ -108,6 +124,18 @@ func (c *cluster) active(ctx context.Context) (node string, st *api.Status, err 
 	return "", st, fmt.Errorf("web is not active on one node")
 }
 
+// placeOn moves the service to a node.
+func (c *cluster) placeOn(ctx context.Context, target string) (string, error) {
+	node, _, err := c.active(ctx)
+	if err != nil || node == target {
+		return target, err
+	}
+	if _, err := c.lab.Exec(ctx, target, "takt", "resource", "move", "web", target); err != nil {
+		return "", err
+	}
+	return target, c.settled(ctx)
+}
+
 // place moves the service onto the coordinator, or off it.
 func (c *cluster) place(ctx context.Context, onCoordinator bool) (string, error) {
 	node, st, err := c.active(ctx)
@@ -123,10 +151,7 @@ func (c *cluster) place(ctx context.Context, onCoordinator bool) (string, error)
 			}
 		}
 	}
-	if _, err := c.lab.Exec(ctx, target, "takt", "resource", "move", "web", target); err != nil {
-		return "", err
-	}
-	return target, c.settled(ctx)
+	return c.placeOn(ctx, target)
 }
 
 // events returns the story since a point in time, of every node.

@@ -21,12 +21,12 @@ type idle struct {
 // measureIdle gives every node of the cluster ten monitored resources in all and
 // looks at what one node's processes use.
 func measureIdle(ctx context.Context, o options, c *cluster, profile string) (idle, error) {
-	node, st, err := c.active(ctx)
+	node, _, err := c.active(ctx)
 	if err != nil {
 		return idle{}, err
 	}
 	var b strings.Builder
-	b.WriteString(strings.TrimSuffix(webGroup(o.takt), "</resources>"))
+	b.WriteString(strings.TrimSuffix(resources(o.takt, c.lab.State()), "</resources>"))
 	for i := range 8 {
 		fmt.Fprintf(&b, `<primitive id="d%d" class="ocf" provider="takt" type="Dummy"><operations><op id="d%d-mon" name="monitor" interval="10s"/></operations></primitive>`, i, i)
 	}
@@ -37,7 +37,6 @@ func measureIdle(ctx context.Context, o options, c *cluster, profile string) (id
 	if err := c.settled(ctx); err != nil {
 		return idle{}, err
 	}
-	_ = st
 	for i := range 8 {
 		if _, err := c.lab.Exec(ctx, node, "takt", "resource", "move", "d"+strconv.Itoa(i), node); err != nil && !strings.Contains(err.Error(), "already") {
 			return idle{}, err
@@ -54,7 +53,7 @@ func measureIdle(ctx context.Context, o options, c *cluster, profile string) (id
 	}
 	r := idle{Profile: profile, Resources: 10, CPU: 100 * (after - before) / o.idleFor.Seconds(), RSS: rss / 1024, PSS: pss / 1024}
 	fmt.Fprintf(os.Stderr, "%-8s idle, 10 monitored resources: %.2f %% of a core, %.1f MB resident, %.1f MB proportional\n", profile, r.CPU, r.RSS, r.PSS)
-	return r, c.apply(ctx, webGroup(o.takt))
+	return r, c.apply(ctx, resources(o.takt, c.lab.State()))
 }
 
 // usage adds up CPU seconds and memory (KiB) of takt's daemon and pulse on a node.

@@ -30,6 +30,7 @@ var loads = []struct {
 	{"16 busy loops", func(ctx context.Context) { shells(ctx, 16, "while :; do :; done") }},
 	{"8 fork loops", func(ctx context.Context) { shells(ctx, 8, "while :; do /bin/true; done") }},
 	{"a process that collects a 2 GB heap", collect},
+	{"a full disk queue", disk},
 	{"all three at once", func(ctx context.Context) {
 		var all sync.WaitGroup
 		all.Go(func() { shells(ctx, 16, "while :; do :; done") })
@@ -46,6 +47,16 @@ func shells(ctx context.Context, n int, script string) {
 		all.Go(func() { exec.CommandContext(ctx, "sh", "-c", script).Run() })
 	}
 	all.Wait()
+}
+
+// disk writes and syncs from eight processes: the queue of the disk is never empty.
+func disk(ctx context.Context) {
+	dir, err := os.MkdirTemp("", "takt-bench-disk-")
+	if err != nil {
+		return
+	}
+	defer os.RemoveAll(dir)
+	shells(ctx, 8, "while :; do dd if=/dev/zero of="+dir+"/$$ bs=1M count=64 conv=fsync 2>/dev/null; done")
 }
 
 // collect keeps a pointer-rich heap of about 2 GB and collects it all the time.
@@ -75,7 +86,7 @@ func collect(ctx context.Context) {
 func measureLoads(ctx context.Context, o options) ([]loadRow, error) {
 	clusters := map[string]*cluster{}
 	for _, profile := range o.profiles {
-		c, err := newCluster(ctx, o, profile)
+		c, err := newCluster(ctx, o, three(profile))
 		if err != nil {
 			return nil, err
 		}

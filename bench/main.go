@@ -86,6 +86,9 @@ func run(ctx context.Context, o options) error {
 		if err := measureProfile(ctx, o, profile, &all); err != nil {
 			return fmt.Errorf("profile %s: %w", profile, err)
 		}
+		if err := measureFencing(ctx, o, profile, &all); err != nil {
+			return fmt.Errorf("profile %s: %w", profile, err)
+		}
 	}
 	if o.load > 0 && strings.Contains("load", o.only) {
 		rows, err := measureLoads(ctx, o)

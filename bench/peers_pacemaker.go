@@ -117,7 +117,7 @@ logging {
 // pacemakerForm waits for a coordinator and gives it what to run: the same group
 // as Takt's, of the agents that Takt's are named after.
 func pacemakerForm(ctx context.Context, b *bench) error {
-	web := strings.NewReplacer(`provider="takt"`, `provider="heartbeat"`, `interval="10s"`, `interval="1s"`).Replace(webGroup(b.takt))
+	web := strings.NewReplacer(`provider="takt"`, `provider="heartbeat"`, `interval="10s"`, `interval="1s"`).Replace(resources(b.takt, lab.State{}))
 	file, err := b.file("web.xml", fmt.Sprintf(`<configuration>
 <crm_config><cluster_property_set id="options"><nvpair id="fencing" name="stonith-enabled" value="false"/></cluster_property_set></crm_config>
 <nodes/>

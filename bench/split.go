@@ -10,7 +10,7 @@ import (
 )
 
 // phases are what an outage is made of, in order.
-var phases = []string{"detection", "election", "decision", "stop", "start", "arp+answer"}
+var phases = []string{"detection", "fencing", "election", "decision", "stop", "start", "arp+answer"}
 
 // split says what the time since a failure went into, from the cluster's own
 // events; every node of a laboratory has the same clock.
@@ -34,6 +34,8 @@ func (c *cluster) split(ctx context.Context, began time.Time, r *lab.Report) map
 			first("detection", e)
 		case e.Kind == "membership" && strings.Contains(e.Text, "coordinates the cluster"):
 			first("election", e)
+		case e.Kind == "fencing" && strings.Contains(e.Text, " off"):
+			last("fencing", e)
 		case e.Kind == "decision":
 			first("decision", e)
 		case e.Kind == "result" && strings.HasPrefix(e.Text, "stop ") && marks["arp+answer"].IsZero():

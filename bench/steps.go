@@ -80,11 +80,26 @@ func move(ctx context.Context, c *cluster, at string) error {
 }
 
 func measureProfile(ctx context.Context, o options, profile string, all *results) error {
-	c, err := newCluster(ctx, o, profile)
+	c, err := newCluster(ctx, o, three(profile))
 	if err != nil {
 		return err
 	}
 	defer c.close()
+	if err := c.measure(ctx, o, profile, steps, all); err != nil {
+		return err
+	}
+	if strings.Contains("idle", o.only) {
+		i, err := measureIdle(ctx, o, c, profile)
+		if err != nil {
+			return err
+		}
+		all.Idle = append(all.Idle, i)
+	}
+	return nil
+}
+
+// measure runs steps on one cluster.
+func (c *cluster) measure(ctx context.Context, o options, profile string, steps []step, all *results) error {
 	for _, s := range steps {
 		if !strings.Contains(s.name, o.only) {
 			continue
@@ -103,13 +118,6 @@ func measureProfile(ctx context.Context, o options, profile string, all *results
 		r.finish(splits)
 		fmt.Fprintf(os.Stderr, "%-8s %-40s median %.0f ms, max %.0f ms (%.0f)\n", profile, s.name, r.Median, r.Max, r.Outages)
 		all.Rows = append(all.Rows, r)
-	}
-	if strings.Contains("idle", o.only) {
-		i, err := measureIdle(ctx, o, c, profile)
-		if err != nil {
-			return err
-		}
-		all.Idle = append(all.Idle, i)
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,11 +22,14 @@ const formLimit = 60 * time.Second
 // commands are the spellings of takt's own commands that form a cluster.
 // {node}, {token} and {profile} are replaced; {links} becomes --link ADDRESS for
 // each link of the node.
-var commands = struct{ found, token, join, status []string }{
-	found:  []string{"takt", "init", "--name", clusterName, "--node", "{node}", "{links}", "--profile", "{profile}"},
-	token:  []string{"takt", "token", "-o", "json"},
-	join:   []string{"takt", "join", "{token}", "--node", "{node}", "{links}"},
-	status: []string{"takt", "status", "-o", "json"},
+var commands = struct{ found, token, join, status, power, watchdog, delay []string }{
+	found:    []string{"takt", "init", "--name", clusterName, "--node", "{node}", "{links}", "--profile", "{profile}"},
+	token:    []string{"takt", "token", "-o", "json"},
+	join:     []string{"takt", "join", "{token}", "--node", "{node}", "{links}"},
+	power:    []string{"takt", "fence", "add", "power", "fence_takt_lab", "socket=" + PowerSocket},
+	watchdog: []string{"takt", "fence", "add", "watchdog", "fence_takt_watchdog", "device=" + WatchdogSocket, "timeout={watchdog}"},
+	delay:    []string{"takt", "option", "set", "claim-delay={delay}"},
+	status:   []string{"takt", "status", "-o", "json"},
 }
 
 // form founds a cluster on the first node and joins the others, one after the
@@ -41,6 +45,9 @@ func (l *Lab) form(ctx context.Context) error {
 				return l.formError(node, err)
 			}
 			argv = commands.join
+			if l.state.Witness && i == len(l.state.Nodes)-1 {
+				argv = append(slices.Clone(argv), "--witness")
+			}
 		}
 		if _, err := l.Exec(ctx, node, l.fill(argv, node, token)...); err != nil {
 			return l.formError(node, err)
@@ -52,6 +59,51 @@ func (l *Lab) form(ctx context.Context) error {
 			return l.formError(node, err)
 		}
 	}
+	if err := l.protect(ctx); err != nil {
+		return l.formError(l.state.Nodes[0], err)
+	}
+	return nil
+}
+
+// PowerDevice is the power switch in a CIB's resources, as takt fence add makes it.
+const PowerDevice = `<primitive id="power" class="stonith" type="fence_takt_lab">
+  <instance_attributes id="power-params"><nvpair id="power-socket" name="socket" value="` + PowerSocket + `"/></instance_attributes>
+  <operations><op id="power-monitor" name="monitor" interval="60s" timeout="30s"/></operations>
+</primitive>`
+
+// WatchdogDevice is every node's watchdog with a time-out in ms, as takt fence add
+// makes it.
+func WatchdogDevice(timeout int64) string {
+	return fmt.Sprintf(`<primitive id="watchdog" class="stonith" type="fence_takt_watchdog">
+  <instance_attributes id="watchdog-params"><nvpair id="watchdog-device" name="device" value="%s"/><nvpair id="watchdog-timeout" name="timeout" value="%dms"/></instance_attributes>
+  <operations><op id="watchdog-monitor" name="monitor" interval="60s" timeout="30s"/></operations>
+</primitive>`, WatchdogSocket, timeout)
+}
+
+// claimDelay is how much later the half of a tie without the lowest node shoots: more
+// than the switch needs, since the halves may notice the cut a heartbeat apart.
+func claimDelay(profile string) time.Duration {
+	heartbeat := 100 * time.Millisecond
+	if profile == "fast" {
+		heartbeat = 20 * time.Millisecond
+	}
+	return PowerDelay + heartbeat + 10*time.Millisecond
+}
+
+// protect configures the power switch and the watchdogs, as a person would.
+func (l *Lab) protect(ctx context.Context) error {
+	var all [][]string
+	if l.state.Fence {
+		all = append(all, commands.power, commands.delay)
+	}
+	if l.state.Watchdog > 0 {
+		all = append(all, commands.watchdog)
+	}
+	for _, argv := range all {
+		if _, err := l.Exec(ctx, l.state.Nodes[0], l.fill(argv, l.state.Nodes[0], "")...); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
@@ -61,7 +113,8 @@ func (l *Lab) formError(node string, err error) error {
 }
 
 func (l *Lab) fill(argv []string, node, token string) []string {
-	replace := strings.NewReplacer("{node}", node, "{token}", token, "{profile}", l.state.Profile)
+	replace := strings.NewReplacer("{node}", node, "{token}", token, "{profile}", l.state.Profile,
+		"{delay}", claimDelay(l.state.Profile).String(), "{watchdog}", fmt.Sprintf("%dms", l.state.Watchdog))
 	var out []string
 	for _, a := range argv {
 		if a != "{links}" {

@@ -188,6 +188,9 @@ func (s *supervisor) crashLocked(name string) error {
 	if err := unplug(name, s.config.Links); err != nil {
 		return err
 	}
+	if t := s.timers[name]; t != nil {
+		t.disarm()
+	}
 	if err := m.cmd.Process.Kill(); err != nil && m.running() {
 		return fmt.Errorf("kill node %s: %w", name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
 )
@@ -22,15 +23,21 @@ const (
 
 // Options says what to build.
 type Options struct {
-	Dir      string   // laboratory folder; made if missing; private to the caller
-	Nodes    int      // 1–64 nodes beside the client; 0 means 3
-	Links    int      // 1–8 bridges; 0 means 2
-	Profile  string   // "", "default" or "fast": handed to takt init
-	Env      []string // NAME=VALUE for daemons and commands in nodes; {node} becomes the node's name
-	Exe      string   // the takt binary; "" means this program
-	Bare     bool     // namespaces only: no cluster is formed and no daemon started
-	Attached bool     // end when the process that called Up ends, even by SIGKILL
-	Purge    bool     // with Attached: remove Dir, too
+	Dir     string   // laboratory folder; made if missing; private to the caller
+	Nodes   int      // 1–64 nodes beside the client; 0 means 3
+	Links   int      // 1–8 bridges; 0 means 2
+	Profile string   // "", "default" or "fast": handed to takt init
+	Env     []string // NAME=VALUE for daemons and commands in nodes; {node} becomes the node's name
+	Exe     string   // the takt binary; "" means this program
+	// Fence makes the power switch the cluster's fence device, for every node.
+	Fence bool
+	// Watchdog, if not 0, gives every node a watchdog with this time-out.
+	Watchdog time.Duration
+	// Witness makes the last node a witness: it votes and runs nothing.
+	Witness  bool
+	Bare     bool // namespaces only: no cluster is formed and no daemon started
+	Attached bool // end when the process that called Up ends, even by SIGKILL
+	Purge    bool // with Attached: remove Dir, too
 }
 
 // withDefaults fills in zero values and makes paths absolute.
@@ -80,6 +87,12 @@ func (o Options) Validate() error {
 		return bad(fmt.Sprintf("with %d nodes", o.Nodes), fmt.Sprintf("Use 1 to %d nodes.", MaxNodes))
 	case o.Links < 1 || o.Links > MaxLinks:
 		return bad(fmt.Sprintf("with %d links", o.Links), fmt.Sprintf("Use 1 to %d links.", MaxLinks))
+	case o.Watchdog != 0 && (o.Watchdog < 100*time.Millisecond || o.Watchdog > 10*time.Minute):
+		return bad(fmt.Sprintf("with a watchdog of %s", o.Watchdog), "Use 100ms to 10m.")
+	case o.Bare && (o.Fence || o.Watchdog != 0 || o.Witness):
+		return bad("without a cluster and with fencing", "Leave --bare out, or --fence, --watchdog and --witness.")
+	case o.Witness && o.Nodes < 2:
+		return bad("with a witness alone", "Use at least 2 nodes.")
 	case o.Profile != "default" && o.Profile != "fast":
 		return bad("with profile "+strconv.Quote(o.Profile), "The profiles are default and fast.")
 	}

@@ -203,8 +203,8 @@ func (r rootfs) ownFolders() error {
 	return nil
 }
 
-// labFolders shows the laboratory's folder, the binary and the broker, wherever
-// on the host they are.
+// labFolders shows the laboratory's folder, the binary, the broker, the power
+// switch and the watchdog, wherever on the host they are.
 func (r rootfs) labFolders() error {
 	if err := bind(r.lab, filepath.Join(r.at, r.lab), false); err != nil {
 		return fmt.Errorf("bind %s: %w", r.lab, err)
@@ -217,9 +217,17 @@ func (r rootfs) labFolders() error {
 	if err := bind(r.exe, filepath.Join(r.at, binDir, "takt"), false); err != nil {
 		return fmt.Errorf("bind %s: %w", r.exe, err)
 	}
-	broker := filepath.Join(r.lab, brokerFile)
-	if _, err := os.Stat(broker); err == nil {
-		return bind(broker, filepath.Join(r.at, brokerPath), false)
+	for _, socket := range []struct{ outside, inside string }{
+		{filepath.Join(r.lab, brokerFile), brokerPath},
+		{filepath.Join(r.lab, powerFile), PowerSocket},
+		{filepath.Join(r.node, watchdogFile), WatchdogSocket},
+	} {
+		if _, err := os.Stat(socket.outside); err != nil {
+			continue // no broker without root, no watchdog for the client
+		}
+		if err := bind(socket.outside, filepath.Join(r.at, socket.inside), false); err != nil {
+			return fmt.Errorf("bind %s: %w", socket.inside, err)
+		}
 	}
 	return nil
 }

@@ -26,6 +26,9 @@ type State struct {
 	Profile   string   `json:"profile"`
 	Exe       string   `json:"exe"`
 	Bare      bool     `json:"bare"`
+	Fence     bool     `json:"fence"`
+	Watchdog  int64    `json:"watchdog_ms"`
+	Witness   bool     `json:"witness"` // the last node
 }
 
 // readState returns the record in dir; os.ErrNotExist if there is none.

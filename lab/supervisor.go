@@ -36,9 +36,11 @@ type supervisor struct {
 	config supervisorConfig
 	log    *slog.Logger
 
-	mu    sync.Mutex // guards what follows; held while a node changes
-	nodes map[string]*machine
-	cuts  map[cut]bool
+	mu      sync.Mutex // guards what follows; held while a node changes
+	nodes   map[string]*machine
+	cuts    map[cut]bool
+	outlets map[string]outlet // how the power switch behaves, where not as usual
+	timers  map[string]*timer // the nodes' watchdogs; does not change
 }
 
 // cut is one direction between two nodes on one link, or (empty from) a port
@@ -78,7 +80,7 @@ func supervise(argument string) error {
 
 func buildSupervisor(argument string) (*supervisor, *net.UnixListener, error) {
 	s := &supervisor{log: slog.New(slog.NewTextHandler(os.Stderr, nil)),
-		nodes: make(map[string]*machine), cuts: make(map[cut]bool)}
+		nodes: make(map[string]*machine), cuts: make(map[cut]bool), outlets: map[string]outlet{}, timers: map[string]*timer{}}
 	if err := json.Unmarshal([]byte(argument), &s.config); err != nil {
 		return nil, nil, fmt.Errorf("read supervisor configuration: %w", err)
 	}
@@ -89,6 +91,9 @@ func buildSupervisor(argument string) (*supervisor, *net.UnixListener, error) {
 		return nil, nil, err
 	}
 	if err := makeBridges(s.config.Links); err != nil {
+		return nil, nil, err
+	}
+	if err := s.addPower(); err != nil {
 		return nil, nil, err
 	}
 	for _, name := range s.config.Nodes {
@@ -191,11 +196,17 @@ func (s *supervisor) answer(q request) (p response, err error) {
 	case "status":
 		p.Nodes, p.Cuts = s.statusLocked(), s.cutsLocked()
 	case "crash":
-		err = s.crashLocked(q.Node)
+		if err = s.crashLocked(q.Node); err == nil {
+			err = s.notePowerLocked(q.Node, "off")
+		}
 	case "start":
-		err = s.startLocked(q.Node)
+		if err = s.startLocked(q.Node); err == nil {
+			err = s.notePowerLocked(q.Node, "on")
+		}
 	case "pause", "resume":
 		err = s.pauseLocked(q.Node, q.Op == "pause")
+	case "power":
+		err = s.outletRequestLocked(q)
 	case "cut":
 		err = s.cutLocked(q)
 	case "heal":

@@ -97,11 +97,11 @@ func clearStale(dir string) error {
 // the nodes' /etc/takt and /var/lib/takt.
 func removeRuntime(dir string, nodes []string) {
 	for _, n := range nodes {
-		for _, name := range []string{controlFile, "root"} {
+		for _, name := range []string{controlFile, watchdogFile, "root"} {
 			_ = os.Remove(filepath.Join(dir, "nodes", n, name)) // Remove, never RemoveAll: a mount point must be empty
 		}
 	}
-	for _, name := range []string{supervisorSocket, brokerFile, stateFile} {
+	for _, name := range []string{supervisorSocket, powerFile, brokerFile, stateFile} {
 		_ = os.Remove(filepath.Join(dir, name))
 	}
 }
@@ -112,7 +112,8 @@ func launch(ctx context.Context, o Options) (*Lab, error) {
 	if err := Supported(); err != nil {
 		return nil, err
 	}
-	l := &Lab{dir: o.Dir, state: State{Version: 1, Links: o.Links, Profile: o.Profile, Exe: o.Exe, Bare: o.Bare}}
+	l := &Lab{dir: o.Dir, state: State{Version: 1, Links: o.Links, Profile: o.Profile, Exe: o.Exe, Bare: o.Bare,
+		Fence: o.Fence, Watchdog: o.Watchdog.Milliseconds(), Witness: o.Witness}}
 	for i := 1; i <= o.Nodes; i++ {
 		l.state.Nodes = append(l.state.Nodes, NodeName(i))
 	}

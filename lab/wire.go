@@ -22,6 +22,8 @@ type request struct {
 	From   string `json:"from,omitempty"`
 	Link   int    `json:"link,omitempty"` // 0: all
 	OneWay bool   `json:"one_way,omitempty"`
+	Fault  string `json:"fault,omitempty"`    // "power": PowerFault
+	Delay  int64  `json:"delay_ms,omitempty"` // "power": < 0 leaves it
 
 	// to a node-init; stdin, stdout and stderr come with it as SCM_RIGHTS
 	Argv   []string `json:"argv,omitempty"`

@@ -12,6 +12,8 @@ import (
 
 // The actions and codes that a judge looks at (OCF resource agent API 1.1).
 const (
+	classFence = "stonith"
+
 	actionStart   = "start"
 	actionStop    = "stop"
 	actionMonitor = "monitor"
@@ -28,6 +30,7 @@ type Call struct {
 	Node     string `json:"node"`
 	Daemon   int    `json:"daemon"` // its pid
 	Number   int64  `json:"call"`   // unique per daemon and boot
+	Class    string `json:"class"`  // of the agent
 	Resource string `json:"resource"`
 	Action   string `json:"action"`
 	Interval int64  `json:"interval_ms"` // 0: a single operation

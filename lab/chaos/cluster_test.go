@@ -22,9 +22,6 @@ type cluster struct {
 	*lab.Lab
 	t    *testing.T
 	kept bool // somebody wants to look at it afterwards
-
-	mu      sync.Mutex // guards crashes
-	crashes []Crash
 }
 
 // takt returns the binary to test: TAKT_BIN, or one built once.
@@ -70,7 +67,7 @@ func newCluster(t *testing.T, o lab.Options) *cluster {
 		t.Fatal(err)
 	}
 	o.Dir, o.Exe, o.Attached, o.Purge = dir, exe, true, !c.kept
-	o.Env = append(o.Env, "TAKT_CALL_LOG="+filepath.Join(dir, "nodes", "{node}", callsFile))
+	o.Env = append(o.Env, "TAKT_CALL_LOG="+filepath.Join(dir, "nodes", "{node}", callsFile), "OCF_ROOT="+filepath.Join(dir, "ocf"))
 	if c.Lab, err = lab.Up(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
@@ -85,18 +82,25 @@ func newCluster(t *testing.T, o lab.Options) *cluster {
 // callsFile is a node's log of agent calls, below D/nodes/NAME.
 const callsFile = "calls.jsonl"
 
-// crash is lab.Crash, remembered for the judge.
-func (c *cluster) crash(node string) error {
-	began := time.Now()
-	err := c.Crash(node)
-	now := time.Now()
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.crashes = append(c.crashes, Crash{node, now.UnixNano()})
-	if took := now.Sub(began); took > 100*time.Millisecond {
-		c.t.Logf("the crash of %s took %v: the judge takes its end for the time when everything had died", node, took)
+func (c *cluster) callsOf(node string) string {
+	return filepath.Join(c.Dir(), "nodes", node, callsFile)
+}
+
+// crashes tells when which node lost its power, by the test's hand, by the
+// cluster's or by a watchdog.
+func (c *cluster) crashes() []Crash {
+	c.t.Helper()
+	events, err := c.PowerLog()
+	if err != nil {
+		c.t.Fatal(err)
 	}
-	return err
+	var list []Crash
+	for _, e := range events {
+		if e.What != "on" {
+			list = append(list, Crash{e.Node, e.Time})
+		}
+	}
+	return list
 }
 
 // judge fails the test if anything may have run twice so far.
@@ -104,7 +108,7 @@ func (c *cluster) judge() {
 	c.t.Helper()
 	var calls []Call
 	for _, node := range c.Nodes() {
-		list, err := readCalls(filepath.Join(c.Dir(), "nodes", node, callsFile))
+		list, err := readCalls(c.callsOf(node))
 		if err != nil {
 			c.t.Fatal(err)
 		}
@@ -113,10 +117,7 @@ func (c *cluster) judge() {
 	if len(calls) == 0 {
 		c.t.Fatal("no agent was ever called: the judge has nothing to look at")
 	}
-	c.mu.Lock()
-	crashes := slices.Clone(c.crashes)
-	c.mu.Unlock()
-	for _, v := range Judge(calls, crashes) {
+	for _, v := range Judge(calls, c.crashes()) {
 		c.t.Errorf("%v\n%s", v, c.around(time.Unix(0, v.B.From)))
 	}
 }

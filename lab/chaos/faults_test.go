@@ -55,14 +55,23 @@ type vandal struct {
 	// since is when each node last changed between majority and minority.
 	since  map[string]time.Time
 	rest   time.Duration // see restOf
+	fenced bool          // the cluster can fence: nothing is left out, and it switches nodes, too
 	serial int
 }
 
 func newVandal(c *cluster, random *rand.Rand) *vandal {
 	v := &vandal{c: c, random: random, net: newNetwork(c.Nodes(), c.State().Links),
 		killed: map[string]time.Time{}, blinded: map[string]time.Time{}, since: map[string]time.Time{},
-		rest: restOf(c.State().Profile)}
+		rest: restOf(c.State().Profile), fenced: c.State().Fence}
 	return v
+}
+
+// resources is the configuration with what the cluster needs to fence.
+func (v *vandal) resources(serial int) string {
+	if v.fenced {
+		return resourcesWith(lab.PowerDevice, serial)
+	}
+	return resources(serial)
 }
 
 // next chooses a fault that is possible and safe now; more and more likely a
@@ -139,6 +148,9 @@ func (v *vandal) single() fault {
 	if node == "" {
 		return v.repair()
 	}
+	if v.fenced && v.random.IntN(5) == 0 {
+		return v.hardware(node)
+	}
 	switch n := v.random.IntN(28); {
 	case n < 2:
 		return v.crash(node, "crash "+node)
@@ -171,7 +183,7 @@ func (v *vandal) other(node string) string {
 }
 
 func (v *vandal) crash(node, name string) fault {
-	return fault{name: name, change: func(n *network) { n.down[node] = true }, do: func() error { return v.c.crash(node) }}
+	return fault{name: name, change: func(n *network) { n.down[node] = true }, do: func() error { return v.tolerate(v.c.Crash(node)) }}
 }
 
 func (v *vandal) cut(o lab.CutOptions) fault {
@@ -205,7 +217,7 @@ func (v *vandal) repair() fault {
 		}
 	}
 	if node := v.pick(down); node != "" && v.random.IntN(2) == 0 {
-		return fault{name: "start " + node, change: func(n *network) { n.down[node] = false }, do: func() error { return v.c.Start(node) }}
+		return fault{name: "start " + node, change: func(n *network) { n.down[node] = false }, do: func() error { return v.tolerate(v.c.Start(node)) }}
 	}
 	if len(v.net.cuts) == 0 {
 		return fault{}
@@ -246,15 +258,21 @@ func (v *vandal) configure(at string) fault {
 	return fault{name: fmt.Sprintf("configuration %d (asked at %s)", serial, at), do: func() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 		defer cancel()
-		_ = v.c.apply(ctx, at, resources(serial), false)
+		_ = v.c.apply(ctx, at, v.resources(serial), false)
 		return nil
 	}}
 }
 
-// tolerate takes it for done if there was nothing to kill: it was down already.
+// tolerate takes it for done if there was nothing to kill: it was down already, or
+// was switched meanwhile.
 func (v *vandal) tolerate(err error) error {
-	if errs.KindOf(err) == errs.NotFound || err != nil && strings.Contains(err.Error(), "does not run") {
+	if err == nil || errs.KindOf(err) == errs.NotFound || strings.Contains(err.Error(), "does not run") {
 		return nil
+	}
+	for _, meanwhile := range []string{"is off", "runs already", "connect:", "connection", "EOF"} { // the cluster switches nodes, too
+		if v.fenced && strings.Contains(err.Error(), meanwhile) {
+			return nil
+		}
 	}
 	return err
 }
@@ -278,6 +296,9 @@ func (v *vandal) permitted(f fault) bool {
 		if after.equal(v.net) {
 			return false // nothing would happen
 		}
+	}
+	if v.fenced {
+		return true
 	}
 	anybody := slices.ContainsFunc(after.running(), after.quorate)
 	exposed := func(node string) bool { return !after.down[node] && !after.quorate(node) && anybody }
@@ -326,8 +347,15 @@ func (v *vandal) done(f fault) {
 	}
 }
 
-// recover notes whose daemon and pulse are back.
+// recover notes whose daemon and pulse are back, and whom the cluster has switched.
 func (v *vandal) recover() {
+	if v.fenced {
+		if s, err := v.c.Status(); err == nil {
+			for _, n := range s.Nodes {
+				v.net.down[n.Name] = n.State == "off" && n.Name != lab.Client
+			}
+		}
+	}
 	for _, node := range v.net.nodes {
 		killed, isKilled := v.killed[node]
 		blinded, isBlinded := v.blinded[node]
@@ -344,12 +372,36 @@ func (v *vandal) recover() {
 
 // repairAll starts every node and heals every cut.
 func (v *vandal) repairAll() error {
-	err := v.c.Heal(lab.CutOptions{})
+	err := errors.Join(v.c.Heal(lab.CutOptions{}), v.c.Power(lab.PowerOptions{Delay: -1}))
+	v.recover()
 	for _, name := range v.net.nodes {
 		if v.net.down[name] {
-			err = errors.Join(err, v.c.Start(name))
+			err = errors.Join(err, v.tolerate(v.c.Start(name)))
 		}
 	}
 	v.done(fault{change: func(n *network) { clear(n.down); clear(n.cuts) }})
 	return err
+}
+
+// hardware are the faults that only fencing makes safe.
+func (v *vandal) hardware(node string) fault {
+	switch v.random.IntN(3) {
+	case 0:
+		long := v.rest/10 + time.Duration(v.random.Int64N(int64(v.rest)))
+		return fault{name: fmt.Sprintf("pause %s for %d ms", node, long.Milliseconds()), do: func() error {
+			err := v.tolerate(v.c.Pause(node))
+			pause(long)
+			return errors.Join(err, v.tolerate(v.c.Resume(node)))
+		}}
+	case 1:
+		long := v.rest / 2
+		return fault{name: fmt.Sprintf("the power switch does not answer for %s for %d ms", node, long.Milliseconds()), do: func() error {
+			err := v.c.Power(lab.PowerOptions{Node: node, Delay: -1, Fault: lab.PowerFails})
+			time.AfterFunc(long, func() { _ = v.c.Power(lab.PowerOptions{Node: node, Delay: -1}) }) // repairAll does it again
+			return err
+		}}
+	}
+	return fault{name: "kill daemon and pulse of " + node, do: func() error {
+		return errors.Join(v.tolerate(v.c.Signal(node, "pulse --socket", syscall.SIGKILL)), v.tolerate(v.c.KillDaemon(node)))
+	}}
 }

@@ -53,7 +53,9 @@ func (v Violation) String() string {
 //	      the end of a single monitor (a probe) that found it not running, or
 //	      the node's crash.
 //
-// A stop that failed, or that has no end, proves nothing.
+// A stop that failed, or that has no end, proves nothing. Fence devices are left out:
+// what they say of themselves is where they are watched, and a node that is to be
+// fenced is no reason to wait with that.
 func Judge(calls []Call, crashes []Crash) []Violation {
 	all := Intervals(calls, crashes)
 	var found []Violation
@@ -98,6 +100,9 @@ func Intervals(calls []Call, crashes []Crash) map[string][]Interval {
 		for len(crashes) > 0 && crashes[0].Time < c.Time {
 			crash(at, crashes[0])
 			crashes = crashes[1:]
+		}
+		if c.Class == classFence {
+			continue
 		}
 		p := place{c.Resource, c.Node}
 		if at[p] == nil {

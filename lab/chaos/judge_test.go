@@ -8,7 +8,7 @@ import (
 
 // script turns lines into a log:
 //
-//	TIME NODE begin|end ACTION[/INTERVAL] CALL [rc=N] [status=N] [daemon=N] [of=RESOURCE]
+//	TIME NODE begin|end ACTION[/INTERVAL] CALL [rc=N] [status=N] [daemon=N] [of=RESOURCE] [class=CLASS]
 //	TIME NODE crash
 func script(t *testing.T, text string) (calls []Call, crashes []Crash) {
 	t.Helper()
@@ -44,6 +44,8 @@ func script(t *testing.T, text string) (calls []Call, crashes []Crash) {
 				mustScan(t, value, "%d", &c.Daemon)
 			case "of":
 				c.Resource = value
+			case "class":
+				c.Class = value
 			default:
 				t.Fatalf("unknown word %q", word)
 			}
@@ -78,6 +80,9 @@ func TestJudge(t *testing.T) {
 			5 n1 begin stop 2
 			6 n2 begin start 1
 			7 n1 end stop 2`, 1},
+		{"a fence device is watched from two nodes", `
+			1 n1 begin start 1 class=stonith
+			6 n2 begin start 1 class=stonith`, 0},
 		{"a crash ends everything", `
 			1 n1 begin start 1
 			2 n1 end start 1

@@ -176,7 +176,7 @@ func monitorLiesRunning(c *console) {
 
 func chatty(c *console) {
 	c.trick("ch", "start", "yes 'all work and no play' | head -c 100000000; echo 'ocf-exit-reason:the last word' >&2\n")
-	c.apply(`<configuration><resources>` + strings.Replace(scripted("ch", ""), `name="start" interval="0" timeout="700ms"`, `name="start" interval="0" timeout="20s"`, 1) + `</resources><constraints/></configuration>`)
+	c.apply(`<configuration><resources>` + strings.Replace(scripted("ch", ""), `name="start" interval="0" timeout="3s"`, `name="start" interval="0" timeout="20s"`, 1) + `</resources><constraints/></configuration>`)
 	c.eventually("it runs", func() string {
 		if c.where("n1", "ch") == "" {
 			return "it does not"

@@ -318,7 +318,7 @@ func (c *console) calls(res string) []string {
 // scripted is a resource of the script agent with quick time-outs.
 func scripted(id, more string) string {
 	return fmt.Sprintf(`<primitive id="%[1]s" class="ocf" provider="stories" type="Script">%[2]s<operations>
-<op id="%[1]s-start" name="start" interval="0" timeout="700ms"/><op id="%[1]s-stop" name="stop" interval="0" timeout="700ms"/>
+<op id="%[1]s-start" name="start" interval="0" timeout="3s"/><op id="%[1]s-stop" name="stop" interval="0" timeout="700ms"/>
 <op id="%[1]s-mon" name="monitor" interval="200ms" timeout="700ms"/></operations></primitive>`, id, more)
 }
 
