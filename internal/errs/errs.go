@@ -83,7 +83,7 @@ func (e *Error) Error() string {
 	if e.Err != nil {
 		b.WriteString(": " + e.Err.Error())
 	} else {
-		b.WriteString(": " + e.Kind.String())
+		b.WriteString(": " + strings.ReplaceAll(e.Kind.String(), "-", " "))
 	}
 	return b.String()
 }
