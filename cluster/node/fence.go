@@ -219,6 +219,9 @@ func (m *Machine) onConfirmed(c fencer.Confirmation) {
 		return
 	}
 	o := &off{Off: Off{Node: id, Since: c.At, Words: c.Words}}
+	if had := m.off[id]; had != nil {
+		o.answers = had.answers // who waits for the proof before it is served by this one
+	}
 	m.off[id] = o
 	if m.confirm != nil && c.Means == fencer.ByOperator {
 		m.emit(Answer{ID: m.confirm.ID, Text: c.Words})
@@ -246,7 +249,12 @@ func (m *Machine) spread(o *off) {
 // is taken back, too: it was asked for because the node was lost, or the controller
 // finds out anew when the node joins.
 func (m *Machine) isHeard(p *peer) {
-	delete(m.off, p.Node)
+	if o := m.off[p.Node]; o != nil {
+		delete(m.off, p.Node)
+		for _, answer := range o.answers {
+			answer(false, m.name(p.Node)+" is heard again")
+		}
+	}
 	var ids []uint64
 	for id, who := range m.asked {
 		if who.ref != nil && who.off && who.target == m.name(p.Node) {
