@@ -242,6 +242,7 @@ func (m *machine) killPulse() {
 	m.endPulse()
 	if d := m.daemon; d != nil {
 		d.p.do(m.luck.long(10e6, 10e6), func() {
+			m.endPulse() // killed twice while the machine hung: there is one at a time
 			m.startPulse()
 			d.configure()
 			m.pulse.attach(d)
