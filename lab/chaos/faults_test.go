@@ -269,7 +269,7 @@ func (v *vandal) tolerate(err error) error {
 	if err == nil || errs.KindOf(err) == errs.NotFound || strings.Contains(err.Error(), "does not run") {
 		return nil
 	}
-	for _, meanwhile := range []string{"is off", "runs already", "connect:", "connection", "EOF"} { // the cluster switches nodes, too
+	for _, meanwhile := range []string{"is off", "runs already", "no such process", "connect:", "connection", "EOF"} { // the cluster switches nodes, too
 		if v.fenced && strings.Contains(err.Error(), meanwhile) {
 			return nil
 		}
