@@ -222,7 +222,7 @@ type resetAsk struct {
 // answerReset does so, for this node's coordinator alone.
 func (a *App) answerReset(_ context.Context, from cib.NodeID, ask resetAsk) (struct{}, error) {
 	if l := a.store.Leadership(); l.Leader != from {
-		return struct{}{}, errs.E("reset", errs.Permission, a.id.Name, "", errors.New("only the coordinator may ask for that"))
+		return struct{}{}, errs.E("reset", errs.Permission, a.id.Name, "Ask on the coordinator: takt fence reboot "+a.id.Name+".", errors.New("only the coordinator may ask for that"))
 	}
 	a.selfFence(ask.Why)
 	return struct{}{}, nil

@@ -37,7 +37,7 @@ type fenceDevice struct {
 // off through a device, and how long that took in milliseconds.
 const (
 	testedAttr = "fence-tested-"
-	tookAttr   = "fence-took-"
+	tookAttr   = node.TookAttr
 )
 
 // readFencePlan reads a CIB at a time, which decides about rules.

@@ -99,7 +99,7 @@ func (a *App) ofOneHistory(next http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		if theirs, ours := r.Header.Get(lineageHeader), a.lineage(); theirs != ours {
 			w.WriteHeader(errs.Unavailable.HTTP())
-			json.NewEncoder(w).Encode(api.Failed{Kind: errs.Unavailable.String(),
+			json.NewEncoder(w).Encode(api.Failed{Kind: errs.Unavailable.String(), Hint: "Wait until takt status on both shows the same generation.",
 				Error: fmt.Sprintf("%s is in generation %s (number, and who forced it), the coordinator in %s: the two have yet to agree", a.id.Name, ours, theirs)})
 			return
 		}

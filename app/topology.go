@@ -72,19 +72,9 @@ func peersOf(root *cib.Node) []link.Peer {
 
 func linksOf(node *cib.Node) []netip.AddrPort {
 	var addrs []netip.AddrPort
-	for set := range node.Elements {
-		if set.Name() != "instance_attributes" {
-			continue
-		}
-		for nv := range set.Elements {
-			if nv.Attr("name") != linksAttr {
-				continue
-			}
-			for _, field := range strings.Fields(nv.Attr("value")) {
-				if a, err := netip.ParseAddrPort(field); err == nil {
-					addrs = append(addrs, a)
-				}
-			}
+	for _, field := range strings.Fields(configuredAttr(node, linksAttr)) {
+		if a, err := netip.ParseAddrPort(field); err == nil {
+			addrs = append(addrs, a)
 		}
 	}
 	return addrs

@@ -110,28 +110,6 @@ func (d *disk) SyncDir(op, name string) error {
 	return d.mem.SyncDir(op, name)
 }
 
-// aside moves all files of a folder into another one, as a rename of the folder would.
-func (d *disk) aside(from, to string) error {
-	entries, err := d.mem.ReadDir("sim.aside", from)
-	if err != nil {
-		return err
-	}
-	if err := d.mem.MkdirAll("sim.aside", to, 0o700); err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if !e.IsDir() {
-			if err := d.mem.Rename("sim.aside", from+"/"+e.Name(), to+"/"+e.Name()); err != nil {
-				return err
-			}
-		}
-	}
-	if err := d.mem.SyncDir("sim.aside", from); err != nil {
-		return err
-	}
-	return d.mem.SyncDir("sim.aside", to)
-}
-
 // diskFile is an open file.
 type diskFile struct {
 	osfs.File

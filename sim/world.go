@@ -209,6 +209,3 @@ func (t *timer) wake(at int64, run func()) {
 		}
 	})
 }
-
-// stop forgets the wake-up.
-func (t *timer) stop() { t.set++ }

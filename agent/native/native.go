@@ -207,10 +207,6 @@ func (w *watcher) Watch(ctx context.Context, inv agent.Invocation) string {
 }
 
 // param returns a parameter, or its default from the description.
-func (k kind) param(inv agent.Invocation, name string) string {
-	return param(k.meta, inv, name)
-}
-
 func param(meta *agent.Metadata, inv agent.Invocation, name string) string {
 	if v := inv.Params[name]; v != "" {
 		return v

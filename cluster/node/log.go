@@ -3,6 +3,7 @@ package node
 import (
 	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
@@ -90,9 +91,9 @@ func attributesOf(node *cib.Node) map[string]string {
 	return list
 }
 
-// tookPrefix begins the node attributes that say how long a device took to switch a
+// TookAttr begins the node attributes that say how long a device took to switch a
 // node off, in ms, when it was tested by that node.
-const tookPrefix = "fence-took-"
+const TookAttr = "fence-took-"
 
 // claimDelay is the option of that name; else twice the longest measured fencing
 // and four heartbeats; negative if nothing was measured.
@@ -103,10 +104,7 @@ func (k *knowledge) claimDelay(root *cib.Node) time.Duration {
 	longest := time.Duration(-1)
 	for _, attributes := range k.attributes {
 		for name, value := range attributes {
-			if len(name) <= len(tookPrefix) || name[:len(tookPrefix)] != tookPrefix {
-				continue
-			}
-			if d, err := cib.Duration(value + "ms"); err == nil {
+			if d, err := cib.Duration(value + "ms"); err == nil && strings.HasPrefix(name, TookAttr) {
 				longest = max(longest, d)
 			}
 		}

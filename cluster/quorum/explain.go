@@ -74,6 +74,9 @@ func (in *Input) explainLoss(v Verdict, name func(cib.NodeID) string) string {
 
 // countdown says how long contact is missing and when it counts as lost.
 func (in *Input) countdown(mutual int64) string {
+	if mutual < 0 {
+		return "no contact since this node started, it " + in.deadline(mutual)
+	}
 	return fmt.Sprintf("no contact for %.2f s, it %s", seconds(in.Now-mutual), in.deadline(mutual))
 }
 

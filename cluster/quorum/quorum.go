@@ -52,20 +52,6 @@ const (
 // String returns "minority", "tie" or "majority".
 func (s Size) String() string { return [...]string{"minority", "tie", "majority"}[min(s, Majority)] }
 
-// Count says how much of the voters are alive. A voter that alive names twice counts once.
-func Count(voters, alive []cib.NodeID) Size {
-	n := 0
-	for _, v := range voters {
-		for _, a := range alive {
-			if v == a {
-				n++
-				break
-			}
-		}
-	}
-	return Weigh(n, len(voters))
-}
-
 // Weigh says how much n of total voters are.
 func Weigh(n, total int) Size {
 	switch {

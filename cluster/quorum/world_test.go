@@ -335,7 +335,7 @@ func (w *world) majority(b *body) bool {
 	for _, o := range w.peers(b) {
 		ids = append(ids, o.id)
 	}
-	return Count(b.voters(), ids) == Majority
+	return count(b.voters(), ids) == Majority
 }
 
 func (w *world) newest(b *body) bool {
@@ -419,7 +419,7 @@ func (w *world) commit(b *body) {
 			have = append(have, o.id)
 		}
 	}
-	if Count(b.voters(), have) != Majority {
+	if count(b.voters(), have) != Majority {
 		return
 	}
 	for _, e := range b.log[b.commit:] {
@@ -506,3 +506,14 @@ func (w *world) feed(b *body, e Event) {
 }
 
 var errNo = errors.New("the disk is full")
+
+// count says how much of the voters a set of nodes is.
+func count(voters, nodes []cib.NodeID) Size {
+	n := 0
+	for _, v := range voters {
+		if slices.Contains(nodes, v) {
+			n++
+		}
+	}
+	return Weigh(n, len(voters))
+}

@@ -12,8 +12,6 @@ import (
 	"github.com/takt-ha/takt/internal/errs"
 )
 
-func nodeID(id uint64) cib.NodeID { return cib.NodeID(id) }
-
 // apply takes one committed entry into the state machine. An error ends the
 // store: to leave an entry out would fork the state.
 func (c *Core) apply(e *pb.Entry) error {
