@@ -1,0 +1,57 @@
+package volume
+
+// Status is one volume as one node sees it: the answer to "takt volume status".
+type Status struct {
+	Name      string           `json:"name"`
+	Node      string           `json:"node"`
+	Minor     int              `json:"minor"`
+	Role      Role             `json:"role"`
+	Disk      DiskState        `json:"disk_state"`
+	Client    bool             `json:"client,omitempty"` // diskless by design
+	Size      int64            `json:"size"`             // bytes; 0 while unknown
+	Backing   string           `json:"backing_disk,omitempty"`
+	Meta      string           `json:"meta_disk,omitempty"`
+	Frozen    []string         `json:"suspended,omitempty"` // why requests wait, in words
+	Quorum    bool             `json:"quorum"`
+	Current   string           `json:"current_uuid,omitempty"` // 16 hex digits
+	NBDSocket string           `json:"nbd_socket"`
+	Device    string           `json:"device,omitempty"` // /dev/takt/by-name/NAME
+	Front     string           `json:"front"`
+	FrontWhy  string           `json:"front_reason,omitempty"`
+	Read      uint64           `json:"read"`      // bytes since start, likewise below
+	Written   uint64           `json:"written"`   //
+	ALWrites  uint64           `json:"al_writes"` // transactions of the activity log
+	BitWrites uint64           `json:"bm_writes"` // bitmap pages
+	InFlight  int              `json:"in_flight"` // requests of the front end
+	Advice    []string         `json:"advice,omitempty"`
+	Peers     []ConnectionInfo `json:"connections"`
+}
+
+// ConnectionInfo is how things stand with one peer.
+type ConnectionInfo struct {
+	Node      NodeID    `json:"peer_node_id"`
+	Name      string    `json:"name"`
+	Address   string    `json:"address"`
+	State     ConnState `json:"connection_state"`
+	Why       string    `json:"reason,omitempty"` // of StandAlone or a pause, in words
+	Role      Role      `json:"peer_role"`
+	Disk      DiskState `json:"peer_disk_state"`
+	Protocol  Protocol  `json:"protocol"`
+	TLS       bool      `json:"tls"`
+	OutOfSync int64     `json:"out_of_sync"` // bytes
+	Sent      uint64    `json:"sent"`        // bytes of data since start
+	Received  uint64    `json:"received"`
+	Pending   int       `json:"pending"` // writes that the peer has not acknowledged
+	Unflushed int64     `json:"unflushed"`
+	Sync      *Progress `json:"progress,omitempty"` // of a resync or verify
+}
+
+// Progress is how far long work is.
+type Progress struct {
+	Done    int64   `json:"done"`    // bytes
+	Total   int64   `json:"total"`   // bytes
+	Percent float64 `json:"percent"` // 0 to 100
+	Rate    int64   `json:"rate"`    // bytes a second, of the last seconds
+	Left    int64   `json:"left_ms"` // -1: unknown
+	Found   int64   `json:"found"`   // verify: bytes that differ
+}
