@@ -2,6 +2,7 @@ package node
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -28,16 +29,17 @@ type asker struct {
 
 // off is a proof that a node is off, until it is heard again.
 //
-// A proof about a node that is heard counts only once the node has fallen silent:
-// a device that switches another machine than the one it is asked for is a common
-// mistake, and would let everything run twice.
+// A proof counts only once nobody in contact with this node has heard the other one for
+// a dead time: a device that switches another machine than the one it is asked for is
+// a common mistake, and would let everything run twice. That this node does not hear the
+// other one is not enough. It may be heard one way only, or by a third node.
 //
-//	Confirmed ──not heard──────────────────▶ spread
-//	    └──heard──▶ waits ──silent──────────▶ spread
+//	Confirmed ──gone────────────────────────▶ spread
+//	    └──heard──▶ waits ──gone─────────────▶ spread
 //	                  └──heard for too long─▶ void
 type off struct {
 	Off
-	doubt   time.Time // heard until this time, it is not off; zero: the proof is spread
+	doubt   time.Time // not gone until this time, it is not off; zero: the proof is spread
 	answers []func(ok bool, words string)
 }
 
@@ -226,12 +228,35 @@ func (m *Machine) onConfirmed(c fencer.Confirmation) {
 	if m.confirm != nil && c.Means == fencer.ByOperator {
 		m.emit(Answer{ID: m.confirm.ID, Text: c.Words})
 	}
-	if p := m.peers[id]; p != nil && p.Alive {
-		o.doubt = m.now.Add(time.Duration(m.knows.timing.Deadtime) * time.Millisecond * 3 / 2)
+	if m.mayLive(id) {
+		o.doubt = m.now.Add(m.patience())
 		m.report("fencing", m.name(id), c.Words+"; that counts once "+m.name(id)+" is heard no more")
 		return
 	}
 	m.spread(o)
+}
+
+// mayLive reports whether a node may be heard by somebody here. Who is isolated hears of
+// nobody that he is gone, and can only go by himself.
+func (m *Machine) mayLive(id cib.NodeID) bool {
+	p := m.peers[id]
+	switch {
+	case p == nil:
+		return m.place >= quorum.Half
+	case p.Alive:
+		return true
+	}
+	return m.place >= quorum.Half && !p.Gone && !p.Left
+}
+
+// leastDeadtime is what the heartbeats make of a shorter dead time where they do not
+// run in real time (cluster/link).
+const leastDeadtime = 400 * time.Millisecond
+
+// patience is how long a proof waits for its node to fall silent: who is off is gone a
+// little more than a dead time later.
+func (m *Machine) patience() time.Duration {
+	return max(time.Duration(m.knows.timing.Deadtime)*time.Millisecond, leastDeadtime) * 3 / 2
 }
 
 // spread tells a proof: votes and the CIB rest on it.
@@ -243,6 +268,12 @@ func (m *Machine) spread(o *off) {
 		answer(true, o.Words)
 	}
 	o.answers = nil
+}
+
+// confirmedOff reports whether a proof that a node is off counts.
+func (m *Machine) confirmedOff(id cib.NodeID) bool {
+	o := m.off[id]
+	return o != nil && o.doubt.IsZero()
 }
 
 // isHeard ends a proof: the node is back. What the controller has asked for about it
@@ -269,13 +300,14 @@ func (m *Machine) isHeard(p *peer) {
 
 // judgeOff judges the proofs that wait.
 func (m *Machine) judgeOff() {
-	for _, p := range m.sortedPeers() {
-		o := m.off[p.Node]
+	for _, id := range slices.Sorted(maps.Keys(m.off)) {
+		o, p := m.off[id], m.peers[id]
+		late := !m.now.Before(o.doubt)
 		switch {
-		case o == nil || o.doubt.IsZero():
-		case !p.Alive:
+		case o.doubt.IsZero():
+		case p != nil && !p.Alive && (p.Gone || p.Left), p == nil && late: // nobody ever heard it
 			m.spread(o)
-		case !m.now.Before(o.doubt):
+		case late:
 			m.void(o)
 		}
 	}
@@ -284,8 +316,8 @@ func (m *Machine) judgeOff() {
 // void gives up a proof about a node that lives.
 func (m *Machine) void(o *off) {
 	delete(m.off, o.Node)
-	words := fmt.Sprintf("%s is said to be off and is still heard: %s. Either the device does not do what it says, or it switches another machine: see takt fence list, and test it",
-		m.name(o.Node), o.Words)
+	words := fmt.Sprintf("%s is said to be off and is still heard, by %s or a node in contact with it: %s. Either the device does not do what it says, or it switches another machine: see takt fence list, and test it",
+		m.name(o.Node), m.cfg.Name, o.Words)
 	m.report("failure", m.name(o.Node), words)
 	for _, answer := range o.answers {
 		answer(false, words)

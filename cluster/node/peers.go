@@ -85,11 +85,12 @@ func (m *Machine) onPeer(in Peer) {
 // waits for the node to fall silent it has been off and is back, faster than anybody
 // could miss it; else only its heartbeats were restarted.
 func (m *Machine) startedAnew(p *peer, in Peer) {
-	if o := m.off[p.Node]; o == nil || o.doubt.IsZero() {
+	o := m.off[p.Node]
+	if o == nil || o.doubt.IsZero() {
 		return
 	}
 	m.onPeer(Peer{Kind: PeerLost, Node: p.Node, Manager: Down, Reason: in.Reason})
-	m.judgeOff()
+	m.spread(o)
 	m.onPeer(Peer{Kind: PeerUp, Node: p.Node, Manager: in.Manager, Reason: in.Reason})
 }
 
@@ -135,7 +136,7 @@ func (m *Machine) member(id cib.NodeID) fencer.Member {
 	case p == nil:
 	case p.Alive:
 		n.State = fencer.Alive
-	case p.Left || m.off[id] != nil:
+	case p.Left || m.confirmedOff(id):
 		n.State = fencer.Away
 	default:
 		n.State = fencer.Suspect

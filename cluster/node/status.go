@@ -1,6 +1,7 @@
 package node
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/takt-ha/takt/cluster/controller"
@@ -18,9 +19,10 @@ func (m *Machine) Status() Status {
 	for _, p := range m.sortedPeers() {
 		s.Peers = append(s.Peers, p.PeerIs)
 	}
-	for _, o := range m.off {
-		s.Off = append(s.Off, o.Off)
+	for _, id := range slices.Sorted(maps.Keys(m.off)) {
+		if m.confirmedOff(id) {
+			s.Off = append(s.Off, m.off[id].Off)
+		}
 	}
-	slices.SortFunc(s.Off, func(a, b Off) int { return int(int64(a.Node) - int64(b.Node)) })
 	return s
 }
