@@ -43,7 +43,8 @@ func (a *App) Force(ctx context.Context, f api.Force) (*api.Forcing, error) {
 // forcing says what a forced cluster would cost now. What a person agrees to is
 // named by Seen: it is another one as soon as anything of it changes.
 func (a *App) forcing(st node.Status) *api.Forcing {
-	state, pos := a.store.State(), a.store.Position()
+	v := a.store.View()
+	state, pos := v.State, v.Position
 	out := &api.Forcing{
 		Text:  fmt.Sprintf("%s would be the cluster by itself, under generation %d; the others join it when they are back. %s", a.id.Name, state.Generation+1, st.Quorum.Waits),
 		Risks: st.Quorum.Risks,

@@ -104,15 +104,15 @@ func (a *App) tellPulse(ctx context.Context) error {
 
 // readStore is what the machine has to know of the log.
 func (a *App) readStore() node.Log {
-	s, l := a.store.State(), a.store.Leadership()
-	p := a.store.Position()
+	v := a.store.View()
+	s, l, p := v.State, v.Leadership, v.Position
 	in := node.Log{
 		State:  controller.State{Root: s.Root, Index: s.Index, Generation: s.Generation},
 		Voters: s.Voters, Learners: s.Learners, Leader: l.Leader, Term: l.Term, Ready: l.Ready,
 		Position: quorum.Position{Generation: p.Generation, Claimer: p.Claimer, Term: p.Term, Index: p.Index, Commit: p.Commit, Voter: p.Voter},
 	}
-	in.Pledged.Generation, in.Pledged.Claimer = a.store.Pledged()
-	in.Pending = a.store.Pending()
+	in.Pledged = quorum.Pledged{Generation: v.Pledged.Generation, Claimer: v.Pledged.Claimer}
+	in.Pending = v.Pending
 	// Without a log, or with one that is not replayed yet, whoever is known votes:
 	// an old set of voters may be so small that this node is a majority of it.
 	if none := len(s.Voters) == 0; none || a.remembered.Index > s.Index {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -179,6 +180,30 @@ func TestOutcastShowsNothing(t *testing.T) {
 	})
 }
 
+// Whoever is told that the log has changed, and looks, sees the log as it is.
+func TestToldThenLook(t *testing.T) {
+	var all *cluster
+	var seen atomic.Pointer[View]
+	look := func(cfg *Config) {
+		self, told := cfg.Self, cfg.OnSuperseded
+		cfg.OnSuperseded = func(s Superseded) {
+			v := all.nodes[self].store.View()
+			seen.Store(&v)
+			told(s)
+		}
+	}
+	inCluster(t, 2, look, func(t *testing.T, c *cluster) {
+		all = c
+		c.crash(c.nodes[2], nil)
+		c.forceOn(c.nodes[1])
+		c.start(c.nodes[2], false)
+		told := c.superseded(c.nodes[2])
+		if v := seen.Load(); told.Generation != 2 || v.Position.Generation != 2 || v.Position.Voter {
+			t.Errorf("told of generation %d, and sees %+v", told.Generation, v.Position)
+		}
+	})
+}
+
 // The loser's power fails at each disk operation of giving way.
 func TestAdoptAtEveryDiskOperation(t *testing.T) {
 	ops := 0
@@ -188,11 +213,7 @@ func TestAdoptAtEveryDiskOperation(t *testing.T) {
 	for k := 0; k <= ops; k++ {
 		inCluster(t, 2, tune, func(t *testing.T, c *cluster) {
 			n1, n2 := c.nodes[1], c.nodes[2]
-			if c.leader() != n2 {
-				if err := n1.store.Transfer(t.Context(), 2); err != nil {
-					t.Fatal(err)
-				}
-			}
+			c.lead(n2)
 			for range 10 {
 				c.mustPut(n2)
 			}

@@ -152,7 +152,20 @@ func (c *cluster) join(id cib.NodeID) *testNode {
 	if err := s.Promote(c.t.Context(), id); err != nil {
 		c.t.Fatalf("promote %d: %v", id, err)
 	}
+	// Its log holds everything; that it has applied it nobody has said.
+	c.until("the new voter has applied what the leader has", func() bool { return n.store.State().Index >= s.State().Index })
 	return n
+}
+
+// lead makes a node the leader, and waits until it is ready.
+func (c *cluster) lead(n *testNode) {
+	c.t.Helper()
+	if l := c.leader(); l != n {
+		if err := l.store.Transfer(c.t.Context(), n.id); err != nil {
+			c.t.Fatalf("hand over to %d: %v", n.id, err)
+		}
+	}
+	c.until(fmt.Sprintf("node %d leads", n.id), func() bool { return n.store.Leadership().Ready })
 }
 
 // until waits for a condition in the bubble's time.
@@ -330,9 +343,7 @@ func TestLateVerdict(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := c.leader().store.Transfer(t.Context(), 1); err != nil && c.leader().id != 1 {
-			t.Fatal(err)
-		}
+		c.lead(c.nodes[1])
 		c.until("3 follows 1", func() bool { return c.nodes[3].store.Leadership().Leader == 1 })
 		c.net.Isolate(1)
 		c.nodes[2].store.LeaderLost()
@@ -441,10 +452,10 @@ func TestLearnerBySnapshotAndRestart(t *testing.T) {
 				t.Errorf("change %s is lost", id)
 			}
 		}
-		ents, err := n.mem.ReadDir("", "/store")
-		if err != nil || len(ents) > 12 {
-			t.Errorf("%d files are left: %v", len(ents), err)
-		}
+		c.until("what the snapshots cover is removed", func() bool {
+			ents, err := n.mem.ReadDir("", "/store")
+			return err == nil && len(ents) <= 12
+		})
 	})
 }
 

@@ -55,9 +55,6 @@ type Superseded struct {
 	Words      string
 }
 
-// Position returns how much this node's log holds. It never blocks.
-func (s *Store) Position() Position { return *s.pos.Load() }
-
 // Force makes this node the only voter under the next generation, and every other
 // member a learner. All that stands in its log counts from then on, since it may
 // have been acknowledged. It returns when this node leads and has written all

@@ -157,11 +157,7 @@ func TestTwoNodesForce(t *testing.T) {
 func TestReturnWithALongerLog(t *testing.T) {
 	inCluster(t, 2, func(c *Config) { c.ProposeTimeout = 200 * time.Millisecond }, func(t *testing.T, c *cluster) {
 		n1, n2 := c.nodes[1], c.nodes[2]
-		if c.leader() != n2 {
-			if err := n1.store.Transfer(t.Context(), 2); err != nil {
-				t.Fatal(err)
-			}
-		}
+		c.lead(n2)
 		c.mustPut(n2)
 		c.until("both have it", func() bool { return n1.store.State().Index == n2.store.State().Index })
 		c.net.Isolate(2)
@@ -218,11 +214,7 @@ func TestReturnWithALongerLog(t *testing.T) {
 // every change that was acknowledged; the rest of its half follows.
 func TestEvenSplit(t *testing.T) {
 	inCluster(t, 4, func(c *Config) { c.ProposeTimeout = time.Second }, func(t *testing.T, c *cluster) {
-		if c.leader().id != 1 {
-			if err := c.leader().store.Transfer(t.Context(), 1); err != nil {
-				t.Fatal(err)
-			}
-		}
+		c.lead(c.nodes[1])
 		c.net.Isolate(4) // lags
 		var acked []string
 		for range 5 {
@@ -298,11 +290,7 @@ func TestForceRefused(t *testing.T) {
 func TestForceCarriesProposals(t *testing.T) {
 	inCluster(t, 2, nil, func(t *testing.T, c *cluster) {
 		n1, n2 := c.nodes[1], c.nodes[2]
-		if c.leader() != n1 {
-			if err := n2.store.Transfer(t.Context(), 1); err != nil {
-				t.Fatal(err)
-			}
-		}
+		c.lead(n1)
 		c.crash(n2, nil)
 		done := make(chan error, 1)
 		go func() {

@@ -30,12 +30,9 @@ type Store struct {
 	looks  chan func(*Core) // run on the loop, between two steps
 	asked  sync.Map         // RequestID to chan Answered
 
-	state     atomic.Pointer[State]
+	view      atomic.Pointer[View]
 	stateNews notifier
-	lead      atomic.Pointer[Leadership]
 	leadNews  notifier
-	pos       atomic.Pointer[Position]
-	bonds     atomic.Pointer[bonds]
 	done      chan struct{}
 
 	mu      sync.Mutex
@@ -61,11 +58,7 @@ func Open(cfg Config) (*Store, error) {
 		events: make(chan Event, 2048), looks: make(chan func(*Core)),
 	}
 	s.out = newTransport(s)
-	lead, pos := core.Leadership(), core.Position()
-	s.lead.Store(&lead)
-	s.state.Store(core.State())
-	s.pos.Store(&pos)
-	s.bonds.Store(&bonds{core.Pledged(), core.Pending()})
+	s.view.Store(core.view())
 	return s, nil
 }
 
@@ -148,15 +141,9 @@ func (s *Store) Err() error {
 	return s.err
 }
 
-// State returns the newest applied version. It never blocks.
-func (s *Store) State() State { return *s.state.Load() }
-
 // Subscribe returns a channel that gets a notice after State has changed; the
 // function ends the subscription.
 func (s *Store) Subscribe() (<-chan struct{}, func()) { return s.stateNews.subscribe() }
-
-// Leadership returns who coordinates, as this node knows it. It never blocks.
-func (s *Store) Leadership() Leadership { return *s.lead.Load() }
 
 // LeadershipChanged is Subscribe for Leadership.
 func (s *Store) LeadershipChanged() (<-chan struct{}, func()) { return s.leadNews.subscribe() }

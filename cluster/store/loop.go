@@ -25,14 +25,12 @@ func (s *Store) run() error {
 			batch = append(batch, ev)
 		}
 		batch = s.drain(batch)
-		if err := s.carryOut(s.core.Step(time.Now(), batch...)); err != nil {
+		effects := s.core.Step(time.Now(), batch...)
+		s.show()
+		if err := s.carryOut(effects); err != nil {
 			return err
 		}
 		clear(batch)
-		if p := s.core.Position(); p != *s.pos.Load() {
-			s.pos.Store(&p)
-		}
-		s.noteBonds()
 		wake.Reset(time.Until(s.core.WakeAt()))
 	}
 }
@@ -59,10 +57,8 @@ func (s *Store) carryOut(effects []Effect) (stopped error) {
 		case Peers:
 			s.out.keep(e.IDs)
 		case Changed:
-			s.state.Store(e.State)
 			s.stateNews.notify()
 		case Led:
-			s.lead.Store(&e.Leadership)
 			s.leadNews.notify()
 		case Answered:
 			if to, ok := s.asked.Load(e.ID); ok {

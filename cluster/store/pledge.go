@@ -27,31 +27,6 @@ func (s *Store) Pledge(ctx context.Context, generation uint64, claimer cib.NodeI
 	return err
 }
 
-// Pledged returns what the log is bound by; zeros if it is free. It never blocks.
-func (s *Store) Pledged() (generation uint64, claimer cib.NodeID) {
-	l := s.bonds.Load().pledged
-	return l.Generation, l.Claimer
-}
-
-// Pending returns the voters as a change would have them that is in this node's log
-// and not known to be committed; nil: there is none. It never blocks.
-func (s *Store) Pending() []cib.NodeID { return s.bonds.Load().pending }
-
-// bonds are what a claim has to know of a log beside its Position.
-type bonds struct {
-	pledged Lineage
-	pending []cib.NodeID
-}
-
-// noteBonds shows readers the core's bonds.
-func (s *Store) noteBonds() {
-	now := bonds{s.core.Pledged(), s.core.Pending()}
-	if old := s.bonds.Load(); old == nil || old.pledged != now.pledged || !slices.Equal(old.pending, now.pending) {
-		s.bonds.Store(&now)
-		s.stateNews.notify()
-	}
-}
-
 // Pledged returns what the log is bound by; zero if it is free.
 func (c *Core) Pledged() Lineage {
 	if !c.bound() {
