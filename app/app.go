@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/agent/classes"
+	"github.com/takt-ha/takt/agent/fence"
 	fenceagents "github.com/takt-ha/takt/agent/fence/native"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
@@ -203,6 +204,7 @@ func (a *App) open() error {
 	}
 	a.agents = classes.NewRegistry(classes.Options{
 		RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log,
+		Fence:       fence.Options{Folders: a.opts.FenceFolders},
 		FenceAgents: fenceagents.Options{Node: a.id.Name, Cluster: a.id.ClusterID, Watchdog: a.ownWatchdog},
 	})
 	a.slots = newSlots(slotOptions{

@@ -28,6 +28,8 @@ type Options struct {
 	OCFRoot string // folder of the OCF agents; default /usr/lib/ocf
 	Version string // of takt, for status
 	Log     *slog.Logger
+	// FenceFolders hold the fence agents, searched in this order; default /usr/sbin.
+	FenceFolders []string
 }
 
 // WithDefaults fills in what is zero.

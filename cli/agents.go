@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -17,6 +18,7 @@ import (
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/agent/classes"
+	"github.com/takt-ha/takt/agent/fence"
 	"github.com/takt-ha/takt/internal/errs"
 )
 
@@ -31,6 +33,7 @@ func newAgentsCommand() *cobra.Command {
   takt agents test ocf:takt:anything -p binfile=/bin/sleep -p cmdline_options=1000`,
 	}
 	ocfRootFlag(cmd.PersistentFlags(), &opts.OCFRoot)
+	fenceFoldersFlag(cmd.PersistentFlags(), &opts.Fence.Folders)
 	cmd.PersistentFlags().StringVar(&opts.RuntimeDir, "runtime-dir", "", "folder of the native agents' state (default /run/takt)")
 	cmd.AddCommand(newAgentsListCommand(&opts), newAgentsInfoCommand(&opts), newAgentsTestCommand(&opts))
 	return cmd
@@ -40,6 +43,20 @@ func newAgentsCommand() *cobra.Command {
 // the daemon and the commands that look at agents must agree on it.
 func ocfRootFlag(flags *pflag.FlagSet, root *string) {
 	flags.StringVar(root, "ocf-root", cmp.Or(os.Getenv("OCF_ROOT"), agent.DefaultOCFRoot), "folder of the OCF agents, which holds resource.d (environment: OCF_ROOT)")
+}
+
+// fenceFoldersFlag adds --fence-agents, for what is not where the distribution puts
+// it: the daemon and the commands that look at agents must agree on it.
+func fenceFoldersFlag(flags *pflag.FlagSet, folders *[]string) {
+	flags.StringSliceVar(folders, "fence-agents", fenceFolders(), "folders of the fence agents, searched in this order (environment: TAKT_FENCE_AGENTS, with colons between)")
+}
+
+// fenceFolders are those that the environment names, else the usual one.
+func fenceFolders() []string {
+	if list := filepath.SplitList(os.Getenv("TAKT_FENCE_AGENTS")); len(list) > 0 {
+		return list
+	}
+	return []string{fence.Folder}
 }
 
 func newAgentsListCommand(opts *classes.Options) *cobra.Command {

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/takt-ha/takt/agent/classes"
+	"github.com/takt-ha/takt/agent/fence"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/cib/verify"
@@ -66,7 +67,7 @@ func deviceNames(g *globals) cobra.CompletionFunc {
 // fenceAgents completes what takt fence add takes: a name of one's own, and an agent.
 func fenceAgents(_ *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 	if len(args) == 1 {
-		registry := classes.NewRegistry(classes.Options{})
+		registry := classes.NewRegistry(classes.Options{Fence: fence.Options{Folders: fenceFolders()}})
 		defer registry.Close()
 		for _, id := range ofClass(registry.List(), "stonith") {
 			names = append(names, id.Type)

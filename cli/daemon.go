@@ -32,6 +32,7 @@ func newDaemonCommand(g *globals, p Programs) *cobra.Command {
 	pathFlags(cmd, &paths)
 	cmd.Flags().StringVar(&paths.CallLog, "call-log", os.Getenv("TAKT_CALL_LOG"), "file for a JSON line at the begin and the end of every agent call (environment: TAKT_CALL_LOG)")
 	ocfRootFlag(cmd.Flags(), &paths.OCFRoot)
+	fenceFoldersFlag(cmd.Flags(), &paths.FenceFolders)
 	logFlags(cmd, &level, &format)
 	return cmd
 }

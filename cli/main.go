@@ -34,6 +34,8 @@ type Paths struct {
 	Socket  string // of the api
 	CallLog string // if set: a JSON line at the begin and the end of every agent call
 	OCFRoot string // folder of the OCF agents; "" is the usual one
+	// FenceFolders hold the fence agents, searched in this order; none is the usual one.
+	FenceFolders []string
 }
 
 // Programs are the parts of the binary that the command line starts but is not

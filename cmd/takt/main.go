@@ -112,5 +112,5 @@ func pulse(ctx context.Context, socket string, log *slog.Logger) error {
 }
 
 func options(p cli.Paths, log *slog.Logger) app.Options {
-	return app.Options{Dir: p.Dir, State: p.State, Run: p.Run, Socket: p.Socket, CallLog: p.CallLog, OCFRoot: p.OCFRoot, Version: cli.Version, Log: log}
+	return app.Options{Dir: p.Dir, State: p.State, Run: p.Run, Socket: p.Socket, CallLog: p.CallLog, OCFRoot: p.OCFRoot, FenceFolders: p.FenceFolders, Version: cli.Version, Log: log}
 }
