@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"time"
 
@@ -103,11 +104,11 @@ func (a *App) requested(ctx context.Context, verb, name string, request func(uin
 type inquiry struct{ device, member string }
 
 // asks are the questions that show whether a node could be fenced: every device
-// that fences it, from every member that is there.
+// that fences it and can be asked, from every member that is there.
 func (a *App) asks(name string) []inquiry {
 	var list []inquiry
 	for _, d := range a.fencing.list() {
-		if !fences(d, name) {
+		if !fences(d, name) || !slices.Contains(d.Actions, fencer.Status) {
 			continue
 		}
 		for _, r := range d.Members {
@@ -125,6 +126,12 @@ func (a *App) notAsked(ctx context.Context, op, name string) error {
 	if t := watchdogs[name]; t > 0 && len(v.setup.Tries(v.kit.member(name))) == 0 {
 		return errs.E(op, errs.NotFound, name, "A device can be asked and tested: takt fence add makes one.",
 			fmt.Errorf("only its own watchdog (%v) fences it, and that obeys nobody: it resets the node when it is cut off", t))
+	}
+	for _, d := range v.devices {
+		if fences(d, name) && !slices.Contains(d.Actions, fencer.Status) {
+			return errs.E(op, errs.Unavailable, name, "takt fence test "+name+" --force switches it off and on again, and so shows whether it can be.",
+				fmt.Errorf("%s cannot be asked: its agent has no action status", d.ID))
+		}
 	}
 	return errs.E(op, errs.NotFound, name, "takt fence list says what fences each node; takt fence add makes a device.", errors.New(v.whyNot(name)))
 }
@@ -171,9 +178,12 @@ func (a *App) question(ctx context.Context, name string, q inquiry) fenceAnswer 
 	return answer
 }
 
+// answers reports whether it says on or off.
+func (a fenceAnswer) answers() bool { return a.Outcome == fencer.Done && a.Power != "" }
+
 // say puts an answer into words.
 func (q inquiry) say(name string, got fenceAnswer) string {
-	if got.Outcome != fencer.Done || got.Power == "" {
+	if !got.answers() {
 		return fmt.Sprintf("%s, asked by %s: the status of %s cannot be had: %s", q.device, q.member, name, got.Words)
 	}
 	return fmt.Sprintf("%s, asked by %s: %s is %s", q.device, q.member, name, got.Power)
@@ -188,7 +198,7 @@ func (a *App) fenceStatus(ctx context.Context, name string) (*api.Outcome, error
 	out := &api.Outcome{Settled: true}
 	var lines []string
 	for i, got := range a.questionAll(ctx, name, asks) {
-		if got.Outcome != fencer.Done {
+		if !got.answers() {
 			out.Warnings = append(out.Warnings, asks[i].say(name, got))
 			continue
 		}

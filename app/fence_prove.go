@@ -27,27 +27,16 @@ func (a *App) fenceTest(ctx context.Context, name string, v api.FenceVerb) (*api
 	id, _ := cib.ParseNodeID(findNode(a.root(), name).ID())
 	heard := id == a.self || a.peers.get(id).Alive
 	asks := a.asks(name)
-	if len(asks) == 0 {
+	if len(asks) == 0 && !(v.Force && len(a.fencing.tries(name)) > 0) {
 		return nil, a.notAsked(ctx, op, name)
 	}
-	out := &api.Outcome{Settled: true}
-	var lines []string
-	for i, got := range a.questionAll(ctx, name, asks) {
-		words := asks[i].say(name, got)
-		switch {
-		case got.Outcome == fencer.Done && heard && got.Power == fencer.PowerOff:
-			out.Warnings = append(out.Warnings, words+", and yet its heartbeats are heard: the device means another machine")
-		case got.Outcome != fencer.Done:
-			out.Warnings = append(out.Warnings, words)
-		default:
-			lines = append(lines, words)
-		}
+	got := judgeAnswers(name, heard, asks, a.questionAll(ctx, name, asks))
+	if len(got.broken) > 0 {
+		return nil, errs.E(op, errs.Unavailable, name, "See that each device answers, and means this machine.", errors.New(strings.Join(append(got.broken, got.good...), "; ")))
 	}
-	if len(lines) == 0 {
-		return nil, errs.E(op, errs.Unavailable, name, "See that the devices answer, and mean this machine.", errors.New(strings.Join(out.Warnings, "; ")))
-	}
+	out := &api.Outcome{Settled: true, Warnings: got.warnings}
 	if !v.Force {
-		out.Text = strings.Join(append(lines, "nothing was switched: only takt fence test "+name+" --force shows that it can be"), "; ")
+		out.Text = strings.Join(append(got.good, "nothing was switched: only takt fence test "+name+" --force shows that it can be"), "; ")
 		return out, nil
 	}
 	if err := a.mayTest(id, name, heard); err != nil {
@@ -57,8 +46,37 @@ func (a *App) fenceTest(ctx context.Context, name string, v api.FenceVerb) (*api
 	if err != nil {
 		return nil, err
 	}
-	out.Text = strings.Join(append(lines, done...), "; ")
+	out.Text = strings.Join(append(got.good, done...), "; ")
 	return out, nil
+}
+
+// answers is what the answers to the questions of a test amount to.
+type answers struct {
+	good     []string // whose device said what it should
+	warnings []string // a member that got no answer, of a device that answers others
+	broken   []string // of a device that answers nobody, or means another machine
+}
+
+// judgeAnswers judges what devices said about a node that is heard, or not.
+func judgeAnswers(name string, heard bool, asks []inquiry, got []fenceAnswer) (a answers) {
+	answered := map[string]bool{}
+	for i, q := range asks {
+		answered[q.device] = answered[q.device] || got[i].answers()
+	}
+	for i, q := range asks {
+		words := q.say(name, got[i])
+		switch {
+		case got[i].answers() && heard && got[i].Power == fencer.PowerOff:
+			a.broken = append(a.broken, words+", and yet its heartbeats are heard: the device means another machine")
+		case got[i].answers():
+			a.good = append(a.good, words)
+		case answered[q.device]:
+			a.warnings = append(a.warnings, words)
+		default:
+			a.broken = append(a.broken, words)
+		}
+	}
+	return a
 }
 
 // toItsEnd runs a test to its end although who asked for it goes away: a node that

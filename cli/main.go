@@ -83,9 +83,9 @@ func report(stderr io.Writer, err error, asJSON bool) int {
 		_ = printLine(stderr, api.Failed{Error: err.Error(), Kind: errs.KindOf(err).String(), Hint: errs.HintOf(err)})
 		return errs.KindOf(err).ExitCode()
 	}
-	fmt.Fprintf(stderr, "takt: %s\n", strings.TrimRight(err.Error(), "\n"))
+	fmt.Fprintf(stderr, "takt: %s\n", cleanLines(strings.TrimRight(err.Error(), "\n")))
 	if hint := errs.HintOf(err); hint != "" {
-		fmt.Fprintf(stderr, "  %s\n", hint)
+		fmt.Fprintf(stderr, "  %s\n", cleanLines(hint))
 	}
 	return errs.KindOf(err).ExitCode()
 }

@@ -288,6 +288,11 @@ func TestReport(t *testing.T) {
 		}
 	}
 	var b strings.Builder
+	report(&b, errors.New("an agent says \x1b[2J\nand more"), false)
+	if b.String() != "takt: an agent says  [2J\nand more\n" {
+		t.Errorf("control characters reach the terminal: %q", b.String())
+	}
+	b.Reset()
 	code := report(&b, errs.E("do", errs.Conflict, "<thing>", "Try again.", errors.New("no")), true)
 	if want := `{"error":"do <thing>: no","kind":"conflict","hint":"Try again."}` + "\n"; code != 8 || b.String() != want {
 		t.Errorf("as JSON: %d %q", code, b.String())

@@ -84,7 +84,7 @@ func look(s *api.Status, err error) string {
 func printLook(cmd *cobra.Command, g *globals, out io.Writer, p painter, s *api.Status, err error) error {
 	switch {
 	case err != nil:
-		fmt.Fprintf(cmd.ErrOrStderr(), "takt: %s\n", err)
+		fmt.Fprintf(cmd.ErrOrStderr(), "takt: %s\n", cleanLines(err.Error()))
 		return nil
 	case g.json():
 		return printLine(out, s)

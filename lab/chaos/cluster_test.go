@@ -67,7 +67,8 @@ func newCluster(t *testing.T, o lab.Options) *cluster {
 		t.Fatal(err)
 	}
 	o.Dir, o.Exe, o.Attached, o.Purge = dir, exe, true, !c.kept
-	o.Env = append(o.Env, "TAKT_CALL_LOG="+filepath.Join(dir, "nodes", "{node}", callsFile), "OCF_ROOT="+filepath.Join(dir, "ocf"))
+	o.Env = append(o.Env, "TAKT_CALL_LOG="+filepath.Join(dir, "nodes", "{node}", callsFile), "OCF_ROOT="+filepath.Join(dir, "ocf"),
+		"TAKT_FENCE_AGENTS="+filepath.Join(dir, "fence")+":/usr/sbin")
 	if c.Lab, err = lab.Up(context.Background(), o); err != nil {
 		t.Fatal(err)
 	}
