@@ -44,6 +44,13 @@ func entry(rsc string, ops ...string) string {
 // historyWorld unpacks resources with a history: entries by node (n1, n2, n3).
 func historyWorld(t *testing.T, options, resources string, entries map[string]string) *working {
 	t.Helper()
+	w := newWorking(historyRoot(t, options, resources, entries), historyTime)
+	w.unpack()
+	return w
+}
+
+func historyRoot(t *testing.T, options, resources string, entries map[string]string) *cib.Node {
+	t.Helper()
 	text := `<cib have-quorum="1" crm_feature_set="3.16.1"><configuration><crm_config><cluster_property_set id="o">` +
 		`<nvpair id="o0" name="stonith-enabled" value="false"/>` + options + `</cluster_property_set></crm_config><nodes>`
 	states := ""
@@ -57,9 +64,7 @@ func historyWorld(t *testing.T, options, resources string, entries map[string]st
 	if err != nil {
 		t.Fatal(err)
 	}
-	w := newWorking(root, historyTime)
-	w.unpack()
-	return w
+	return root
 }
 
 const dummy = `<primitive id="web" class="ocf" provider="takt" type="Dummy"><operations>` +
@@ -152,6 +157,32 @@ func TestBansFromHistory(t *testing.T) {
 		}
 		if strings.TrimSpace(banned) != c.want {
 			t.Errorf("%s: banned from %q, want %q", name, banned, c.want)
+		}
+	}
+}
+
+// TestNoStartBesideFailedStop: what could not be stopped is left alone, and no other
+// instance of its clone starts in its place, neither at once nor, should it have been
+// started by hand, instead of it.
+func TestNoStartBesideFailedStop(t *testing.T) {
+	clone := `<clone id="webs">` + web("", "") + `</clone>`
+	for name, history := range map[string][]string{
+		"it may still be active":   {"start 0", "stop 1"},
+		"it stopped after all":     {"start 0", "stop 1 id=web_last_failure_0", "stop 0"},
+		"it was started meanwhile": {"start 0", "stop 1 id=web_last_failure_0", "start 0"},
+	} {
+		for _, elsewhere := range []string{"start 0", "monitor 7 target=7"} {
+			root := historyRoot(t, "", clone, map[string]string{
+				"n1": entry("web", history...), "n2": entry("web", elsewhere), "n3": entry("web", "monitor 7 target=7")})
+			starts := map[string]int{}
+			for _, a := range Schedule(root, historyTime).Actions {
+				if a.Task == taskStart {
+					starts[a.Node]++
+				}
+			}
+			if starts["n1"] > 0 || starts["n3"] != 1 {
+				t.Errorf("%s (%s on n2): starts %v, want one on n3 and none on n1", name, elsewhere, starts)
+			}
 		}
 	}
 }

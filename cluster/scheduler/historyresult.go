@@ -145,7 +145,7 @@ func (h *replay) forgets(o *result, exit int) bool {
 	return false
 }
 
-// group is what a hard error bans: of anonymous instances the clone.
+// group is what a hard error or a failed stop bans: of anonymous instances the clone.
 func (h *replay) group() *resource {
 	if h.rsc.unique {
 		return h.rsc
@@ -265,7 +265,9 @@ func (h *replay) failed(o *result) {
 	h.onFail = max(h.onFail, what)
 	switch o.task {
 	case taskStop:
-		r.prefer(h.node, -Infinity, TermFailure, "stop", r.failureReason())
+		// Not this instance alone: another one would take its place where it may still
+		// be active, be taken for it as soon as it runs, and have to go again.
+		h.group().prefer(h.node, -Infinity, TermFailure, "stop", r.failureReason())
 	case taskMigrateTo:
 		h.migrateToFailed(o.xml)
 	case taskMigrateFrom:
