@@ -36,7 +36,10 @@ const (
 // if the machine loses its power first.
 func (m *machine) call(inv agent.Invocation, done func(agent.Result)) *call {
 	c := &call{inv: inv, begun: m.sim.w.now, done: done}
-	how := m.bad[base(inv.Resource)+"."+inv.Action]
+	how := ""
+	if b := m.bad[base(inv.Resource)+"."+inv.Action]; b != nil {
+		how = b.now("")
+	}
 	d := m.luck.long(changeBase, changeMore)
 	if inv.Action == agent.Monitor || inv.Action == agent.Notify {
 		d = m.luck.long(lookBase, lookMore)

@@ -37,6 +37,7 @@ const (
 	NotInTime   = "not-in-time" // after the faults all that can run runs within bounded time
 	Differs     = "differs"     // all CIBs of one index are one
 	Accuses     = "accuses"     // who stood still does not call lost who did not
+	Unstopped   = "unstopped"   // a stop that failed is not a stop: nothing starts there before a person, or fencing
 	Circle      = "circle"      // nothing is done again and again without a pause
 	troubleTime = 20e9          // ns: so long after a fault its victim may be fenced for it
 )
@@ -72,6 +73,9 @@ func (s *service) holds() bool { return s.active && !s.dead }
 // started is called when the start of a service begins.
 func (c *checker) started(m *machine, instance string) {
 	c.s.tell(m, "starts %s", instance)
+	if m.unstopped[base(instance)] == failed && !c.excused() {
+		c.fail(m, Unstopped, "%s starts on %s, where it could not be stopped, and nobody has looked after it", instance, m.name)
+	}
 	if !c.s.unique[instance] || c.excused() || !c.provable() {
 		return
 	}
@@ -156,8 +160,11 @@ func (c *checker) accused(m *machine, peer cib.NodeID, why string) {
 func (c *checker) observed(m *machine, e executor.Event) {
 	cmd := e.Record.Command
 	if e.Phase == executor.End {
-		if cmd.Action == agent.Stop && (e.Record.Result.Status != agent.Done || e.Record.Result.Code != agent.OK) {
-			m.stopFailed = true
+		switch done := e.Record.Result.Status == agent.Done; {
+		case cmd.Action == agent.Stop:
+			m.stopEnded(base(cmd.Resource), done && e.Record.Result.Code == agent.OK)
+		case cmd.Action == agent.Monitor && done && e.Record.Result.Code == agent.NotRunning:
+			m.isStopped(base(cmd.Resource))
 		}
 		return
 	}
@@ -169,6 +176,30 @@ func (c *checker) observed(m *machine, e executor.Event) {
 			m.name, cmd.Action, cmd.Resource, cmd.Stamp.Term, cmd.Stamp.Transition, m.seen.Term, m.seen.Transition)
 	}
 	m.heardStamp(cmd.Stamp)
+}
+
+// unstopped is how it is with a stop that failed.
+type unstopped int
+
+const (
+	failed   unstopped = 1 + iota
+	resolved           // it is stopped after all, or a person has looked; the failure may not be forgotten yet
+)
+
+// stopEnded is called when the stop of a service has ended, well or not.
+func (m *machine) stopEnded(name string, well bool) {
+	if well {
+		m.isStopped(name)
+		return
+	}
+	m.stopFailed, m.unstopped[name] = true, failed
+}
+
+// isStopped is called when a service is known to be stopped, or a person vouches for it.
+func (m *machine) isStopped(name string) {
+	if m.unstopped[name] == failed {
+		m.unstopped[name] = resolved
+	}
 }
 
 // heardStamp is called when an executor has promised to obey nothing older.

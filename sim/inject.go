@@ -109,8 +109,7 @@ func (s *simulation) effect(f Fault) (end func()) {
 
 // onPaths: what happens to the network between two sets of nodes.
 func (s *simulation) onPaths(f Fault) func() {
-	type change struct{ p *path }
-	var changed []change
+	var changed []*path
 	amount, _ := strconv.ParseFloat(strings.TrimSuffix(f.By, "ms"), 64)
 	link := -1
 	if f.Kind == Cut && f.By != "" {
@@ -125,42 +124,41 @@ func (s *simulation) onPaths(f Fault) func() {
 				if link >= 0 && k != link || a == b {
 					continue
 				}
-				changed = append(changed, change{p: s.net.path(a-1, b-1, k)})
+				changed = append(changed, s.net.path(a-1, b-1, k))
 				if f.Kind != OneWay {
-					changed = append(changed, change{p: s.net.path(b-1, a-1, k)})
+					changed = append(changed, s.net.path(b-1, a-1, k))
 				}
 			}
 		}
 	}
-	for i := range changed {
-		c := &changed[i]
-		c.p.faulty, c.p.fault = true, s.w.now
-		switch f.Kind {
-		case Cut, OneWay:
-			c.p.cuts++
-		case Loss:
-			c.p.loss = amount
-		case Delay:
-			c.p.mean = usualMore + int64(amount*1e6)
-		case Duplicate:
-			c.p.dup = amount
-		}
+	var ends []func()
+	for _, p := range changed {
+		end := p.bad(f.Kind, amount)
+		p.faults, p.fault = p.faults+1, s.w.now
+		ends = append(ends, func() {
+			end()
+			p.faults, p.fault = p.faults-1, s.w.now
+		})
 	}
 	return func() {
-		for _, c := range changed {
-			c.p.faulty, c.p.fault = c.p.cuts > 1, s.w.now
-			switch f.Kind {
-			case Cut, OneWay:
-				c.p.cuts--
-			case Loss:
-				c.p.loss = 0
-			case Delay:
-				c.p.mean = usualMore
-			case Duplicate:
-				c.p.dup = 0
-			}
+		for _, end := range ends {
+			end()
 		}
 	}
+}
+
+// bad makes a path do badly, and returns what ends it.
+func (p *path) bad(kind Kind, amount float64) (end func()) {
+	switch kind {
+	case Loss:
+		return p.loss.cast(amount)
+	case Delay:
+		return p.mean.cast(usualMore + int64(amount*1e6))
+	case Duplicate:
+		return p.dup.cast(amount)
+	}
+	p.cuts++
+	return func() { p.cuts-- }
 }
 
 // onMachine: what happens to one machine.
@@ -285,9 +283,10 @@ func (m *machine) serviceDies(name string) {
 // agentBad makes an agent do badly: by is RESOURCE.ACTION.HOW.
 func (m *machine) agentBad(by string) func() {
 	key, how, _ := cutLast(by, ".")
-	before := m.bad[key]
-	m.bad[key] = how
-	return func() { m.bad[key] = before }
+	if m.bad[key] == nil {
+		m.bad[key] = &spells[string]{}
+	}
+	return m.bad[key].cast(how)
 }
 
 func cutLast(s, sep string) (before, after string, found bool) {
@@ -304,8 +303,7 @@ func (o *outlet) bad(how string) func() {
 		o.slow += 15e9
 		return func() { o.slow -= 15e9 }
 	}
-	o.how = append(o.how, how)
-	return func() { o.how = o.how[:max(0, len(o.how)-1)] }
+	return o.how.cast(how)
 }
 
 // heal ends every fault, and gives back what faults and fencing took.
@@ -313,21 +311,14 @@ func (s *simulation) heal() {
 	for _, end := range s.ends {
 		end()
 	}
-	for n, m := range s.machines {
-		o := s.outlets[n]
-		o.how, o.slow = nil, 0
+	for _, m := range s.machines {
 		if !m.on {
 			m.powerOn("somebody switches it on")
 		} else if m.daemon == nil {
 			m.restartDaemon(restartAfter)
 		}
-		if m.standby {
-			s.setStandby(m, false)
-		}
 	}
-	for _, name := range s.bans {
-		s.insist("unban "+name, unban(name), func() bool { return true })
-	}
+	s.wish()
 }
 
 const marksID = "marks"

@@ -38,7 +38,7 @@ type machine struct {
 	remembered uint64 // log index up to which the peers' addresses are on disk
 
 	// Set by faults and people.
-	bad      map[string]string // what agents do wrong: "r1.start" → "fail"
+	bad      map[string]*spells[string] // what agents do wrong: "r1.start" → "fail"
 	runFull  int
 	stays    int   // how many faults keep it off
 	killed   int   // how many faults keep the daemon from being started
@@ -50,11 +50,12 @@ type machine struct {
 	woke     int64 // when it last ceased, or will cease, to stand still
 
 	// For the checker.
-	seen       agent.Stamp // the newest that its executor has promised to obey nothing older than
-	stopFailed bool        // since the boot
-	marks      *cib.Node   // last looked at
-	marksOf    uint64      // their generation
-	marked     int         // so many acknowledged changes were found in them
+	seen       agent.Stamp          // the newest that its executor has promised to obey nothing older than
+	stopFailed bool                 // since the boot
+	unstopped  map[string]unstopped // what did not stop since then, and nobody has cleaned up
+	marks      *cib.Node            // last looked at
+	marksOf    uint64               // their generation
+	marked     int                  // so many acknowledged changes were found in them
 }
 
 const (
@@ -64,7 +65,7 @@ const (
 )
 
 func newMachine(s *simulation, n int) *machine {
-	m := &machine{sim: s, n: n, id: cib.NodeID(n + 1), name: nodeName(n + 1), luck: newChance(s.script.Seed, forNodes+uint64(n)), bad: map[string]string{}}
+	m := &machine{sim: s, n: n, id: cib.NodeID(n + 1), name: nodeName(n + 1), luck: newChance(s.script.Seed, forNodes+uint64(n)), bad: map[string]*spells[string]{}}
 	m.drift = m.luck.span(-100, 100)
 	m.wall = m.luck.span(-50e6, 50e6)
 	m.disk = newDisk(newChance(s.script.Seed, forDisk+uint64(n)))
@@ -85,6 +86,7 @@ func (m *machine) powerOn(why string) {
 	m.clock = clock{boot: m.sim.w.now, drift: m.drift, wall: m.wall}
 	m.left, m.services = newLeft(), map[string]*service{}
 	m.seen, m.stopFailed, m.wanted = agent.Stamp{}, false, false
+	m.unstopped = map[string]unstopped{}
 	m.sim.tell(m, "boots: %s", why)
 	boot := m.boots
 	m.sim.w.in(m.luck.long(bootBase, bootMore), func() {

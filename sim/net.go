@@ -12,13 +12,13 @@ type network struct {
 // path is one direction of one link between two nodes.
 type path struct {
 	luck chance
-	cuts int     // how many faults cut it
-	loss float64 // percent of the datagrams that do not arrive
-	dup  float64 // percent that arrive twice
-	base int64   // ns that all need
-	mean int64   // ns that they need more, in the mean
+	cuts int             // how many faults cut it
+	loss spells[float64] // percent of the datagrams that do not arrive
+	dup  spells[float64] // percent that arrive twice
+	base int64           // ns that all need
+	mean spells[int64]   // ns that they need more, in the mean
 
-	faulty bool  // a fault is at it
+	faults int   // how many are at it
 	fault  int64 // when that last changed; 0: never
 }
 
@@ -49,7 +49,7 @@ func newNetwork(w *world, seed uint64, nodes, links int) *network {
 	for from := range nodes {
 		for to := range nodes {
 			for k := range links {
-				n.paths = append(n.paths, path{luck: newChance(seed, forNetwork+uint64(from<<16+to<<8+k)), base: usual, mean: usualMore})
+				n.paths = append(n.paths, path{luck: newChance(seed, forNetwork+uint64(from<<16+to<<8+k)), base: usual})
 			}
 		}
 	}
@@ -64,7 +64,7 @@ func (n *network) conn(from, to int) *conn       { return &n.conns[from*n.nodes+
 func (n *network) touched(a, b int, since int64) bool {
 	for k := range n.links {
 		for _, p := range []*path{n.path(a, b, k), n.path(b, a, k)} {
-			if p.faulty || p.fault > since {
+			if p.faults > 0 || p.fault > since {
 				return true
 			}
 		}
@@ -75,12 +75,12 @@ func (n *network) touched(a, b int, since int64) bool {
 // datagram sends one; it may be lost, and it may come twice or late.
 func (n *network) datagram(from, to, link int, arrive func()) {
 	p := n.path(from, to, link)
-	if p.luck.percent(p.loss) || p.cuts > 0 {
+	if p.luck.percent(p.loss.now(0)) || p.cuts > 0 {
 		return
 	}
-	n.w.in(p.luck.long(p.base, p.mean), n.unlessCut(p, arrive))
-	if p.luck.percent(p.dup) {
-		n.w.in(p.luck.long(p.base, 20*p.mean), n.unlessCut(p, arrive))
+	n.w.in(p.luck.long(p.base, p.mean.now(usualMore)), n.unlessCut(p, arrive))
+	if p.luck.percent(p.dup.now(0)) {
+		n.w.in(p.luck.long(p.base, 20*p.mean.now(usualMore)), n.unlessCut(p, arrive))
 	}
 }
 
@@ -121,8 +121,8 @@ func (n *network) stream(from, to int, m parcel) {
 }
 
 func (n *network) pass(c *conn, p *path, m parcel) {
-	d := p.luck.long(p.base, p.mean)
-	for again := int64(retransmit); p.luck.percent(p.loss); again *= 2 {
+	d := p.luck.long(p.base, p.mean.now(usualMore))
+	for again := int64(retransmit); p.luck.percent(p.loss.now(0)); again *= 2 {
 		if d += again; d > giveUp { // the connection breaks; the next message makes another
 			if m.lost != nil {
 				n.w.in(giveUp, m.lost)

@@ -39,23 +39,10 @@ func (m *machine) notWorking() string {
 	return ""
 }
 
-// blocked reports whether a stop failed and nobody may fence the node for it.
-func (s *simulation) blocked() bool {
-	for _, m := range s.machines {
-		if m.stopFailed && s.script.Cluster.Fencing == "none" {
-			return true
-		}
-	}
-	return false
-}
-
 // notRunning looks at the services as they are.
 func (s *simulation) notRunning() string {
 	c := s.script.Cluster
 	for _, name := range serviceNames(c) {
-		if s.blocked() {
-			break // a person has to look: what could not be stopped holds up what stands on it, and what it stands on
-		}
 		var on []string
 		for _, m := range s.machines {
 			if m.service(name).holds() {
@@ -89,18 +76,6 @@ func (s *simulation) instances(name string) int {
 	}
 	return n
 }
-
-// tend is the person who switches machines on again that were switched off, some
-// time after.
-func (s *simulation) tend() {
-	for _, m := range s.machines {
-		if !m.on && s.w.now-m.wentOff > tendAfter && m.stays == 0 {
-			m.powerOn("somebody switches it on")
-		}
-	}
-}
-
-const tendAfter = 10e9
 
 // calm is how long a cluster has to stay in order to be believed.
 const calm = 3e9

@@ -7,6 +7,7 @@ import (
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/controller"
 	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/cluster/store"
 )
@@ -59,19 +60,16 @@ func (s *simulation) operate(f Fault) {
 
 // setStandby takes a node's resources away, or gives them back; again until it is done.
 func (s *simulation) setStandby(m *machine, on bool) {
-	if m.n >= len(s.machines)-s.script.Cluster.Witness {
-		return // a witness runs nothing, whatever anybody says
+	if s.isWitness(m) {
+		return // it runs nothing, whatever anybody says
 	}
 	m.standby = on
-	value := "off"
-	if on {
-		value = "on"
-	}
-	id := fmt.Sprintf("nodes-%d-standby", m.id)
-	path := fmt.Sprintf("/cib/configuration/nodes/node[@id='%d']/instance_attributes", m.id)
-	op := cib.Op{Kind: cib.Replace, Path: path + "/nvpair[@id='" + id + "']", Parent: path,
-		XML: cib.NewNode("nvpair", "id", id, "name", "standby", "value", value).String()}
-	s.insist(m.name+" standby "+value, []cib.Op{op}, func() bool { return m.standby == on })
+	ops, _ := standby(m, on)
+	s.insist(fmt.Sprintf("%s standby %v", m.name, on), ops, func() bool { return m.standby == on })
+}
+
+func (s *simulation) isWitness(m *machine) bool {
+	return m.n >= len(s.machines)-s.script.Cluster.Witness
 }
 
 // insist makes a change, again and again until it is acknowledged or not wanted any more.
@@ -90,14 +88,32 @@ func (s *simulation) insist(reason string, ops []cib.Op, wanted func() bool) {
 	try()
 }
 
-// cleanup forgets the failures of a resource everywhere.
+// coordinator returns the daemon that leads, and may act.
+func (s *simulation) coordinator() *daemon {
+	for _, m := range s.machines {
+		if m.daemon == nil {
+			continue
+		}
+		if l := m.daemon.storage.core.Leadership(); l.Leader == m.id && l.Ready {
+			if acting, _ := m.daemon.machine.Acting(); acting {
+				return m.daemon
+			}
+		}
+	}
+	return nil
+}
+
+// cleanup forgets the failures of a resource everywhere. As with package app, the
+// coordinator does it and looks again when it is done: the configuration has not changed.
 func (s *simulation) cleanup(resource string) {
-	d := s.somewhere()
+	d := s.coordinator()
 	if d == nil {
+		s.tell(nil, "nobody leads: %s is not cleaned up", resource)
 		return
 	}
 	var ops []cib.Op
 	for _, m := range s.machines {
+		m.isStopped(resource)
 		path := "/cib/status/node_state[@id='" + m.id.String() + "']"
 		state := d.root().Child("status").ChildByID("node_state", m.id.String())
 		if state.Path("lrm", "lrm_resources").ChildByID("lrm_resource", resource) == nil {
@@ -111,7 +127,17 @@ func (s *simulation) cleanup(resource string) {
 			m.daemon.ownDoing(agent.Command{Resource: resource, Action: agent.Forget, Timeout: 1000, Stamp: agent.Stamp{Action: -int(s.w.now)}}, func(agent.Record, error) {})
 		}
 	}
-	d.change("cleanup "+resource, ops, nil)
+	d.change("cleanup "+resource, ops, func(ack) {
+		for _, m := range s.machines {
+			if m.unstopped[resource] == resolved {
+				delete(m.unstopped, resource)
+			}
+		}
+		d.p.do(d.hop(), func() { // it has to judge this state, not the one before it
+			d.log()
+			d.control(controller.Poke{Reason: "cleanup " + resource})
+		})
+	})
 }
 
 // confirm is an operator's word that a machine is off. One who does not look says

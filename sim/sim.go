@@ -30,6 +30,8 @@ type simulation struct {
 	marks    int
 	ends     []func() // of faults
 	bans     []string // services that were kept from some node
+	wishes   []wish   // of the person who looks after all when the faults are over
+	looked   int64    // when he last did
 	began    int64    // when the first fault may come
 }
 

@@ -11,9 +11,9 @@ import (
 type outlet struct {
 	m    *machine
 	luck chance
-	how  []string // what faults make it do: fail, hang, lie; the newest counts
-	slow int64    // ns that it takes longer
-	free int64    // until when it is busy
+	how  spells[string] // what faults make it do: fail, hang, lie
+	slow int64          // ns that it takes longer
+	free int64          // until when it is busy
 }
 
 const outletBase, outletMore = 50e6, 50e6
@@ -23,10 +23,7 @@ const outletBase, outletMore = 50e6, 50e6
 // who wants it, for the story.
 func (o *outlet) run(a fencer.Action, because string, deadline int64, done func(fencer.Result)) {
 	w := o.m.sim.w
-	how := ""
-	if len(o.how) > 0 {
-		how = o.how[len(o.how)-1]
-	}
+	how := o.how.now("")
 	if how == "hang" {
 		return
 	}
