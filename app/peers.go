@@ -77,7 +77,7 @@ func (t *peerTable) setView(v node.View) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.views++
-	t.view = link.View{Voters: v.Voters, Leader: v.Leader, Term: v.Term, State: managers[v.State], Clean: v.Clean, Outlive: v.Outlive, Doubt: v.Doubt}
+	t.view = link.View{Voters: v.Voters, Pending: v.Pending, Leader: v.Leader, Term: v.Term, State: managers[v.State], Clean: v.Clean, Outlive: v.Outlive, Doubt: v.Doubt}
 	if v.Clean && t.clean == nil {
 		t.clean = make(chan struct{})
 	}

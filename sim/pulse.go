@@ -181,7 +181,7 @@ func (p *pulse) to(d *daemon, run func()) {
 func (p *pulse) view(d *daemon, v node.View) {
 	d.lastView = v
 	p.to(d, func() {
-		p.eng.SetView(link.View{Voters: v.Voters, Leader: v.Leader, Term: v.Term, State: link.ManagerState(v.State),
+		p.eng.SetView(link.View{Voters: v.Voters, Pending: v.Pending, Leader: v.Leader, Term: v.Term, State: link.ManagerState(v.State),
 			Clean: v.Clean, Outlive: v.Outlive, Doubt: v.Doubt}, p.now())
 	})
 }

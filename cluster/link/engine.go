@@ -100,6 +100,9 @@ type peer struct {
 	goneAt   int64  // when it was called so
 	doubted  int64  // since when somebody hears it although it is gone; 0: nobody does
 	goneDog  uint32 // when it was called gone: the watchdog in ms that it had armed for certain; 0 none
+	withheld uint32 // the same, while it may be quorate by the voters that it goes by; 0 none
+	voters   said   // by whom it judges how it stands, as it last said
+	pending  said   // and these, too
 }
 
 // heardOn is the newest datagram of the present life on a link.

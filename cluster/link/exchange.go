@@ -172,6 +172,7 @@ func (p *peer) keep(s *session) {
 func (p *peer) forget() {
 	p.echo = [MaxLinks]heardOn{}
 	p.nrep, p.leader, p.term, p.deadtime = 0, 0, 0, 0
+	p.voters, p.pending = said{}, said{}
 	for k := range p.links {
 		p.links[k].top, p.links[k].at = 0, 0
 	}
@@ -223,6 +224,7 @@ func (p *peer) report(now, after int64, in *body) {
 	p.leader, p.term, p.deadtime, p.watchdog = in.leader, in.term, int64(in.deadtime)*ms, in.watchdog
 	p.repAt, p.repAfter, p.nrep = now, after, int(in.n)
 	copy(p.reported[:], in.contacts[:in.n])
+	p.voters, p.pending = in.voters, in.pending
 }
 
 // count keeps the statistics of a link.
@@ -270,6 +272,8 @@ func (e *Engine) compose(now int64, p *peer, link int, challenge uint64) []byte 
 		}
 	}
 	e.listContacts(now, p)
+	d.voters.set(e.view.Voters)
+	d.pending.set(e.view.Pending)
 	putNonce(&e.nonce, h.link, h.counter)
 	plain := appendBody(e.opened[:0], d)
 	return p.seal.Seal(e.sealed[:headerSize], e.nonce[:], plain, e.sealed[:headerSize])

@@ -3,6 +3,7 @@ package link
 import (
 	"fmt"
 
+	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/detector"
 	"github.com/takt-ha/takt/cluster/quorum"
 )
@@ -24,10 +25,14 @@ func (e *Engine) judgeGone(now int64) {
 		alone := !gone && (p.byWord || !p.gone) && e.alone(now, i)
 		switch {
 		case gone && (!p.gone || p.byWord):
-			p.gone, p.byWord, p.goneAt, p.goneDog = true, false, now, e.armedAt(i)
+			p.gone, p.byWord = true, false
+			e.certify(now, i, e.armedAt(i))
+			e.emit(Event{Kind: PeerGone, Peer: p.ID, Watchdog: int(p.goneDog), Reason: e.goneWords(i)})
+		case gone && p.withheld != 0 && e.unfitByItsVoters(now, i):
+			e.certify(now, i, p.withheld)
 			e.emit(Event{Kind: PeerGone, Peer: p.ID, Watchdog: int(p.goneDog), Reason: e.goneWords(i)})
 		case alone && !p.gone:
-			p.gone, p.byWord, p.goneAt, p.goneDog = true, true, now, 0
+			p.gone, p.byWord, p.goneAt, p.goneDog, p.withheld = true, true, now, 0, 0
 			e.emit(Event{Kind: PeerGone, Peer: p.ID, Reason: e.goneWords(i)})
 		case !p.gone || gone || alone || !p.byWord && next == 0 && e.standing != Isolated:
 			p.doubted = 0
@@ -53,8 +58,13 @@ func (e *Engine) alone(now int64, i int) bool {
 	if e.standing != Quorate || now-p.repAt >= slack {
 		return false
 	}
+	return e.hearsFew(now, p, e.view.Voters) && (p.voters.n == 0 || e.hearsFew(now, p, p.voters.list()))
+}
+
+// hearsFew tells whether a peer says that it has heard neither a majority nor half of some voters.
+func (e *Engine) hearsFew(now int64, p *peer, voters []cib.NodeID) bool {
 	count := 0
-	for _, v := range e.view.Voters {
+	for _, v := range voters {
 		if v == e.cfg.Self {
 			continue // it has not answered this node for a dead time: it is lost
 		}
@@ -62,7 +72,7 @@ func (e *Engine) alone(now int64, i int) bool {
 			count++
 		}
 	}
-	size := quorum.Weigh(count, len(e.view.Voters))
+	size := quorum.Weigh(count, len(voters))
 	return size != quorum.Majority && size != quorum.Tie
 }
 
@@ -83,7 +93,12 @@ func (e *Engine) gone(now int64, i int) (gone bool, next int64) {
 	if e.standing == Isolated {
 		return false, 0
 	}
-	return quorum.Gone(now, e.view.Voters, e.witnesses(now, i), e.inForce, e.inForce*3/10)
+	w := e.witnesses(now, i)
+	gone, next = quorum.Gone(now, e.view.Voters, w, e.inForce, e.inForce*3/10)
+	if gone && len(e.view.Pending) > 0 {
+		return quorum.Gone(now, e.view.Pending, w, e.inForce, e.inForce*3/10)
+	}
+	return gone, next
 }
 
 // heardLater tells whether anybody in contact heard the i-th peer after t: one
@@ -111,7 +126,11 @@ func (e *Engine) goneWords(i int) string {
 	if e.peers[i].byWord {
 		return e.peers[i].Name + " is heard, and says itself that it hears no majority"
 	}
-	return fmt.Sprintf("nobody in contact has heard %s for %d ms", e.peers[i].Name, e.inForce/ms)
+	words := fmt.Sprintf("nobody in contact has heard %s for %d ms", e.peers[i].Name, e.inForce/ms)
+	if e.peers[i].withheld != 0 {
+		words += "; the silence of its watchdog proves nothing: it goes by other voters than this node, and may have a majority of them"
+	}
+	return words
 }
 
 // witnesses gathers what this node and those in contact say about the i-th peer.

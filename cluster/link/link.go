@@ -49,9 +49,13 @@ type Peer struct {
 // View is what the daemon tells a pulse about the cluster, on every change.
 type View struct {
 	Voters []cib.NodeID `json:"voters"` // who has a vote; the node itself may be among them
-	Leader cib.NodeID   `json:"leader"` // the coordinator, 0 if none is known
-	Term   uint64       `json:"term"`
-	State  ManagerState `json:"state"` // what heartbeats say about this node's daemon
+	// Pending are the voters as a change would have them that is in this node's log and
+	// not known to be committed; empty: there is none. Others may go by the old voters or
+	// by these: the standing is the worse of both.
+	Pending []cib.NodeID `json:"pending,omitempty"`
+	Leader  cib.NodeID   `json:"leader"` // the coordinator, 0 if none is known
+	Term    uint64       `json:"term"`
+	State   ManagerState `json:"state"` // what heartbeats say about this node's daemon
 	// Clean: since the standing was lost everything was stopped here, and nothing
 	// is begun before it is regained. The watchdog is petted on. It holds until the
 	// node is quorate again: the daemon sets it to false, and waits until SetView

@@ -3,6 +3,11 @@ package link
 import (
 	"fmt"
 	"math"
+	"slices"
+
+	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/quorum"
+	"github.com/takt-ha/takt/internal/mutant"
 )
 
 // judgeDogs reports peers whose watchdog has changed.
@@ -41,6 +46,49 @@ func (e *Engine) armedAt(i int) uint32 {
 		return 0
 	}
 	return uint32(min(longest, math.MaxUint32))
+}
+
+// certify notes what the watchdog of the i-th peer, which is gone, may prove.
+func (e *Engine) certify(now int64, i int, dog uint32) {
+	p := e.peers[i]
+	p.goneAt, p.goneDog, p.withheld = now, dog, 0
+	if dog != 0 && !e.unfitByItsVoters(now, i) && !mutant.Off(mutant.OwnVoters) {
+		p.goneDog, p.withheld = 0, dog
+	}
+}
+
+// unfitByItsVoters tells whether the i-th peer, which is gone by this node's voters,
+// is not quorate by those that it goes by itself either: else it is petted on. It
+// is so if they are the same; what it may have learned since, somebody of this side must
+// have agreed to. It is so, too, if a majority of the peer's has not heard it, and this
+// node is not behind the others in what the peer said.
+func (e *Engine) unfitByItsVoters(now int64, i int) bool {
+	p := e.peers[i]
+	for _, s := range [...]*said{&p.voters, &p.pending} {
+		if s.n != 0 && same(s.list(), e.view.Voters) {
+			return true
+		}
+	}
+	if e.heardLater(i, e.det.Contact(i).Heard+e.inForce) {
+		return false
+	}
+	w := e.witnesses(now, i)
+	for _, s := range [...]*said{&p.voters, &p.pending} {
+		if quorum.Denied(now, s.list(), w, e.inForce, e.inForce*3/10) {
+			return true
+		}
+	}
+	return false
+}
+
+// same tells whether two lists name the same voters.
+func same(a, b []cib.NodeID) bool {
+	for _, id := range a {
+		if !slices.Contains(b, id) {
+			return false
+		}
+	}
+	return len(a) == len(b)
 }
 
 // knownDog is what Status says of the i-th peer's watchdog.

@@ -2,6 +2,7 @@ package link
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,10 +17,13 @@ import (
 //
 // And the watchdogs': a node that was gone without a break for twice the time-out
 // that PeerGone names has been reset.
+//
+// In some runs the voters change, and not all nodes know it. Then only a PeerGone that
+// names a watchdog says that the node is not quorate by its own voters.
 func TestIsolatedBeforeGone(t *testing.T) {
 	saw := map[string]int{}
 	defer func() {
-		for _, what := range []string{"by a majority", "by a half", "proven by a watchdog", "not certain any more"} {
+		for _, what := range []string{"by a majority", "by a half", "proven by a watchdog", "not certain any more", "a change of the voters", "withheld"} {
 			if saw[what] == 0 {
 				t.Errorf("nobody was ever gone %s: the test does not test that", what)
 			}
@@ -49,12 +53,22 @@ func TestIsolatedBeforeGone(t *testing.T) {
 			case PeerGone:
 				about := s.nodes[ev.Peer-1]
 				saw[map[Standing]string{Quorate: "by a majority", Tie: "by a half"}[n.eng.standing]]++
-				if about.up && about.pausedTo < s.now && about.eng.standing == Quorate && s.now-since[about.id] >= int64(s.deadtime)*ms/2 {
+				if n.eng.peer(ev.Peer).withheld != 0 {
+					saw["withheld"]++
+				}
+				certain := len(s.sets) == 0 || ev.Watchdog > 0
+				if certain && about.up && about.pausedTo < s.now && about.eng.standing == Quorate && s.now-since[about.id] >= int64(s.deadtime)*ms/2 {
 					rt.Fatalf("%d ms: n%d calls n%d gone (%s) while that is quorate: %s", s.now/ms, n.id, ev.Peer, ev.Reason, about.eng.Status(s.now).Reason)
 				}
 				if ev.Watchdog > 0 && about.up {
 					s.expectReset(rt, n, about, int64(ev.Watchdog)*ms, saw)
 				}
+			}
+		}
+		if first := rapid.IntRange(1, nodes).Draw(rt, "voters"); first > 1 && first < nodes {
+			s.sets = [][]cib.NodeID{nil}
+			for _, i := range rapid.Permutation(s.nodes).Draw(rt, "order")[:first] {
+				s.sets[0] = append(s.sets[0], i.id)
 			}
 		}
 		for _, n := range s.nodes {
@@ -63,6 +77,9 @@ func TestIsolatedBeforeGone(t *testing.T) {
 		s.run(s.now + int64(5*s.deadtime)*ms)
 		for range rapid.IntRange(3, 40).Draw(rt, "steps") {
 			disturb(rt, s)
+			if len(s.sets) > 0 && rapid.Bool().Draw(rt, "change") {
+				saw["a change of the voters"] += s.reform(rt)
+			}
 			s.run(s.now + int64(rapid.IntRange(1, 3*s.deadtime).Draw(rt, "ms"))*ms)
 			s.stillGone(rt, since)
 		}
@@ -94,11 +111,57 @@ func (s *simulation) stillGone(rt *rapid.T, since map[cib.NodeID]int64) {
 			if !n.up || !about.up || n == about || n.pausedTo > s.now-long || about.pausedTo > s.now-long || n.eng.standing == Isolated {
 				continue
 			}
-			if n.eng.peer(about.id).gone && about.eng.standing == Quorate && s.now-since[about.id] >= long && s.now-since[n.id] >= long {
+			if len(s.sets) == 0 && n.eng.peer(about.id).gone && about.eng.standing == Quorate && s.now-since[about.id] >= long && s.now-since[n.id] >= long {
 				rt.Fatalf("%d ms: n%d still calls n%d gone, which has long been quorate: %s", s.now/ms, n.id, about.id, about.eng.Status(s.now).Reason)
 			}
 		}
 	}
+}
+
+// reform gives one more node a vote, as a coordinator does: a majority of the voters must
+// have it in their logs. The others learn of it at once, some time, or never.
+func (s *simulation) reform(rt *rapid.T) int {
+	newest := len(s.sets) - 1
+	voters := s.sets[newest]
+	reached := func(a, b *simNode) bool {
+		return a == b || a.up && b.up && a.pausedTo <= s.now && b.pausedTo <= s.now && !s.cut[[3]int{int(a.id), int(b.id), 0}] && !s.cut[[3]int{int(b.id), int(a.id), 0}]
+	}
+	lead := s.nodes[rapid.SampledFrom(voters).Draw(rt, "coordinator")-1]
+	if !lead.up || lead.eng.standing != Quorate || lead.logged != newest || len(voters) == len(s.nodes) {
+		return 0
+	}
+	var know []*simNode
+	for _, id := range rapid.Permutation(voters).Draw(rt, "who agrees") {
+		if m := s.nodes[id-1]; reached(lead, m) && (m == lead || 2*len(know) <= len(voters)) {
+			know = append(know, m)
+		}
+	}
+	if 2*len(know) <= len(voters) || !slices.Contains(know, lead) {
+		return 0
+	}
+	var rest []cib.NodeID
+	for _, n := range s.nodes {
+		if !slices.Contains(voters, n.id) {
+			rest = append(rest, n.id)
+		}
+	}
+	more := rapid.SampledFrom(rest).Draw(rt, "gets a vote")
+	s.sets = append(s.sets, append(slices.Clone(voters), more))
+	for _, n := range s.nodes {
+		switch {
+		case slices.Contains(know, n):
+			n.logged = newest + 1
+			if n == lead || rapid.Bool().Draw(rt, "knows") {
+				n.applied = newest + 1
+			}
+		case reached(lead, n) && rapid.Bool().Draw(rt, "learns"):
+			n.logged, n.applied = newest+1, newest+1
+		}
+		if n.up {
+			n.eng.SetView(s.view(n), s.now)
+		}
+	}
+	return 1
 }
 
 // split cuts everything between the nodes of a set, given by bits, and the others, and heals the rest.

@@ -15,7 +15,7 @@ import (
 func deriveKey(key []byte, sender, receiver cib.NodeID, incarnation uint64) cipher.AEAD {
 	var salt [8]byte
 	binary.BigEndian.PutUint64(salt[:], incarnation)
-	info := binary.BigEndian.AppendUint64([]byte("takt heartbeat 2 "), uint64(sender))
+	info := binary.BigEndian.AppendUint64([]byte("takt heartbeat 3 "), uint64(sender))
 	info = binary.BigEndian.AppendUint64(info, uint64(receiver))
 	k, err := hkdf.Key(sha256.New, key, salt[:], string(info), 32)
 	if err != nil {

@@ -27,6 +27,8 @@ type simNode struct {
 	pets     int
 	ran      int   // the boot in which it was quorate last: something may run there
 	refusal  error // why its watchdog cannot be armed
+	logged   int   // the newest of simulation.sets in its log
+	applied  int   // and the newest that it knows to be committed
 }
 
 // flight is a datagram under way.
@@ -71,6 +73,7 @@ type simulation struct {
 	deadtime  int
 	leader    cib.NodeID
 	watchdog  *Watchdog
+	sets      [][]cib.NodeID // the voters, one change after the other; none: all nodes
 	lives     uint64
 	delay     func() int64
 	cut       map[[3]int]bool // from, to, link
@@ -126,14 +129,27 @@ func (s *simulation) start(n *simNode) {
 	n.life = s.lives
 	n.eng.Configure(s.config(n.id), int64(s.deadtime)*ms, s.now)
 	n.eng.Attach(s.now)
-	v := View{Leader: s.leader, Term: 1, State: ManagerUp}
-	for _, m := range s.nodes {
-		v.Voters = append(v.Voters, m.id)
-	}
-	n.eng.SetView(v, s.now)
+	n.eng.SetView(s.view(n), s.now)
 	n.up, n.queue, n.pausedTo, n.hung, n.petted = true, nil, 0, false, 0
 	n.eng.sendAt = s.now + int64(n.id)*ms // not in step
 	n.wake = n.eng.Next()
+}
+
+// view is what a node's daemon says.
+func (s *simulation) view(n *simNode) View {
+	v := View{Leader: s.leader, Term: 1, State: ManagerUp}
+	switch {
+	case len(s.sets) > 0:
+		v.Voters = s.sets[n.applied]
+		if n.logged > n.applied {
+			v.Pending = s.sets[n.logged]
+		}
+	default:
+		for _, m := range s.nodes {
+			v.Voters = append(v.Voters, m.id)
+		}
+	}
+	return v
 }
 
 // crash is the end of a machine.

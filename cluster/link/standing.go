@@ -45,7 +45,7 @@ var standings = [...]Standing{quorum.Unheard: Isolated, quorum.Isolated: Isolate
 // fillInput gathers what the standing depends on.
 func (e *Engine) fillInput(now int64) {
 	in := &e.input
-	in.Now, in.Since, in.Voters = now, e.det.Since(), e.view.Voters
+	in.Now, in.Since, in.Voters, in.Pending = now, e.det.Since(), e.view.Voters, e.view.Pending
 	in.Leader, in.Deadtime = e.view.Leader, int64(e.cfg.Deadtime)*ms
 	term := e.view.Term
 	for i, p := range e.peers {

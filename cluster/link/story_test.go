@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/cockroachdb/datadriven"
+
+	"github.com/takt-ha/takt/cluster/cib"
 )
 
 // TestStories plays testdata/stories: whole clusters on virtual time, one
@@ -61,7 +63,7 @@ func play(t *testing.T, path string, null bool) {
 			n.pausedTo = s.now + int64(num("ms", 0))*ms
 		case "manager", "leader", "view":
 			n := s.nodes[num("node", 0)-1]
-			tell(s, n.eng, d, num)
+			tell(t, s, n.eng, d, num)
 			n.wake = s.now
 		case "hang":
 			s.nodes[num("node", 0)-1].hung = !d.HasArg("over")
@@ -100,8 +102,20 @@ func play(t *testing.T, path string, null bool) {
 	})
 }
 
+// ids reads (1,2,3).
+func ids(t *testing.T, a datadriven.CmdArg) (list []cib.NodeID) {
+	for _, v := range a.Vals {
+		id, ok := cib.ParseNodeID(v)
+		if !ok {
+			t.Fatalf("%s: %q is no node", a.Key, v)
+		}
+		list = append(list, id)
+	}
+	return list
+}
+
 // tell changes what the daemon says.
-func tell(s *simulation, e *Engine, d *datadriven.TestData, num func(string, int) int) {
+func tell(t *testing.T, s *simulation, e *Engine, d *datadriven.TestData, num func(string, int) int) {
 	v := e.view
 	for _, a := range d.CmdArgs {
 		switch a.Key {
@@ -111,6 +125,10 @@ func tell(s *simulation, e *Engine, d *datadriven.TestData, num func(string, int
 			v.Leader = s.nodes[num("is", 0)-1].id
 		case "clean":
 			v.Clean = true
+		case "voters":
+			v.Voters = ids(t, a)
+		case "pending":
+			v.Pending = ids(t, a)
 		case "outlive":
 			v.Outlive = true
 		case "doubt":

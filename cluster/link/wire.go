@@ -13,14 +13,15 @@ import (
 const (
 	MaxLinks    = detector.MaxLinks
 	maxContacts = 64
+	maxSaid     = 16 // voters that a heartbeat can name
 
-	wireVersion = 2
+	wireVersion = 3
 	headerSize  = 48
 	tagSize     = 16
-	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 4 + 1 + 1 + 1 + 1
+	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 4 + 1 + 1 + 1 + 1 + 1 + 3
 	echoSize    = 12
 	contactSize = 16
-	maxBody     = bodyFixed + MaxLinks*echoSize + maxContacts*contactSize
+	maxBody     = bodyFixed + MaxLinks*echoSize + maxContacts*contactSize + 2*maxSaid*8
 	maxDatagram = headerSize + maxBody + tagSize
 )
 
@@ -76,6 +77,31 @@ type body struct {
 	echoes    [MaxLinks]echo
 	n         uint8
 	contacts  [maxContacts]contact
+	voters    said // by whom the sender judges its standing,
+	pending   said // and these, too: empty unless a change of the voters is under way
+}
+
+// said are voters as a heartbeat names them.
+type said struct {
+	n   uint8 // unsaid: more than a heartbeat can name
+	ids [maxSaid]cib.NodeID
+}
+
+const unsaid = math.MaxUint8
+
+// set takes a list of voters.
+func (s *said) set(ids []cib.NodeID) {
+	if *s = (said{n: unsaid}); len(ids) <= maxSaid {
+		s.n = uint8(copy(s.ids[:], ids))
+	}
+}
+
+// list returns them; none if they are not said.
+func (s *said) list() []cib.NodeID {
+	if s.n > maxSaid {
+		return nil
+	}
+	return s.ids[:s.n]
 }
 
 // Errors of decoding.
@@ -131,7 +157,7 @@ func appendBody(b []byte, d *body) []byte {
 	b = be.AppendUint64(b, d.term)
 	b = be.AppendUint32(b, d.deadtime)
 	b = be.AppendUint32(b, d.watchdog)
-	b = append(b, byte(d.manager), d.links, d.n, 0)
+	b = append(b, byte(d.manager), d.links, d.n, d.voters.n, d.pending.n, 0, 0, 0)
 	for i := range d.echoes[:d.links] {
 		b = be.AppendUint64(b, uint64(d.echoes[i].sent))
 		b = be.AppendUint32(b, d.echoes[i].hold)
@@ -141,6 +167,11 @@ func appendBody(b []byte, d *body) []byte {
 		b = be.AppendUint32(b, d.contacts[i].heard)
 		b = be.AppendUint16(b, d.contacts[i].since)
 		b = be.AppendUint16(b, d.contacts[i].watchdog)
+	}
+	for _, s := range []*said{&d.voters, &d.pending} {
+		for _, id := range s.list() {
+			b = be.AppendUint64(b, uint64(id))
+		}
 	}
 	return b
 }
@@ -155,10 +186,14 @@ func parseBody(b []byte, d *body) error {
 	d.leader, d.term, d.deadtime = cib.NodeID(be.Uint64(b[24:])), be.Uint64(b[32:]), be.Uint32(b[40:])
 	d.watchdog = be.Uint32(b[44:])
 	d.manager, d.links, d.n = ManagerState(b[48]), b[49], b[50]
-	if d.links > MaxLinks || d.n > maxContacts || d.manager > ManagerLeaving || d.sent <= 0 || b[51] != 0 {
+	d.voters, d.pending = said{n: b[51]}, said{n: b[52]}
+	if d.links > MaxLinks || d.n > maxContacts || d.manager > ManagerLeaving || d.sent <= 0 || b[53]|b[54]|b[55] != 0 {
 		return errContent
 	}
-	if len(b) != bodyFixed+int(d.links)*echoSize+int(d.n)*contactSize {
+	if !d.voters.valid() || !d.pending.valid() {
+		return errContent
+	}
+	if len(b) != bodyFixed+int(d.links)*echoSize+int(d.n)*contactSize+8*(len(d.voters.list())+len(d.pending.list())) {
 		return errTruncated
 	}
 	b = b[bodyFixed:]
@@ -171,8 +206,16 @@ func parseBody(b []byte, d *body) error {
 		d.contacts[i] = contact{node: cib.NodeID(be.Uint64(b)), heard: be.Uint32(b[8:]), since: be.Uint16(b[12:]), watchdog: be.Uint16(b[14:])}
 		b = b[contactSize:]
 	}
+	for _, s := range []*said{&d.voters, &d.pending} {
+		for i := range s.list() {
+			s.ids[i] = cib.NodeID(be.Uint64(b))
+			b = b[8:]
+		}
+	}
 	return nil
 }
+
+func (s *said) valid() bool { return s.n <= maxSaid || s.n == unsaid }
 
 // micros returns ns as µs, saturating below notHeard.
 func micros(ns int64) uint32 {

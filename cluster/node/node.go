@@ -87,10 +87,11 @@ type Watchdog struct {
 
 // View is what this node's heartbeats should say, and how its watchdog is treated.
 type View struct {
-	Voters []cib.NodeID
-	Leader cib.NodeID // 0: none is known
-	Term   uint64
-	State  Manager
+	Voters  []cib.NodeID
+	Pending []cib.NodeID // voters as a change would have them that is under way; nil: none is
+	Leader  cib.NodeID   // 0: none is known
+	Term    uint64
+	State   Manager
 	// Clean: since the standing was lost everything was stopped here, and nothing
 	// is begun before it is regained. The watchdog is petted on.
 	Clean bool

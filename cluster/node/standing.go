@@ -91,9 +91,9 @@ func (m *Machine) Acting() (bool, string) {
 
 // setView tells the heartbeats what they should say.
 func (m *Machine) setView() {
-	v := View{Voters: m.log.Voters, Leader: m.log.Leader, Term: m.log.Term, State: Joining, Doubt: m.unfit()}
+	v := View{Voters: m.log.Voters, Pending: m.log.Pending, Leader: m.log.Leader, Term: m.log.Term, State: Joining, Doubt: m.unfit()}
 	if len(m.log.Known) > 0 {
-		v.Voters = m.log.Known
+		v.Voters, v.Pending = m.log.Known, nil
 	}
 	acting, _ := m.Acting()
 	if acting && m.log.State.Root != nil && m.led {

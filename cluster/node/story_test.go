@@ -145,6 +145,15 @@ func (s *script) play(d *datadriven.TestData) string {
 			s.log.Learners = append(s.log.Learners, id)
 		}
 		return s.step(s.log)
+	case "pending":
+		s.log.Pending = nil
+		for _, a := range d.CmdArgs {
+			for _, v := range a.Vals {
+				id, _ := cib.ParseNodeID(v)
+				s.log.Pending = append(s.log.Pending, id)
+			}
+		}
+		return s.step(s.log)
 	case "promoted":
 		in := Promoted{Node: cib.NodeID(node)}
 		if d.HasArg("fails") {
@@ -211,6 +220,9 @@ func (s *script) step(in Input) string {
 		case Report:
 			fmt.Fprintf(&text, "say %s: %s\n", e.Kind, e.Text)
 		case SetView:
+			if len(e.View.Pending) > 0 {
+				fmt.Fprintf(&text, "view pending=%v\n", e.View.Pending)
+			}
 			fmt.Fprintf(&text, "view voters=%v leader=%d state=%d clean=%v outlive=%v doubt=%q\n", e.View.Voters, e.View.Leader, e.View.State, e.View.Clean, e.View.Outlive, e.View.Doubt)
 		case Command:
 			fmt.Fprintf(&text, "controller: %T\n", e.Effect)

@@ -37,7 +37,11 @@ func (in *Input) explainThreat(name func(cib.NodeID) string) string {
 func (in *Input) explainLoss(v Verdict, name func(cib.NodeID) string) string {
 	var cut, unseen []string
 	newest := int64(-1 << 62)
-	for _, id := range in.Voters {
+	voters := in.Voters
+	if v.Pending {
+		voters = in.Pending
+	}
+	for _, id := range voters {
 		c := in.contact(id)
 		switch {
 		case id == in.Self || in.fresh(id):
@@ -49,6 +53,9 @@ func (in *Input) explainLoss(v Verdict, name func(cib.NodeID) string) string {
 		}
 	}
 	size := fmt.Sprintf("%d of %d voters in contact", v.Fresh, v.Voters)
+	if v.Pending {
+		size = fmt.Sprintf("%d of the %d voters in contact that a change under way would have", v.Fresh, v.Voters)
+	}
 	switch v.Cause {
 	case Even:
 		size += ", exactly half"

@@ -20,6 +20,12 @@ import (
 // Half of the voters prove as much, because a majority shares a node with them,
 // too. They are asked only where nobody else is in contact: in a tie, and then
 // all of them. Such a peer may itself be in a tie.
+//
+// All this holds if the peer goes by the same voters. While their changes have not
+// reached everybody it may go by others. Half of the new ones, or a majority two changes
+// on, need not share a node with a majority of the old ones. Where more is at stake
+// than a look at a fence device, a majority of the voters that the peer said it goes by must
+// have Denied it, too.
 
 // Witness is what a node says about a peer that is lost.
 type Witness struct {
@@ -34,6 +40,21 @@ type Witness struct {
 // node and everybody in contact with it. deadtime and slack, how old a word may
 // be, are in ns.
 func Gone(now int64, voters []cib.NodeID, witnesses []Witness, deadtime, slack int64) (gone bool, next int64) {
+	size, all, next := deny(now, voters, witnesses, deadtime, slack)
+	return next == 0 && (size == Majority || size == Tie && all), next
+}
+
+// Denied tells whether more than half of some voters say that they have not heard a
+// peer: if these are the voters that the peer goes by, it is not quorate. The
+// arguments are Gone's.
+func Denied(now int64, voters []cib.NodeID, witnesses []Witness, deadtime, slack int64) bool {
+	size, _, next := deny(now, voters, witnesses, deadtime, slack)
+	return next == 0 && size == Majority
+}
+
+// deny returns how much of the voters say that they have not heard the peer, whether
+// these are all that are in contact, and when somebody may who still cannot.
+func deny(now int64, voters []cib.NodeID, witnesses []Witness, deadtime, slack int64) (size Size, all bool, next int64) {
 	count, contact := 0, 0
 	for i := range witnesses {
 		w := &witnesses[i]
@@ -51,6 +72,5 @@ func Gone(now int64, voters []cib.NodeID, witnesses []Witness, deadtime, slack i
 			count++
 		}
 	}
-	size := Weigh(count, len(voters))
-	return next == 0 && (size == Majority || size == Tie && count == contact), next
+	return Weigh(count, len(voters)), count == contact, next
 }

@@ -16,6 +16,9 @@
 //     are more than half of all, and
 //  2. it is not threatened: the coordinator is not alive without it.
 //
+// While a change of the voters is under way this must hold for the old voters and for
+// the new ones.
+//
 // Exactly half is not quorate: it is a tie, unless the node is threatened, or has
 // listened for less than a dead time and cannot know yet. Bound is 0.7 of the shortest dead time configured
 // anywhere by default: the other 0.3 are there to stop resources in. A larger
@@ -77,7 +80,8 @@ type Input struct {
 	Now      int64
 	Self     cib.NodeID
 	Voters   []cib.NodeID
-	Leader   cib.NodeID // the coordinator, 0 if none is known
+	Pending  []cib.NodeID // the voters as a change would have them that is under way; empty: none is
+	Leader   cib.NodeID   // the coordinator, 0 if none is known
 	Contacts []Contact
 	Bound    int64 // ns: contact age from which on a peer may soon call this node lost
 	Deadtime int64 // ns: contact age from which on it may have done so
@@ -104,6 +108,7 @@ type Verdict struct {
 	Cause   Cause
 	Fresh   int // voters in contact, this node counted if it is one
 	Voters  int
+	Pending bool // judged by the voters of a change that is under way
 }
 
 // Place says what the verdict means: Quorate, Half or Isolated.
@@ -117,14 +122,27 @@ func (v Verdict) Place() Place {
 	return Isolated
 }
 
-// Evaluate returns the standing. It does not allocate.
+// Evaluate returns the standing. It does not allocate. While a change of the voters is
+// under way, others may go by the old ones or by the new: the worse verdict counts.
 func Evaluate(in *Input) Verdict {
-	v := Verdict{Voters: len(in.Voters)}
-	if len(in.Voters) == 0 {
+	v := in.evaluate(in.Voters)
+	if len(in.Pending) == 0 || v.Cause == NoVoters {
+		return v
+	}
+	if w := in.evaluate(in.Pending); w.Place() < v.Place() {
+		w.Pending = true
+		return w
+	}
+	return v
+}
+
+func (in *Input) evaluate(voters []cib.NodeID) Verdict {
+	v := Verdict{Voters: len(voters)}
+	if len(voters) == 0 {
 		v.Cause = NoVoters
 		return v
 	}
-	for _, id := range in.Voters {
+	for _, id := range voters {
 		if id == in.Self || in.fresh(id) {
 			v.Fresh++
 		}

@@ -24,6 +24,8 @@ func TestEvaluate(t *testing.T) {
 					switch a.Key {
 					case "voters":
 						in.Voters = append(in.Voters, node(t, v))
+					case "pending":
+						in.Pending = append(in.Pending, node(t, v))
 					case "leader":
 						in.Leader = node(t, v)
 					case "since":

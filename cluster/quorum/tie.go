@@ -151,11 +151,17 @@ func (m *Machine) provable(id cib.NodeID) bool {
 	return m.isOff(id) || m.wish.Fencing && (m.wish.Fenceable[id] || m.wish.Watchdogs[id] && m.lowestHalf())
 }
 
-// lowestHalf reports whether this half holds the lowest voter id. Before it is
+// lowestHalf reports whether this half holds the lowest voter id, before and after a
+// change of the voters that is under way: the other half may go by either. Before it is
 // settled who is in the half, only the lowest voter itself can know.
 func (m *Machine) lowestHalf() bool {
-	lowest := slices.Min(append([]cib.NodeID{m.self}, m.log.Voters...))
-	return lowest == m.self || m.tie != nil && slices.Contains(m.tie.mates, lowest)
+	for _, voters := range [][]cib.NodeID{m.log.Voters, m.log.Pending} {
+		lowest := slices.Min(append([]cib.NodeID{m.self}, voters...))
+		if lowest != m.self && (m.tie == nil || !slices.Contains(m.tie.mates, lowest)) {
+			return false
+		}
+	}
+	return true
 }
 
 // claim does the next step of a claim.

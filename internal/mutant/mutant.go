@@ -22,6 +22,7 @@ const (
 	Isolation            // a node that is cut off stops what it runs
 	NewestLog            // of a half, the node with the newest log claims
 	AliveDoubt           // an operator's word about a node that is heard proves nothing
+	OwnVoters            // a watchdog proves nothing while its node may be quorate by the voters that it goes by
 	rules
 )
 
@@ -35,7 +36,7 @@ func All() []Rule {
 }
 
 var names = [...]string{"none", "fencing-wait", "claim-after-boot", "generation-check", "own-pause", "stop-timeout",
-	"stale-command", "watchdog-wait", "vote-by-proof", "isolation", "newest-log", "alive-doubt"}
+	"stale-command", "watchdog-wait", "vote-by-proof", "isolation", "newest-log", "alive-doubt", "own-voters"}
 
 // String returns the rule's name.
 func (r Rule) String() string { return names[r] }
