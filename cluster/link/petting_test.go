@@ -99,10 +99,10 @@ func TestWatchdogLeave(t *testing.T) {
 	for range 3 {
 		hears(t, ctx, lines, "pet")
 	}
-	st, err := c.Status(ctx)
-	if w := st.Watchdog; err != nil || w == nil || !w.Armed || w.Timeout != 1000 || w.Device != path || w.Petted < 0 || w.Petted > 1000 || w.Error+w.Unfit+w.Pending != "" {
-		t.Fatalf("%+v, %v", w, err)
-	}
+	awaitStatus(t, ctx, c, "armed and petted", func(st Status) bool {
+		w := st.Watchdog
+		return w != nil && w.Armed && w.Timeout == 1000 && w.Device == path && w.Petted >= 0 && w.Petted <= 1000 && w.Error+w.Unfit+w.Pending == ""
+	})
 	if err := c.SetView(ctx, View{Voters: []cib.NodeID{1}, State: ManagerLeaving}); err != nil {
 		t.Fatal(err)
 	}
@@ -152,11 +152,12 @@ func TestNoWatchdogToReset(t *testing.T) {
 func TestWatchdogMissing(t *testing.T) {
 	ctx := bounded(t)
 	c := watched(t, ctx, filepath.Join(t.TempDir(), "none"), nil)
-	ev := await(t, ctx, c, "the finding", kind(WatchdogMove))
-	st, err := c.Status(ctx)
-	if err != nil || ev.Watchdog != 0 || st.Standing != Quorate || st.Watchdog.Armed || !strings.Contains(st.Watchdog.Error, "softdog") {
-		t.Fatalf("%+v, %+v, %v", ev, st.Watchdog, err)
+	if ev := await(t, ctx, c, "the finding", kind(WatchdogMove)); ev.Watchdog != 0 {
+		t.Fatalf("%+v", ev)
 	}
+	awaitStatus(t, ctx, c, "the finding", func(st Status) bool {
+		return st.Standing == Quorate && !st.Watchdog.Armed && strings.Contains(st.Watchdog.Error, "softdog")
+	})
 }
 
 // TestStuckDaemon: a daemon whose health check hangs is not petted for, until it answers again.
@@ -219,6 +220,12 @@ func TestPettingDoesNotAllocate(t *testing.T) {
 	step()
 	if n := testing.AllocsPerRun(50, step); n != 0 {
 		t.Fatalf("%v allocations a step", n)
+	}
+	for range 1000 { // a slow machine stops the loop, which is unfit for a while then
+		if dog.pets >= 3 {
+			break
+		}
+		step()
 	}
 	if dog.pets < 3 {
 		t.Fatalf("petted %d times", dog.pets)
