@@ -17,6 +17,9 @@ type Config struct {
 	Fence  string            // fencing of peers: "dont-care", "resource-only", "resource-and-stonith"
 	Hooks  map[string]string // handlers by name, e.g. "split-brain": an executable with arguments
 	Quorum Quorum
+	// Cluster: the set of up-to-date replicas lives in the cluster's store. A volume
+	// that belongs to a cluster and is run without this can be promoted on both sides of a cut.
+	Cluster bool
 	Front  string // "auto", "nbd", "ublk", "fuse", "kernel-nbd"; auto: the best there is
 	Mode   string // user, group and mode of the sockets, as in "root:disk:0660"; empty: root alone
 }

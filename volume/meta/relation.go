@@ -1,0 +1,129 @@
+package meta
+
+import "github.com/takt-ha/takt/volume"
+
+// Relation is what the data of one replica is to that of another, as their
+// generations say.
+//
+//	           G1 ──G2 (current)        the bitmap generation is the current one of the moment in which
+//	          ╱                         the peer was last in step: what was written since then is marked
+//	──G0─────•
+//	          ╲
+//	           G1'── (current)          neither descends from the other: Diverged
+type Relation uint8
+
+// The relations, seen from the first of the two.
+const (
+	Unrelated    Relation = iota // nothing in common: two volumes, or more than HistorySize generations apart
+	BothFresh                    // neither has ever held data
+	Same                         // one generation: only marked blocks may differ
+	Newer                        // descends from the other's, and the bitmap says what was written since
+	NewerFull                    // descends from the other's, but no bitmap knows the differences
+	Older                        // the other descends from this one, with its bitmap
+	OlderFull                    // likewise, without
+	Diverged                     // both were written since they were last in step; both bitmaps know
+	DivergedFull                 // likewise, without bitmaps
+)
+
+var relationWords = []string{"unrelated", "both fresh", "the same", "newer", "newer by far", "older", "older by far", "diverged", "diverged by far"}
+
+// String returns words for people.
+func (r Relation) String() string { return relationWords[r] }
+
+// Opposite is the relation seen from the other.
+func (r Relation) Opposite() Relation {
+	switch r {
+	case Newer:
+		return Older
+	case NewerFull:
+		return OlderFull
+	case Older:
+		return Newer
+	case OlderFull:
+		return NewerFull
+	}
+	return r
+}
+
+// Relate compares the generations a of node aID with b of node bID.
+//
+// A replica that was told of a new generation but lost before it could write it down still has
+// the one before, which heads the other's history: it acknowledged nothing
+// since, so the bitmap knows all.
+func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) Relation {
+	switch {
+	case a.fresh() && b.fresh():
+		return BothFresh
+	case b.fresh():
+		return NewerFull
+	case a.fresh():
+		return OlderFull
+	case a.Current == b.Current:
+		return Same
+	case a.follows(bID, b):
+		return Newer
+	case b.follows(aID, a):
+		return Older
+	case a.descends(b.Current):
+		return NewerFull
+	case b.descends(a.Current):
+		return OlderFull
+	case a.Bitmap[bID] != 0 && a.Bitmap[bID] == b.Bitmap[aID]:
+		return Diverged
+	case a.shares(b):
+		return DivergedFull
+	}
+	return Unrelated
+}
+
+func (g Generations) fresh() bool { return g.Current == 0 || g.Current == volume.JustCreated }
+
+// follows says whether the bitmap for node id holds all that was written since other.Current.
+func (g Generations) follows(id volume.NodeID, other Generations) bool {
+	if g.Bitmap[id] != 0 {
+		return g.Bitmap[id] == other.Current
+	}
+	return g.History[0] != 0 && g.History[0] == other.Current
+}
+
+// descends says whether x is an ancestor.
+func (g Generations) descends(x volume.Generation) bool {
+	if x == 0 || x == volume.JustCreated {
+		return false
+	}
+	for _, h := range g.History {
+		if h == x {
+			return true
+		}
+	}
+	for _, h := range g.Bitmap {
+		if h == x {
+			return true
+		}
+	}
+	return false
+}
+
+// shares says whether both have an ancestor in common.
+func (g Generations) shares(other Generations) bool {
+	for _, h := range g.History {
+		if other.descends(h) {
+			return true
+		}
+	}
+	for _, h := range g.Bitmap {
+		if other.descends(h) {
+			return true
+		}
+	}
+	return false
+}
+
+// Begin makes next the current generation and the one before it the newest of the history. Bitmap generations are the caller's.
+func (g *Generations) Begin(next volume.Generation) {
+	if g.Current != 0 && g.Current != volume.JustCreated {
+		copy(g.History[1:], g.History[:])
+		g.History[0] = g.Current
+	}
+	g.Current = next
+}

@@ -1,0 +1,60 @@
+package state
+
+import (
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/meta"
+)
+
+// Hello is what replicas tell each other before anything else, and again when
+// they have to compare their data anew. Each side judges the same pair of
+// Hellos and comes to the opposite result: see judge.
+type Hello struct {
+	Super      meta.Super
+	Role       volume.Role
+	Disk       volume.DiskState
+	Client     bool  // diskless by design
+	Users      bool  // somebody has the volume open for writing
+	Stopped    bool  // a primary that has no right to go on: it answers with errors until it is demoted
+	Size       int64 // of the volume; 0: not settled
+	Capacity   int64 // of the disk, bytes for data
+	Dirty      int64 // bytes marked in its bitmap for the other
+	Discard    bool  // connect --discard-my-data
+	TwoPrimary bool  // allow-two-primaries
+	SkipFirst  bool
+	Verified   bool // the marks are from a verify that was begun there
+	Policies   volume.SplitPolicies
+	Contact    uint16 // the nodes that it is in contact with, itself too, a bit a NodeID
+	Primaries  uint16 // those of them that are primary
+}
+
+// Said is a change that a peer tells while connected, in the order of its data stream. The kinds:
+//
+//	state       role, disk, generations, contacts: whenever one of them changes
+//	generation  the primary has begun a new generation: Gen; InStep are the replicas that follow it
+//	promote?    may I be primary          yes, no   the answers; Words says why not
+//	given-up    the sender asked to be primary and does not want to any more
+//	sync-go     the target begins now: be the source (Full: every block)
+//	sync-done   from the source: the target has everything; Gen is what it is from now on
+//	sync-stop   the resync or verify ends without result
+//	pause, resume      Words says for whom
+//	verify      Start, Stop: answer for a verify;     verify-done: Found bytes differ
+//	outdate     what you have will be old             invalidate: what you have counts for nothing
+//	resize?     Size: could you;  resized: this is the size now
+//	ahead       the link is congested: nothing is sent until the next Hello
+//	refuse      Words say why the sender will not be connected until a user says so
+//	bye         a user disconnects
+type Said struct {
+	Kind        string
+	Role        volume.Role
+	Disk        volume.DiskState
+	Gen         meta.Generations
+	InStep      uint16 // the sender's view: replicas that get every write
+	Contact     uint16
+	Primaries   uint16
+	Size        int64
+	Start, Stop int64
+	Found       int64
+	Full, First bool
+	Words       string
+	ID          uint64
+}
