@@ -154,15 +154,19 @@ func (a *App) there(name string) bool {
 	return a.peers.alive(id)
 }
 
-// questionTime bounds a question for a status.
-const questionTime = 30 * time.Second
+const (
+	questionTime = 30 * time.Second // bounds a question for a status
+	// questionGrace is for a device that does not answer to be ended, and to say so
+	// itself: that its time was over tells nothing of what it did.
+	questionGrace = 3 * time.Second
+)
 
 // question asks a device for the status of a node.
 func (a *App) question(ctx context.Context, name string, q inquiry) fenceAnswer {
 	state, lead := a.store.State(), a.store.Leadership()
 	c := fenceCommand{Session: a.session + " questions", Command: a.questions.Add(1), Generation: state.Generation, Term: lead.Term,
 		Device: q.device, Action: fence.Status, Target: name, Left: questionTime.Milliseconds()}
-	ctx, done := context.WithTimeout(ctx, questionTime)
+	ctx, done := context.WithTimeout(ctx, questionTime+questionGrace)
 	defer done()
 	var answer fenceAnswer
 	var err error

@@ -86,12 +86,16 @@ func answer(out command.Outcome, secrets redactor, limit int) Answer {
 // logPrefix is what the Python fence agents put before each message.
 var logPrefix = regexp.MustCompile(`(?m)^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d+ [A-Z]+: `)
 
-// plain takes away what those agents add to each message and would otherwise
-// be the last line, and so the reason.
+// empty are last lines that say nothing: the one before is the reason. The second is
+// that of fence_virt and fence_xvm.
+var empty = []string{"Please use '-h' for usage", "Operation failed"}
+
+// plain takes away what agents add to each message and would otherwise be the
+// last line, and so the reason.
 func plain(s string) string {
 	var lines []string
 	for _, line := range strings.Split(logPrefix.ReplaceAllString(s, ""), "\n") {
-		if line != "Please use '-h' for usage" {
+		if !slices.Contains(empty, line) {
 			lines = append(lines, line)
 		}
 	}

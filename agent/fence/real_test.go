@@ -178,6 +178,9 @@ func TestInstalledAgentsWithoutDevice(t *testing.T) {
 		if r.OK || r.Proof != fence.NoProof || r.Reason == "" || r.Duration > 10*time.Second || strings.Contains(r.Reason+r.Attempts[0].Output, "s3cret") {
 			t.Errorf("%s: %+v", p.Type, r)
 		}
+		if p.Type == "fence_virt" && !strings.Contains(r.Reason, "fence_virtd") {
+			t.Errorf("its reason says nothing: %s", r.Reason)
+		}
 		t.Logf("%s after %s: %s", p.Type, r.Duration.Round(time.Millisecond), r.Reason)
 	}
 	if tested == 0 {

@@ -91,6 +91,9 @@ func TestDevices(t *testing.T) {
 		c.refuse("n1", []string{"odd", "did not end in time"}, "fence", "test", "n2")
 		c.fencedBy("power", "did not end in time")
 	})
+	c.way("")
+	c.sub("fence_dummy", realDummy)
+	c.sub("fence_virt", realVirt)
 }
 
 // fencedBy has n2 fall silent, which only a device that works ends, and looks which
