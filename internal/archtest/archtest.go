@@ -89,6 +89,7 @@ var tiers = map[string]Tier{
 	// Tests and measurements of the whole.
 	"cluster/scheduler/schedtest": {Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	"bench":                       {Imports: []string{"lab/...", "api"}},
+	"bench/volume":                {Imports: []string{"volume/..."}},
 	"bench/scheduler":             {Imports: []string{"cluster/scheduler/schedtest"}},
 }
 
@@ -120,8 +121,9 @@ var thirdParty = map[string][]string{
 
 // pureFiles are the pure parts of packages that hold a shell, too.
 var pureFiles = map[string][]string{
-	"cluster/store": {"core.go", "step.go", "ready.go", "election.go", "request.go", "leader.go", "meet.go", "adopt.go", "lineage.go", "apply.go", "machine.go", "digest.go", "command.go"},
-	"cluster/link":  {"link.go", "config.go", "engine.go", "turn.go", "standing.go", "exchange.go", "daemon.go", "dog.go", "peerdog.go", "gone.go", "report.go", "wire.go", "seal.go", "null.go"},
+	"cluster/store":    {"core.go", "step.go", "ready.go", "election.go", "request.go", "leader.go", "meet.go", "adopt.go", "lineage.go", "apply.go", "machine.go", "digest.go", "command.go"},
+	"cluster/link":     {"link.go", "config.go", "engine.go", "turn.go", "standing.go", "exchange.go", "daemon.go", "dog.go", "peerdog.go", "gone.go", "report.go", "wire.go", "seal.go", "null.go"},
+	"volume/front/nbd": {"wire.go", "haggle.go"},
 	"cluster/executor": {"core.go", "input.go", "effect.go", "admit.go", "submit.go", "queue.go", "operate.go", "conclude.go",
 		"forget.go", "history.go", "recur.go", "watch.go", "settle.go", "alarm.go", "kept.go", "codec.go", "types.go"},
 }

@@ -28,6 +28,7 @@ type Request struct {
 	Data   []byte // of Read: the buffer to fill; of Write: the content
 	FUA    bool   // durable when done (Write, Trim, Zero)
 	NoHole bool   // Zero: must stay allocated
+	Fast   bool   // Zero: EOPNOTSUPP rather than as slow as a write
 	Sink   Sink   // whom to tell
 	Tag    uint64 // the front's own
 	// Err is set before Done: nil, or an error that holds a syscall.Errno
@@ -57,7 +58,7 @@ type Extent struct {
 type Device interface {
 	// Size is in bytes; it grows with an online grow.
 	Size() int64
-	// Submit begins all requests. It does not wait for peers, may complete requests itself,
+	// Submit begins all requests. The slice is the front's again when it returns. It does not wait for peers, may complete requests itself,
 	// and may wait for the local disk or for the activity log. While
 	// requests are frozen (no quorum) it keeps them.
 	Submit(batch []*Request)

@@ -1,0 +1,132 @@
+package nbd
+
+import (
+	"errors"
+	"io"
+	"net"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// transport is a connection after the handshake.
+type transport interface {
+	// Read waits for bytes and returns those that are there.
+	Read(p []byte) (int, error)
+	// send sends the parts one after another and returns how many bytes went. It waits
+	// until all are gone, or, if wait is false, sends what goes without waiting.
+	send(parts [][]byte, wait bool) (int, error)
+	// shutdown ends Read and send, now and later; it may be called by anyone.
+	shutdown()
+	// Close lets go of the connection, once, when nobody uses it any more.
+	Close() error
+}
+
+// takeOver makes a transport of a connection: of a socket one that blocks a thread
+// in the system calls, since the way through Go's poller costs more
+// than the calls; of anything else one that uses it as it is.
+func takeOver(nc net.Conn) (transport, error) {
+	sc, ok := nc.(syscall.Conn)
+	if !ok {
+		return &streamTransport{nc}, nil
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return nil, err
+	}
+	fd, dup := -1, error(nil)
+	err = raw.Control(func(s uintptr) { fd, dup = unix.FcntlInt(s, unix.F_DUPFD_CLOEXEC, 0) })
+	if err = errors.Join(err, dup); err != nil {
+		return nil, err
+	}
+	if err = errors.Join(nc.Close(), unix.SetNonblock(fd, false)); err != nil {
+		unix.Close(fd)
+		return nil, err
+	}
+	return &socket{fd: fd}, nil
+}
+
+// socket is a transport on a blocking descriptor.
+type socket struct {
+	fd    int
+	parts [maxParts]unix.Iovec // of the send at work; there is one at a time
+}
+
+// maxParts is how many stretches of memory one sendmsg(2) takes here.
+const maxParts = 256
+
+func (s *socket) Read(p []byte) (int, error) {
+	for {
+		n, err := unix.Read(s.fd, p)
+		switch {
+		case err == unix.EINTR:
+		case err != nil:
+			return 0, err
+		case n == 0:
+			return 0, io.EOF
+		default:
+			return n, nil
+		}
+	}
+}
+
+func (s *socket) send(parts [][]byte, wait bool) (int, error) {
+	flags, total := unix.MSG_NOSIGNAL, 0
+	if !wait {
+		flags |= unix.MSG_DONTWAIT
+	}
+	for skip := 0; len(parts) > 0; {
+		n, err := s.sendmsg(parts, skip, flags)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EAGAIN && !wait:
+			return total, nil
+		case err != nil:
+			return total, err
+		}
+		total += n
+		for n += skip; len(parts) > 0 && n >= len(parts[0]); parts = parts[1:] {
+			n -= len(parts[0])
+		}
+		skip = n
+	}
+	return total, nil
+}
+
+func (s *socket) sendmsg(parts [][]byte, skip, flags int) (int, error) {
+	k := 0
+	for ; k < len(parts) && k < maxParts; k++ {
+		p := parts[k][skip:]
+		s.parts[k].Base = unsafe.SliceData(p)
+		s.parts[k].SetLen(len(p))
+		skip = 0
+	}
+	msg := unix.Msghdr{Iov: &s.parts[0]}
+	msg.SetIovlen(k)
+	n, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags))
+	clear(s.parts[:k])
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), nil
+}
+
+func (s *socket) shutdown() { _ = unix.Shutdown(s.fd, unix.SHUT_RDWR) }
+
+func (s *socket) Close() error { return unix.Close(s.fd) }
+
+// streamTransport is a transport on any connection.
+type streamTransport struct{ net.Conn }
+
+func (t *streamTransport) send(parts [][]byte, wait bool) (int, error) {
+	if !wait {
+		return 0, nil // it cannot be known
+	}
+	left := net.Buffers(append([][]byte(nil), parts...))
+	n, err := left.WriteTo(t.Conn)
+	return int(n), err
+}
+
+func (t *streamTransport) shutdown() { _ = t.Conn.Close() }
