@@ -196,7 +196,7 @@ func (a *App) onPulse(e link.Event) {
 		a.heart.tell(node.Peer{Kind: node.PeerWatchdog, Node: a.self, Watchdog: w, Reason: e.Reason})
 	}
 	if k, is := peerKinds[e.Kind]; is {
-		a.heart.tell(node.Peer{Kind: k, Node: e.Peer, Manager: managerOf(e.Manager), Watchdog: w, Reason: e.Reason})
+		a.heart.tell(node.Peer{Kind: k, Node: e.Peer, Manager: managerOf(e.Manager), Watchdog: w, Booted: e.Booted, Reason: e.Reason})
 	}
 	at := time.Now()
 	if e.At != 0 {

@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/takt-ha/takt/cluster/cib"
@@ -43,7 +44,7 @@ func (m *machine) startPulse() {
 	p := &pulse{m: m}
 	p.p = proc{w: m.sim.w, under: []*pause{&m.until}}
 	p.timer = timer{p: &p.p}
-	p.eng = link.NewSimEngine(m.luck.Uint64()|1, func() int64 { return m.clock.unix(m.sim.w.now) }, p)
+	p.eng = link.NewSimEngine(m.luck.Uint64()|1, link.BootOf(fmt.Sprintf("%s %d", m.name, m.boots)), func() int64 { return m.clock.unix(m.sim.w.now) }, p)
 	if m.dog.armed {
 		p.eng.Inherit()
 	}
@@ -275,7 +276,7 @@ func (d *daemon) onPulse(e link.Event) {
 			s.check.accused(d.m, e.Peer, e.Reason)
 		}
 		d.step(node.Peer{Kind: peerKinds[e.Kind], Node: e.Peer, Manager: node.Manager(e.Manager),
-			Watchdog: node.Watchdog{Armed: e.Watchdog > 0, Timeout: time.Duration(e.Watchdog) * time.Millisecond}, Reason: e.Reason})
+			Watchdog: node.Watchdog{Armed: e.Watchdog > 0, Timeout: time.Duration(e.Watchdog) * time.Millisecond}, Booted: e.Booted, Reason: e.Reason})
 	case link.StandingMove:
 		s.tell(d.m, "is %s: %s", e.Standing, e.Reason)
 		d.step(node.Standing{Place: places[e.Standing], Reason: e.Reason})

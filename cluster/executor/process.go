@@ -27,13 +27,31 @@ type Processes interface {
 // Boot identifies this run of this machine or container.
 func Boot() string { return hostProcesses{}.Boot() }
 
+// CertainBoot is Boot, and "" where a part of it cannot be read: two names that differ
+// are two runs for certain.
+func CertainBoot() string {
+	_, err := os.ReadFile(bootFile)
+	_, nsErr := os.Readlink(pidNamespace)
+	_, firstErr := hostProcesses{}.Identify(1)
+	if errors.Join(err, nsErr, firstErr) != nil {
+		return ""
+	}
+	return Boot()
+}
+
+// What a run of a machine or container is told by, see proc_sys_kernel(5) and pid_namespaces(7).
+const (
+	bootFile     = "/proc/sys/kernel/random/boot_id"
+	pidNamespace = "/proc/self/ns/pid"
+)
+
 type hostProcesses struct{}
 
 // Boot joins the kernel's boot id with the identity of the PID namespace, so
 // that a container or lab node that begins anew counts as booted.
 func (h hostProcesses) Boot() string {
-	id, _ := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	ns, _ := os.Readlink("/proc/self/ns/pid")
+	id, _ := os.ReadFile(bootFile)
+	ns, _ := os.Readlink(pidNamespace)
 	first, _ := h.Identify(1)
 	return fmt.Sprintf("%s %s %d", bytes.TrimSpace(id), ns, first.Start)
 }

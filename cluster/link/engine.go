@@ -44,6 +44,7 @@ type Engine struct {
 	cfg         Config
 	cluster     uint64
 	incarnation uint64
+	boot        Boot
 	inForce     int64 // dead time for verdicts, ns
 	view        View
 	attached    bool
@@ -103,6 +104,8 @@ type peer struct {
 	withheld uint32 // the same, while it may be quorate by the voters that it goes by; 0 none
 	voters   said   // by whom it judges how it stands, as it last said
 	pending  said   // and these, too
+	boot     Boot   // its machine's, as it last said; zero: it never did
+	booted   bool   // it has booted since it was called lost
 }
 
 // heardOn is the newest datagram of the present life on a link.
@@ -116,17 +119,17 @@ type linkCount struct {
 }
 
 // NewEngine returns an engine that is not configured yet. incarnation names this
-// life: random, not 0, another one for each. wall is the wall clock in Unix ns,
+// life: random, not 0, another one for each. boot names the machine's. wall is the wall clock in Unix ns,
 // for the times in events.
-func NewEngine(incarnation uint64, wall func() int64, out Outlet) *Engine {
-	return &Engine{incarnation: incarnation, wall: wall, outlet: out, derive: maxDerive, standing: Isolated, reason: "not configured yet"}
+func NewEngine(incarnation uint64, boot Boot, wall func() int64, out Outlet) *Engine {
+	return &Engine{incarnation: incarnation, boot: boot, wall: wall, outlet: out, derive: maxDerive, standing: Isolated, reason: "not configured yet"}
 }
 
 // NewSimEngine returns an engine whose datagrams are neither encrypted nor
 // authenticated, which makes it several times faster. It is for a simulator
 // alone: the two kinds do not understand each other.
-func NewSimEngine(incarnation uint64, wall func() int64, out Outlet) *Engine {
-	e := NewEngine(incarnation, wall, out)
+func NewSimEngine(incarnation uint64, boot Boot, wall func() int64, out Outlet) *Engine {
+	e := NewEngine(incarnation, boot, wall, out)
 	e.null = true
 	return e
 }

@@ -85,9 +85,7 @@ func (e *Engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []b
 	}
 	switch p.identity.Admit(e.det.Undisturbed(), h.incarnation, heard, e.incarnation) {
 	case detector.Promoted:
-		if e.inContact(p) {
-			e.emit(Event{Kind: PeerAnew, Peer: p.ID, Manager: e.in.manager, Reason: p.Name + " has started anew without having been missed"})
-		}
+		e.begins(p)
 		p.forget()
 		e.accept(now, p, h)
 	case detector.Current:
@@ -100,6 +98,24 @@ func (e *Engine) admit(now int64, p *peer, h *header, from netip.AddrPort, b []b
 		e.refuse(&r.OldIncarnation, from, "from an earlier life of its sender")
 	case detector.Pending: // the next heartbeat challenges it
 	}
+}
+
+// begins notes another life of a peer: of its pulse, and of its machine if the boot is
+// another one. Where that is not known it is of the pulse alone.
+func (e *Engine) begins(p *peer) {
+	booted := p.boot != Boot{} && e.in.boot != Boot{} && p.boot != e.in.boot
+	if e.in.boot != (Boot{}) {
+		p.boot = e.in.boot
+	}
+	if !e.inContact(p) {
+		p.booted = p.booted || booted
+		return
+	}
+	words := "the heartbeats of " + p.Name + " have started anew; the machine was running all the time, or it is not known"
+	if booted {
+		words = p.Name + " has booted without having been missed"
+	}
+	e.emit(Event{Kind: PeerAnew, Peer: p.ID, Manager: e.in.manager, Booted: booted, Reason: words})
 }
 
 func (e *Engine) inContact(p *peer) bool {
@@ -264,6 +280,7 @@ func (e *Engine) compose(now int64, p *peer, link int, challenge uint64) []byte 
 	d := &e.out
 	d.sent, d.echoed, d.challenge = now, p.identity.Current(), challenge
 	d.leader, d.term, d.deadtime, d.watchdog = e.view.Leader, e.view.Term, uint32(e.cfg.Deadtime), e.advertised()
+	d.boot = e.boot
 	d.manager, d.links = e.managerState(now), uint8(len(e.cfg.Locals))
 	for k := range d.echoes[:d.links] {
 		d.echoes[k] = echo{}

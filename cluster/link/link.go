@@ -92,7 +92,7 @@ const (
 	LinkUp       EventKind = "link-up"       // one link to one peer works
 	LinkDown     EventKind = "link-down"     // one link to one peer is silent for deadtime
 	SelfPaused   EventKind = "self-paused"   // this node did not run for longer than allowed; its verdicts are void until heard anew
-	PeerAnew     EventKind = "peer-anew"     // a peer in contact is another life: its pulse, or its machine, has started anew without having been missed
+	PeerAnew     EventKind = "peer-anew"     // a peer in contact is another life: its pulse has started anew, or with Booted its machine, without having been missed
 	PeerWatchdog EventKind = "peer-watchdog" // a peer in contact has armed its watchdog, or has none armed any more
 	StandingMove EventKind = "standing"      // Standing changed
 	WatchdogMove EventKind = "watchdog"      // this node's watchdog was armed, could not be, is not petted any more, or is again
@@ -111,10 +111,13 @@ type Event struct {
 	// said; 0: none is armed (PeerUp, PeerLost, PeerManager, PeerWatchdog). For
 	// PeerGone it is the one that it had armed for certain when it can last have
 	// been quorate. For WatchdogMove it is this node's own.
-	Watchdog int    `json:"watchdog_ms,omitempty"`
-	Reason   string `json:"reason"`          // in words
-	At       int64  `json:"at"`              // wall clock of the verdict, Unix ns
-	Heard    int64  `json:"heard,omitempty"` // PeerLost, LinkDown: wall clock of the last arrival, Unix ns; 0 if there was none
+	Watchdog int `json:"watchdog_ms,omitempty"`
+	// Booted: its machine, or container, has certainly booted since it was last in
+	// contact (PeerAnew, PeerUp): what ran there does not.
+	Booted bool   `json:"booted,omitempty"`
+	Reason string `json:"reason"`          // in words
+	At     int64  `json:"at"`              // wall clock of the verdict, Unix ns
+	Heard  int64  `json:"heard,omitempty"` // PeerLost, LinkDown: wall clock of the last arrival, Unix ns; 0 if there was none
 }
 
 // Standing says whether this node may go on running resources.

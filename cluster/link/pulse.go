@@ -24,6 +24,7 @@ import (
 type PulseOptions struct {
 	Socket     string // path of the control socket; its folder must exist
 	Log        *slog.Logger
+	Boot       string // names this run of the machine or container: another one for each, and "" where that is not certain
 	RTSocket   string // see reachRealtime; "" means the environment's TAKT_RT_SOCKET
 	NoRealtime bool   // leave priority and memory alone: for pulses inside a test
 }
@@ -93,7 +94,7 @@ func newLoop(opt PulseOptions) (*loop, error) {
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
-	l.eng = NewEngine(binary.BigEndian.Uint64(b[:])|1, func() int64 { return time.Now().UnixNano() }, l)
+	l.eng = NewEngine(binary.BigEndian.Uint64(b[:])|1, BootOf(opt.Boot), func() int64 { return time.Now().UnixNano() }, l)
 	l.eng.sendAt = l.now()
 	return l, nil
 }

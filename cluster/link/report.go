@@ -19,6 +19,9 @@ func (e *Engine) report(now int64, v *detector.Verdict) {
 	if p := e.peer(v.Peer); p != nil && (v.Kind == detector.PeerUp || v.Kind == detector.PeerLost || v.Kind == detector.PeerManager) {
 		ev.Watchdog, p.toldDog = int(p.watchdog), p.watchdog
 	}
+	if p := e.peer(v.Peer); p != nil && v.Kind == detector.PeerUp {
+		ev.Booted, p.booted = p.booted, false
+	}
 	name := e.name(v.Peer)
 	switch v.Kind {
 	case detector.PeerUp:

@@ -125,7 +125,7 @@ func (s *simulation) start(n *simNode) {
 	if s.null {
 		make = NewSimEngine
 	}
-	n.eng = make(s.lives*1000+uint64(n.id), func() int64 { return s.now }, n)
+	n.eng = make(s.lives*1000+uint64(n.id), BootOf(fmt.Sprint(n.id, n.boot)), func() int64 { return s.now }, n)
 	n.life = s.lives
 	n.eng.Configure(s.config(n.id), int64(s.deadtime)*ms, s.now)
 	n.eng.Attach(s.now)

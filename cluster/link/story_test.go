@@ -47,7 +47,11 @@ func play(t *testing.T, path string, null bool) {
 				if ev.Kind == LinkUp && !d.HasArg("verbose") {
 					return
 				}
-				fmt.Fprintf(&s.log, "%5d n%d %s: %s\n", (s.now-s.begin)/ms, n.id, ev.Kind, ev.Reason)
+				kind := string(ev.Kind)
+				if ev.Booted {
+					kind += " (booted)"
+				}
+				fmt.Fprintf(&s.log, "%5d n%d %s: %s\n", (s.now-s.begin)/ms, n.id, kind, ev.Reason)
 			}
 			for _, n := range s.nodes[:num("started", len(s.nodes))] {
 				s.start(n)
@@ -55,9 +59,11 @@ func play(t *testing.T, path string, null bool) {
 		case "run":
 			s.run(s.now + int64(num("ms", 0))*ms)
 		case "crash":
-			s.nodes[num("node", 0)-1].up = false
+			s.nodes[num("node", 0)-1].crash()
 		case "start":
 			s.start(s.nodes[num("node", 0)-1])
+		case "restart":
+			s.restart(s.nodes[num("node", 0)-1])
 		case "pause":
 			n := s.nodes[num("node", 0)-1]
 			n.pausedTo = s.now + int64(num("ms", 0))*ms

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"math"
@@ -18,7 +19,7 @@ const (
 	wireVersion = 3
 	headerSize  = 48
 	tagSize     = 16
-	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 4 + 1 + 1 + 1 + 1 + 1 + 3
+	bodyFixed   = 8 + 8 + 8 + 8 + 8 + 4 + 4 + 1 + 1 + 1 + 1 + 1 + 3 + 16
 	echoSize    = 12
 	contactSize = 16
 	maxBody     = bodyFixed + MaxLinks*echoSize + maxContacts*contactSize + 2*maxSaid*8
@@ -72,6 +73,7 @@ type body struct {
 	term      uint64
 	deadtime  uint32 // ms, as configured at the sender
 	watchdog  uint32 // ms, the time-out of the sender's armed watchdog; 0 none is armed
+	boot      Boot   // of the sender's machine
 	manager   ManagerState
 	links     uint8
 	echoes    [MaxLinks]echo
@@ -79,6 +81,18 @@ type body struct {
 	contacts  [maxContacts]contact
 	voters    said // by whom the sender judges its standing,
 	pending   said // and these, too: empty unless a change of the voters is under way
+}
+
+// Boot names a run of a machine, from power-on to power-off. Zero: not known.
+type Boot [16]byte
+
+// BootOf makes a Boot of a name: two runs have two names. "" is not known.
+func BootOf(name string) Boot {
+	if name == "" {
+		return Boot{}
+	}
+	h := sha256.Sum256([]byte(name))
+	return Boot(h[:16])
 }
 
 // said are voters as a heartbeat names them.
@@ -158,6 +172,7 @@ func appendBody(b []byte, d *body) []byte {
 	b = be.AppendUint32(b, d.deadtime)
 	b = be.AppendUint32(b, d.watchdog)
 	b = append(b, byte(d.manager), d.links, d.n, d.voters.n, d.pending.n, 0, 0, 0)
+	b = append(b, d.boot[:]...)
 	for i := range d.echoes[:d.links] {
 		b = be.AppendUint64(b, uint64(d.echoes[i].sent))
 		b = be.AppendUint32(b, d.echoes[i].hold)
@@ -190,6 +205,7 @@ func parseBody(b []byte, d *body) error {
 	if d.links > MaxLinks || d.n > maxContacts || d.manager > ManagerLeaving || d.sent <= 0 || b[53]|b[54]|b[55] != 0 {
 		return errContent
 	}
+	d.boot = Boot(b[56:])
 	if !d.voters.valid() || !d.pending.valid() {
 		return errContent
 	}

@@ -22,7 +22,7 @@ const (
 	PeerGone                     // follows PeerLost: it left, or nobody who could keep it quorate has heard it for a dead time
 	PeerManager                  // its daemon's state changed
 	PeerWatchdog                 // its watchdog's state changed
-	PeerAnew                     // it is another life, without having been missed: its heartbeats, or its machine, have started anew
+	PeerAnew                     // it is another life, without having been missed: its heartbeats have started anew, or, with Booted, its machine
 )
 
 type (
@@ -36,6 +36,7 @@ type (
 		Node     cib.NodeID
 		Manager  Manager
 		Watchdog Watchdog
+		Booted   bool   // PeerUp, PeerAnew: its machine has certainly booted since it was last in contact
 		Reason   string // in words
 	}
 	// Standing is how this node stands, by the heartbeats.

@@ -52,6 +52,9 @@ func (m *Machine) onPeer(in Peer) {
 	p.Reason = in.Reason
 	switch in.Kind {
 	case PeerUp:
+		if in.Booted && !p.Alive {
+			m.hasBooted(p)
+		}
 		p.Alive, p.Gone, p.Left, p.Manager, p.Watchdog = true, false, false, in.Manager, in.Watchdog
 		p.goneAt, p.askAt = time.Time{}, time.Time{}
 		m.isHeard(p)
@@ -81,17 +84,23 @@ func (m *Machine) onPeer(in Peer) {
 	m.toControl(controller.Peer{ID: p.Node, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Left: p.Left, Reason: p.Reason})
 }
 
-// startedAnew takes it that a peer is another life of the same node. Where a proof
-// waits for the node to fall silent it has been off and is back, faster than anybody
-// could miss it; else only its heartbeats were restarted.
+// startedAnew takes it that a peer is another life of the same node. If its machine has
+// booted while a proof waited for it to fall silent, it has been off and is back, faster than
+// anybody could miss it. That only its heartbeats were restarted proves nothing.
 func (m *Machine) startedAnew(p *peer, in Peer) {
-	o := m.off[p.Node]
-	if o == nil || o.doubt.IsZero() {
+	if o := m.off[p.Node]; o == nil || o.doubt.IsZero() || !in.Booted {
 		return
 	}
 	m.onPeer(Peer{Kind: PeerLost, Node: p.Node, Manager: Down, Reason: in.Reason})
-	m.spread(o)
+	m.hasBooted(p)
 	m.onPeer(Peer{Kind: PeerUp, Node: p.Node, Manager: in.Manager, Reason: in.Reason})
+}
+
+// hasBooted lets a proof about a peer count that waits: it has been off.
+func (m *Machine) hasBooted(p *peer) {
+	if o := m.off[p.Node]; o != nil && !o.doubt.IsZero() {
+		m.spread(o)
+	}
 }
 
 func (m *Machine) leading() bool { return m.log.Ready && m.log.Leader == m.cfg.Self }

@@ -112,6 +112,7 @@ func (s *script) play(d *datadriven.TestData) string {
 		if is == "left" {
 			in.Manager = Leaving
 		}
+		in.Booted = d.HasArg("booted")
 		if d.HasArg("watchdog") {
 			in.Watchdog = Watchdog{Armed: true, Timeout: 5 * time.Second}
 		}

@@ -20,6 +20,7 @@ import (
 	"github.com/takt-ha/takt/agent/native"
 	"github.com/takt-ha/takt/app"
 	"github.com/takt-ha/takt/cli"
+	"github.com/takt-ha/takt/cluster/executor"
 	"github.com/takt-ha/takt/cluster/link"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/identity"
@@ -108,7 +109,7 @@ func programs() cli.Programs {
 }
 
 func pulse(ctx context.Context, socket string, log *slog.Logger) error {
-	return link.Pulse(ctx, link.PulseOptions{Socket: socket, Log: log})
+	return link.Pulse(ctx, link.PulseOptions{Socket: socket, Boot: executor.CertainBoot(), Log: log})
 }
 
 func options(p cli.Paths, log *slog.Logger) app.Options {
