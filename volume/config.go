@@ -20,8 +20,8 @@ type Config struct {
 	// Cluster: the set of up-to-date replicas lives in the cluster's store. A volume
 	// that belongs to a cluster and is run without this can be promoted on both sides of a cut.
 	Cluster bool
-	Front  string // "auto", "nbd", "ublk", "fuse", "kernel-nbd"; auto: the best there is
-	Mode   string // user, group and mode of the sockets, as in "root:disk:0660"; empty: root alone
+	Front   string // "auto", "nbd", "ublk", "fuse", "kernel-nbd"; auto: the best there is
+	Mode    string // user, group and mode of the sockets, as in "root:disk:0660"; empty: root alone
 }
 
 // Node is one replica.
@@ -89,3 +89,32 @@ const (
 	Majority = -1
 	All      = -2
 )
+
+// WithDefaults returns the configuration with its zero values replaced.
+func (c Config) WithDefaults() Config {
+	setDefault(&c.Disk.OnIOError, "detach")
+	setDefault(&c.Disk.Extents, 1237)
+	setDefault(&c.Net.PingInterval, 10*time.Second)
+	setDefault(&c.Net.Timeout, 6*time.Second)
+	setDefault(&c.Net.PingTimeout, 500*time.Millisecond)
+	setDefault(&c.Net.ConnectInterval, 10*time.Second)
+	setDefault(&c.Net.OnCongestion, "block")
+	setDefault(&c.Net.SendBuffer, 10<<20)
+	setDefault(&c.Sync.PlanAhead, 2*time.Second)
+	setDefault(&c.Sync.Delay, time.Second)
+	setDefault(&c.Sync.MinRate, 250<<10)
+	setDefault(&c.Split.Zero, "disconnect")
+	setDefault(&c.Split.One, "disconnect")
+	setDefault(&c.Split.Two, "disconnect")
+	setDefault(&c.Fence, "dont-care")
+	setDefault(&c.Quorum.Without, "suspend-io")
+	setDefault(&c.Front, "auto")
+	return c
+}
+
+func setDefault[T comparable](to *T, value T) {
+	var zero T
+	if *to == zero {
+		*to = value
+	}
+}
