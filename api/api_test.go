@@ -42,8 +42,8 @@ func (b *backend) Status(context.Context) (*Status, error) {
 	return &Status{Cluster: "web", Node: "n1"}, err
 }
 
-func (b *backend) CIB(_ context.Context, xpath string) (string, error) {
-	_, err := b.note("cib %q", xpath)
+func (b *backend) CIB(_ context.Context, q CIBQuery) (string, error) {
+	_, err := b.note("cib %q %v", q.XPath, q.Secrets)
 	return "<cib/>", err
 }
 
@@ -150,7 +150,7 @@ func TestEveryRequestReachesTheBackend(t *testing.T) {
 		}
 	}
 	check(c.Status(ctx))
-	check(c.CIB(ctx, "//a[@b='c d']"))
+	check(c.CIB(ctx, CIBQuery{XPath: "//a[@b='c d']", Secrets: true}))
 	check(c.Apply(ctx, Apply{XML: "<cib/>", Source: "f.xml", DryRun: true, User: "takt cib apply"}))
 	check(c.Resource(ctx, "a b/c", "move", Verb{Node: "n2", User: "takt resource move"}))
 	check(c.Node(ctx, "n1", "standby", Verb{}))
@@ -166,7 +166,7 @@ func TestEveryRequestReachesTheBackend(t *testing.T) {
 		got = append(got, e.Text)
 		return nil
 	}))
-	want := []string{"status", `cib "//a[@b='c d']"`, "apply f.xml true by " + me + " (takt cib apply)", `resource a b/c move "n2" by ` + me + " (takt resource move)",
+	want := []string{"status", `cib "//a[@b='c d']" true`, "apply f.xml true by " + me + " (takt cib apply)", `resource a b/c move "n2" by ` + me + " (takt resource move)",
 		"node n1 standby by " + me, "fence", "fence off n2 force=true by " + me + " (takt fence off)", `force "x" by ` + me, "acknowledge by " + me, "token", "leave true", "shutdown true", "events {After:7 Follow:false AllNodes:true Resource:web Limit:3}"}
 	if diff := cmp.Diff(want, b.asked); diff != "" {
 		t.Error(diff)
@@ -297,6 +297,30 @@ func TestCallers(t *testing.T) {
 	} {
 		if got := c.caller.author(c.claimed); got != c.want {
 			t.Errorf("%+v %q: %q, want %q", c.caller, c.claimed, got, c.want)
+		}
+	}
+}
+
+// TestPasswordsAreForRoot: neither a member of the group takt nor another node is shown any.
+func TestPasswordsAreForRoot(t *testing.T) {
+	for _, c := range []struct {
+		caller Caller
+		query  string
+		want   int
+	}{
+		{Caller{Name: "root"}, "?secrets=true", http.StatusOK},
+		{localCaller(uint32(os.Geteuid())), "?secrets=true", http.StatusOK},
+		{Caller{UID: 1 << 30, Name: "alice"}, "?secrets=true", http.StatusForbidden},
+		{Caller{UID: 1 << 30, Name: "alice"}, "", http.StatusOK},
+		{Caller{Node: 2, Name: "n2"}, "?secrets=true", http.StatusForbidden},
+		{Caller{}, "?secrets=true", http.StatusForbidden},
+	} {
+		b := &backend{}
+		w := httptest.NewRecorder()
+		r := httptest.NewRequestWithContext(WithCaller(t.Context(), c.caller), http.MethodGet, "/v1/cib"+c.query, nil)
+		NewServer(b, quiet()).ServeHTTP(w, r)
+		if w.Code != c.want || (len(b.asked) > 0) != (c.want == http.StatusOK) {
+			t.Errorf("%+v %q: %d, want %d; asked %q", c.caller, c.query, w.Code, c.want, b.asked)
 		}
 	}
 }

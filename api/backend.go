@@ -10,8 +10,9 @@ type Backend interface {
 	// Status describes the cluster as this node sees it. It never blocks on a
 	// peer and works without quorum.
 	Status(ctx context.Context) (*Status, error)
-	// CIB returns the CIB as XML, or what an XPath selects of it.
-	CIB(ctx context.Context, xpath string) (string, error)
+	// CIB returns the CIB as XML, or what an XPath selects of it. The server lets
+	// nobody but local root ask for Secrets.
+	CIB(ctx context.Context, q CIBQuery) (string, error)
 	// Apply validates and applies a configuration, or says what it would do.
 	Apply(ctx context.Context, a Apply) (*Outcome, error)
 	// Resource does one of move, ban, clear, cleanup, start, stop, restart,
@@ -40,6 +41,12 @@ type Backend interface {
 	Leave(ctx context.Context, v Verb) (*Outcome, error)
 	// Shutdown stops the daemon: with its resources, or (keep) leaving them running.
 	Shutdown(ctx context.Context, keep bool) error
+}
+
+// CIBQuery says what is wanted of the CIB.
+type CIBQuery struct {
+	XPath   string // selects elements; "": all of it
+	Secrets bool   // passwords, too: where they stood six asterisks stand else
 }
 
 // EventQuery selects events.

@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"fmt"
+	"os"
 	"os/user"
 	"strconv"
 )
@@ -25,6 +26,12 @@ func WithCaller(ctx context.Context, c Caller) context.Context {
 func CallerOf(ctx context.Context) Caller {
 	c, _ := ctx.Value(callerKey{}).(Caller)
 	return c
+}
+
+// mayRead reports whether the caller may see secrets: local root, or the user whose
+// the daemon is, who can read them where they lie.
+func (c Caller) mayRead() bool {
+	return c.Node == 0 && c.Name != "" && (c.UID == 0 || int(c.UID) == os.Geteuid())
 }
 
 // String names the caller for logs.

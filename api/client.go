@@ -56,11 +56,19 @@ func (c *Client) Status(ctx context.Context) (*Status, error) {
 	return get[Status](ctx, c, "/v1/status")
 }
 
-// CIB returns the configuration, or what an XPath selects of it.
-func (c *Client) CIB(ctx context.Context, xpath string) (string, error) {
+// CIB returns the configuration, or what an XPath selects of it. Who asks for
+// Secrets and is not root gets errs.Permission.
+func (c *Client) CIB(ctx context.Context, q CIBQuery) (string, error) {
+	values := url.Values{}
+	if q.XPath != "" {
+		values.Set("xpath", q.XPath)
+	}
+	if q.Secrets {
+		values.Set("secrets", "true")
+	}
 	path := "/v1/cib"
-	if xpath != "" {
-		path += "?" + url.Values{"xpath": {xpath}}.Encode()
+	if len(values) > 0 {
+		path += "?" + values.Encode()
 	}
 	resp, err := c.do(ctx, http.MethodGet, path, nil)
 	if err != nil {

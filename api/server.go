@@ -93,7 +93,12 @@ func (s *server) status(_ http.ResponseWriter, r *http.Request) (any, error) {
 }
 
 func (s *server) cib(w http.ResponseWriter, r *http.Request) {
-	xml, err := s.backend.CIB(r.Context(), r.URL.Query().Get("xpath"))
+	q := CIBQuery{XPath: r.URL.Query().Get("xpath"), Secrets: r.URL.Query().Get("secrets") == "true"}
+	if q.Secrets && !CallerOf(r.Context()).mayRead() {
+		s.fail(w, r, errs.E("show passwords", errs.Permission, "", "Run it as root, or do without the passwords.", errors.New("only root may see them")))
+		return
+	}
+	xml, err := s.backend.CIB(r.Context(), q)
 	if err != nil {
 		s.fail(w, r, err)
 		return

@@ -16,10 +16,13 @@ import (
 )
 
 // CIB returns the CIB, or what an XPath selects of it (api.Backend).
-func (a *App) CIB(_ context.Context, xpath string) (string, error) {
-	root := a.root()
+func (a *App) CIB(_ context.Context, q api.CIBQuery) (string, error) {
+	root, xpath := a.root(), q.XPath
 	if root == nil {
 		return "", errs.E("read the CIB", errs.Unavailable, a.id.Cluster, "Wait until the node has caught up; takt status shows it.", nil)
+	}
+	if !q.Secrets {
+		root = hidden(root) // before anything is selected by what it holds
 	}
 	if xpath == "" {
 		return root.Indent(), nil
@@ -112,6 +115,9 @@ func (a *App) plan(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
 		for _, op := range req.Ops {
 			ops = append(ops, cib.Op{Kind: cib.OpKind(op.Kind), ID: op.ID, Path: op.Path, Parent: op.Parent, XML: op.XML})
 		}
+		if err := restoredOps(root, ops); err != nil {
+			return nil, nil, err
+		}
 		after, err := cib.Apply(root, ops)
 		return after, ops, err
 	}
@@ -131,6 +137,9 @@ func (a *App) plan(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
 			if s, err = mergeNodes(root.Path("configuration", "nodes"), s); err != nil {
 				return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
 			}
+		}
+		if s, err = restored(root, s); err != nil {
+			return nil, nil, err
 		}
 		section := s
 		after = after.WithPath(func(*cib.Node) *cib.Node { return section }, "configuration", s.Name())
@@ -240,10 +249,10 @@ func (a *App) checkAgent(class, provider, typ string, params map[string]string) 
 	return problems
 }
 
-// differences is a line a difference of two configurations.
+// differences is a line a difference of two configurations. Passwords are not shown.
 func differences(before, after *cib.Node) []string {
 	var lines []string
-	for _, d := range cib.Diff(before.Child("configuration"), after.Child("configuration")) {
+	for _, d := range cib.Diff(comparable(before.Child("configuration"), after.Child("configuration"))) {
 		lines = append(lines, d.String())
 	}
 	return lines

@@ -32,22 +32,30 @@ func newCIBCommand(g *globals) *cobra.Command {
 }
 
 func newCIBQueryCommand(g *globals) *cobra.Command {
-	var xpath string
+	var q api.CIBQuery
 	cmd := &cobra.Command{
-		Use:     "query",
-		Short:   "Print the configuration and state, or a part of it",
+		Use:   "query",
+		Short: "Print the configuration and state, or a part of it",
+		Long: "Passwords are not shown: six asterisks stand for each. In a document that is\n" +
+			"applied they stand for the password that is there. root sees them with --secrets.",
 		Example: "  takt cib query\n  takt cib query --xpath \"//primitive[@id='web']\"",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			xml, err := g.client().CIB(cmd.Context(), xpath)
+			xml, err := g.client().CIB(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
 			return printXML(cmd, g, xml)
 		},
 	}
-	cmd.Flags().StringVar(&xpath, "xpath", "", "XPath 1.0 that selects elements")
+	cmd.Flags().StringVar(&q.XPath, "xpath", "", "XPath 1.0 that selects elements")
+	addSecretsFlag(cmd, &q.Secrets)
 	return cmd
+}
+
+// addSecretsFlag lets root see passwords.
+func addSecretsFlag(cmd *cobra.Command, secrets *bool) {
+	cmd.Flags().BoolVar(secrets, "secrets", false, "show passwords, too; for root alone")
 }
 
 func printXML(cmd *cobra.Command, g *globals, xml string) error {
@@ -65,7 +73,9 @@ func newCIBApplyCommand(g *globals) *cobra.Command {
 		Use:   "apply FILE|-",
 		Short: "Replace the configuration, or one section of it",
 		Long: "FILE is a whole <cib>, or one section such as <resources>…</resources>, which then\n" +
-			"replaces that section. \"-\" reads standard input.",
+			"replaces that section. \"-\" reads standard input.\n\n" +
+			"Six asterisks, which \"takt cib query\" shows for a password, stand for the one that the\n" +
+			"running configuration has there; if it has none the document is refused.",
 		Example: "  takt cib apply resources.xml\n  takt cib apply --dry-run resources.xml",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {

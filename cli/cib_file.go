@@ -13,15 +13,17 @@ import (
 )
 
 func newCIBExportCommand(g *globals) *cobra.Command {
-	return &cobra.Command{
+	var q api.CIBQuery
+	cmd := &cobra.Command{
 		Use:   "export [FILE]",
 		Short: "Write the configuration without the cluster's state",
 		Long: "Writes what \"takt cib apply\" takes: to FILE, which is replaced in one step, or to\n" +
-			"standard output.",
-		Example: "  takt cib export backup.xml",
+			"standard output. Passwords are left out, and stay as they are when it is applied to this\n" +
+			"cluster; to build another one from it, export with --secrets as root.",
+		Example: "  takt cib export backup.xml\n  takt cib export --secrets backup.xml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			xml, err := g.client().CIB(cmd.Context(), "")
+			xml, err := g.client().CIB(cmd.Context(), q)
 			if err != nil {
 				return err
 			}
@@ -34,6 +36,8 @@ func newCIBExportCommand(g *globals) *cobra.Command {
 			return writeExport(args[0], xml)
 		},
 	}
+	addSecretsFlag(cmd, &q.Secrets)
+	return cmd
 }
 
 // withoutStatus leaves out the state of nodes and resources.

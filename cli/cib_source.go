@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -8,6 +9,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/agent/fence"
+	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/cib/rule"
 	"github.com/takt-ha/takt/cluster/scheduler"
@@ -46,7 +49,10 @@ func simulatedCIB(cmd *cobra.Command, g *globals, file string) (*cib.Node, error
 	if file != "" {
 		return readCIB(cmd.InOrStdin(), file)
 	}
-	xml, err := g.client().CIB(cmd.Context(), "")
+	xml, err := g.client().CIB(cmd.Context(), api.CIBQuery{Secrets: os.Geteuid() == 0})
+	if err == nil && strings.Contains(xml, fence.Redacted) {
+		fmt.Fprintln(cmd.ErrOrStderr(), "Passwords are shown to root alone: a resource that has one may seem to be changed.")
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib/verify"
 )
 
@@ -46,7 +47,7 @@ func newCIBVerifyCommand(g *globals) *cobra.Command {
 // verifiedSource is what is verified: a file, standard input, or the running cluster's CIB.
 func verifiedSource(cmd *cobra.Command, g *globals, args []string) (data []byte, source string, err error) {
 	if len(args) == 0 {
-		xml, err := g.client().CIB(cmd.Context(), "")
+		xml, err := g.client().CIB(cmd.Context(), api.CIBQuery{})
 		return []byte(xml), "the running CIB", err
 	}
 	data, _, err = readInput(cmd, args[0])

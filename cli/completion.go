@@ -89,7 +89,7 @@ func setOptions(g *globals) cobra.CompletionFunc {
 	return func(cmd *cobra.Command, args []string, _ string) (names []cobra.Completion, _ cobra.ShellCompDirective) {
 		ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 		defer cancel()
-		if xml, err := g.client().CIB(ctx, ""); err == nil {
+		if xml, err := g.client().CIB(ctx, api.CIBQuery{}); err == nil {
 			if root, err := cib.ParseString(xml); err == nil {
 				for _, pair := range optionPairs(root) {
 					names = append(names, pair.Attr("name"))

@@ -113,9 +113,9 @@ func (f *fake) note(format string, args ...any) (*api.Outcome, error) {
 
 func (f *fake) Status(context.Context) (*api.Status, error) { return f.status, nil }
 
-func (f *fake) CIB(_ context.Context, xpath string) (string, error) {
-	if xpath != "" {
-		return "<selected path='" + xpath + "'/>", nil
+func (f *fake) CIB(_ context.Context, q api.CIBQuery) (string, error) {
+	if q.XPath != "" {
+		return fmt.Sprintf("<selected path='%s' secrets='%v'/>", q.XPath, q.Secrets), nil
 	}
 	return `<cib epoch="1"><configuration><resources/></configuration><status><node_state id="1"/></status></cib>`, nil
 }

@@ -28,7 +28,7 @@ func newOptionCommand(g *globals) *cobra.Command {
 
 // configuration reads the cluster's CIB.
 func configuration(cmd *cobra.Command, g *globals) (*cib.Node, error) {
-	xml, err := g.client().CIB(cmd.Context(), "")
+	xml, err := g.client().CIB(cmd.Context(), api.CIBQuery{})
 	if err != nil {
 		return nil, err
 	}

@@ -90,14 +90,14 @@ func (u *upgrader) freshID(wanted string) string {
 // configuration upgrades section by section. The cluster's options come last:
 // what they set aside for the defaults is put into those as upgraded.
 func (u *upgrader) configuration(config *Node) *Node {
-	config = config.edited(func(section *Node) *Node {
+	config = config.Edited(func(section *Node) *Node {
 		switch section.name {
 		case "nodes":
-			return section.edited(u.node)
+			return section.Edited(u.node)
 		case "resources":
-			return section.edited(u.resource)
+			return section.Edited(u.resource)
 		case "constraints":
-			return section.edited(u.constraint)
+			return section.Edited(u.constraint)
 		case "acls":
 			return u.acls(section)
 		}
@@ -129,9 +129,9 @@ func (u *upgrader) constraint(n *Node) *Node {
 	return n
 }
 
-// edited returns n with each child element replaced by what edit returns for
+// Edited returns n with each child element replaced by what edit returns for
 // it, or removed where that is nil; n itself if nothing changed.
-func (n *Node) edited(edit func(*Node) *Node) *Node {
+func (n *Node) Edited(edit func(*Node) *Node) *Node {
 	var children []*Node
 	for i, c := range n.children {
 		repl := c

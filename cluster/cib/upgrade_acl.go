@@ -4,10 +4,10 @@ package cib
 // to targets that have roles.
 func (u *upgrader) acls(section *Node) *Node {
 	var roles []*Node // of users that had permissions of their own
-	up := section.edited(func(n *Node) *Node {
+	up := section.Edited(func(n *Node) *Node {
 		switch n.name {
 		case "acl_role":
-			return n.edited(permission)
+			return n.Edited(permission)
 		case "acl_user":
 			u.note("access of user %s is that of roles now", n.ID())
 			return u.user(n, &roles)

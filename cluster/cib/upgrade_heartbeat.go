@@ -51,12 +51,12 @@ func speaksHeartbeat(root *Node) bool {
 func (u *upgrader) fromHeartbeat(root *Node) *Node {
 	before := len(u.remarks)
 	root = respelled(root, map[string]string{"have_quorum": "have-quorum", "dc_uuid": "dc-uuid"})
-	root = root.edited(func(section *Node) *Node {
+	root = root.Edited(func(section *Node) *Node {
 		section = unwrapped(section)
 		if section.name == "status" {
 			return modernHistory(section)
 		}
-		return section.edited(u.heartbeatSection)
+		return section.Edited(u.heartbeatSection)
 	})
 	if len(u.remarks) == before && speaksHeartbeat(root) {
 		u.note("the document was in Heartbeat 2's dialect")
@@ -69,16 +69,16 @@ func (u *upgrader) heartbeatSection(section *Node) *Node {
 	case "crm_config":
 		return u.looseOptions(section)
 	case "resources":
-		return section.edited(u.heartbeatResource)
+		return section.Edited(u.heartbeatResource)
 	case "constraints":
-		return section.edited(u.heartbeatConstraint)
+		return section.Edited(u.heartbeatConstraint)
 	}
 	return section
 }
 
 // unwrapped puts the content of each <attributes> into the element around it.
 func unwrapped(n *Node) *Node {
-	n = n.edited(unwrapped)
+	n = n.Edited(unwrapped)
 	if n.Child("attributes") == nil {
 		return n
 	}
@@ -116,13 +116,13 @@ func modernHistory(n *Node) *Node {
 	if n.name == "lrm_rsc_op" {
 		n = respelled(n, historyNames)
 	}
-	return n.edited(modernHistory)
+	return n.Edited(modernHistory)
 }
 
 // looseOptions gathers options that stand in crm_config itself into a set.
 func (u *upgrader) looseOptions(section *Node) *Node {
 	var loose []*Node
-	section = section.edited(func(n *Node) *Node {
+	section = section.Edited(func(n *Node) *Node {
 		if n.name != "nvpair" {
 			return n
 		}
@@ -149,14 +149,14 @@ func (u *upgrader) heartbeatResource(n *Node) *Node {
 	}
 	n, meta := u.metaFromAttrs(n)
 	container := n.name != "primitive"
-	n = n.edited(func(c *Node) *Node {
+	n = n.Edited(func(c *Node) *Node {
 		switch c.name {
 		case "meta_attributes":
-			return c.edited(modernMeta)
+			return c.Edited(modernMeta)
 		case "instance_attributes":
 			return u.metaFromParameters(n, c, container, &meta)
 		case "operations":
-			return c.edited(heartbeatOperation)
+			return c.Edited(heartbeatOperation)
 		}
 		return u.heartbeatResource(c)
 	})
@@ -199,7 +199,7 @@ func (u *upgrader) metaFromParameters(rsc, set *Node, container bool, meta *[]*N
 	if set.Child("rule") != nil {
 		return set
 	}
-	up := set.edited(func(pair *Node) *Node {
+	up := set.Edited(func(pair *Node) *Node {
 		name := pair.Attr("name")
 		modern := resourceMeta[name]
 		if modern == "" && container && containerMeta[name] {
@@ -256,7 +256,7 @@ func modernRules(n *Node) *Node {
 	if n.name == "rule" {
 		n = modernRole(respelled(n, map[string]string{"score_attribute": "score-attribute", "boolean_op": "boolean-op"}), "role")
 	}
-	return n.edited(modernRules)
+	return n.Edited(modernRules)
 }
 
 // modernRole writes a role with a capital letter, as it is written today.

@@ -39,11 +39,11 @@ type movedOption struct{ section, name string }
 // clusterOptions upgrades crm_config, and the defaults with what moves there.
 func (u *upgrader) clusterOptions(config *Node) *Node {
 	moved := map[string][]*Node{}
-	config = config.edited(func(section *Node) *Node {
+	config = config.Edited(func(section *Node) *Node {
 		if section.name != "crm_config" {
 			return section
 		}
-		return section.edited(func(set *Node) *Node { return u.propertySet(set, moved) })
+		return section.Edited(func(set *Node) *Node { return u.propertySet(set, moved) })
 	})
 	for _, section := range [...]string{"op_defaults", "rsc_defaults"} {
 		if len(moved[section]) > 0 {
@@ -59,7 +59,7 @@ func (u *upgrader) propertySet(set *Node, moved map[string][]*Node) *Node {
 		return set
 	}
 	ruled := set.Child("rule") != nil
-	kept := set.edited(func(pair *Node) *Node {
+	kept := set.Edited(func(pair *Node) *Node {
 		name := pair.Attr("name")
 		to, moves := movedOptions[name]
 		switch {

@@ -24,7 +24,7 @@ var renamedParameters = map[string]string{
 func (u *upgrader) resource(n *Node) *Node {
 	switch n.name {
 	case "group", "clone", "master", "bundle":
-		return n.edited(u.resource)
+		return n.Edited(u.resource)
 	case "primitive", "template":
 		return u.primitive(n)
 	}
@@ -33,14 +33,14 @@ func (u *upgrader) resource(n *Node) *Node {
 
 func (u *upgrader) primitive(n *Node) *Node {
 	var needs needs
-	up := n.edited(func(c *Node) *Node {
+	up := n.Edited(func(c *Node) *Node {
 		switch c.name {
 		case "meta_attributes":
 			return u.metaSet(n, c)
 		case "instance_attributes":
 			return u.parameterSet(n, c)
 		case "operations":
-			return c.edited(func(op *Node) *Node { return u.operation(op, &needs) })
+			return c.Edited(func(op *Node) *Node { return u.operation(op, &needs) })
 		}
 		return c
 	})
@@ -66,7 +66,7 @@ func givenPlainly(n *Node, name string) bool {
 // not run without one: it is stopped, unless the same set says otherwise.
 func (u *upgrader) metaSet(rsc, set *Node) *Node {
 	stopped := set.pair("target-role") != nil
-	up := set.edited(func(pair *Node) *Node {
+	up := set.Edited(func(pair *Node) *Node {
 		name := pair.Attr("name")
 		switch {
 		case pair.name != "nvpair":
@@ -93,7 +93,7 @@ func (u *upgrader) unlessEmptied(set, up *Node) *Node {
 
 // parameterSet renames parameters of fence devices.
 func (u *upgrader) parameterSet(rsc, set *Node) *Node {
-	up := set.edited(func(pair *Node) *Node {
+	up := set.Edited(func(pair *Node) *Node {
 		name := pair.Attr("name")
 		switch {
 		case pair.name != "nvpair":
@@ -155,7 +155,7 @@ func (u *upgrader) operation(op *Node, needs *needs) *Node {
 		up = up.WithoutAttr("requires")
 	}
 	var own []*Node
-	up = up.edited(func(set *Node) *Node { return u.operationSet(op, set, needs, &own) })
+	up = up.Edited(func(set *Node) *Node { return u.operationSet(op, set, needs, &own) })
 	if len(own) == 0 {
 		return up
 	}
@@ -171,7 +171,7 @@ func (u *upgrader) operationSet(op, set *Node, needs *needs, own *[]*Node) *Node
 		return set
 	}
 	ruled := set.Child("rule") != nil
-	up := set.edited(func(pair *Node) *Node {
+	up := set.Edited(func(pair *Node) *Node {
 		name := pair.Attr("name")
 		switch {
 		case pair.name != "nvpair":
