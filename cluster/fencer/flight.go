@@ -22,6 +22,7 @@ type flight struct {
 	member   Node
 	begun    time.Time
 	deadline time.Time
+	lost     bool // its member was not heard at some time since: most likely it died over it
 }
 
 // choose returns the member to run a device's action and why it is that one; or

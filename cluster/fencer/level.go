@@ -236,7 +236,9 @@ func (m *Machine) noMember(o *operation, s *slot) {
 	}
 }
 
-// busy says why a device takes no further command now, "" if it does.
+// busy says why a device takes no further command now, "" if it does. The limit spares
+// the device what it cannot do at once; a command of a member that was lost over it would
+// block the device until its deadline, also for the fencing of that member itself.
 func (m *Machine) busy(d *Device) string {
 	limit := max(d.Limit, 0)
 	if d.Limit == 0 {
@@ -244,7 +246,7 @@ func (m *Machine) busy(d *Device) string {
 	}
 	n, last := 0, (*flight)(nil)
 	for _, f := range m.flights {
-		if f.device.ID == d.ID {
+		if f.device.ID == d.ID && !f.lost {
 			n, last = n+1, f
 		}
 	}

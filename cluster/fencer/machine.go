@@ -110,6 +110,9 @@ func (m *Machine) onMembers(list []Member) {
 	for _, o := range m.ops {
 		o.back = o.back || o.acted && was[o.target].State != Alive && m.members[o.target].State == Alive
 	}
+	for _, f := range m.flights {
+		f.lost = f.lost || m.members[f.member].State != Alive
+	}
 	for _, n := range list {
 		if n.State == Away {
 			m.dropFlights(n.Node)

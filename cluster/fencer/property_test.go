@@ -29,6 +29,7 @@ type world struct {
 	commands []Execute // may still act
 	issued   uint64
 	recalled map[uint64]bool
+	silent   map[uint64]bool // commands whose member was not alive at some time since
 	proofs   map[Means]int
 	good     map[Node]map[DeviceID]Action // what succeeded and was not contradicted, by target
 	broken   string                       // the first broken rule
@@ -42,7 +43,7 @@ const (
 
 func newWorld(seed uint64, l lapse) *world {
 	w := &world{rnd: rand.New(rand.NewPCG(seed, 1)), now: zero, members: map[Node]Member{}, open: map[uint64]Request{},
-		asked: map[uint64]time.Time{}, good: map[Node]map[DeviceID]Action{}, recalled: map[uint64]bool{}, proofs: map[Means]int{}}
+		asked: map[uint64]time.Time{}, good: map[Node]map[DeviceID]Action{}, recalled: map[uint64]bool{}, silent: map[uint64]bool{}, proofs: map[Means]int{}}
 	w.m = NewMachine(Config{Self: "n1", Bound: worldBound, Grace: time.Second, Timeout: 7 * time.Second, Pause: time.Second, History: 5})
 	w.m.lapse = l
 	w.configure()
@@ -107,6 +108,9 @@ func (w *world) changeMembers() {
 			n.Watchdog = Watchdog{Armed: !w.one(4), Timeout: w.dur(12), Quorate: w.now.Add(-w.dur(6))}
 		}
 		w.members[n.Node] = n
+		for _, c := range w.commands {
+			w.silent[c.Command] = w.silent[c.Command] || c.Member == n.Node && n.State != Alive
+		}
 		list = append(list, n)
 	}
 	w.step(Members{list})

@@ -99,11 +99,11 @@ func (w *world) execute(e Execute) {
 }
 
 // alone: one command at a target, unless one level has both devices at once; and
-// no more of a device than its limit.
+// no more of a device than its limit, without those whose member was lost since.
 func (w *world) alone(e Execute, d Device) {
 	n := 1
 	for _, c := range w.commands {
-		if c.Device == e.Device {
+		if c.Device == e.Device && !w.silent[c.Command] {
 			n++
 		}
 		if c.Target != e.Target {
