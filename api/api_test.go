@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -253,6 +254,54 @@ func TestNobodyAnswers(t *testing.T) {
 	if _, err := listen(file); errs.KindOf(err) != errs.Exists {
 		t.Errorf("a file: %v", err)
 	}
+}
+
+// TestAnswerLost: who asked another node that dies over it is told that it may be done,
+// and is not sent to start a daemon that runs.
+func TestAnswerLost(t *testing.T) {
+	for _, cut := range []struct {
+		name string
+		end  func(near, far net.Conn)
+	}{
+		{"the other end closes", func(_, far net.Conn) { far.Close() }},
+		{"the heartbeats end it here", func(near, _ net.Conn) { near.Close() }},
+	} {
+		c := NewClientDial("n1", func(context.Context) (net.Conn, error) {
+			near, far := net.Pipe()
+			go func() {
+				if _, err := far.Read(make([]byte, 4096)); err == nil {
+					cut.end(near, far)
+				}
+			}()
+			// A pipe's own words for its end are others than a socket's.
+			return &closable{near}, nil
+		})
+		_, err := c.FenceNode(t.Context(), "n2", "off", FenceVerb{})
+		hint := errs.HintOf(err)
+		if errs.KindOf(err) != errs.Timeout || !strings.Contains(hint, "may have been done") || strings.Contains(hint, "systemctl") ||
+			!strings.Contains(err.Error(), "n1") || !strings.Contains(err.Error(), "before it answered") || strings.Contains(err.Error(), "closed network") {
+			t.Errorf("%s: %v; %s", cut.name, err, hint)
+		}
+		if _, err := c.Status(t.Context()); errs.KindOf(err) != errs.Unavailable || strings.Contains(errs.HintOf(err), "may have been done") {
+			t.Errorf("%s: a question: %v; %s", cut.name, err, errs.HintOf(err))
+		}
+	}
+	c := NewClientDial("n1", func(context.Context) (net.Conn, error) { return nil, syscall.ECONNREFUSED })
+	if _, err := c.FenceNode(t.Context(), "n2", "off", FenceVerb{}); errs.KindOf(err) != errs.Unavailable || !strings.Contains(errs.HintOf(err), "start it there") {
+		t.Errorf("nobody listens: %v; %s", err, errs.HintOf(err))
+	}
+}
+
+// closable is a pipe that says of its end what a socket says.
+type closable struct{ net.Conn }
+
+// Read translates the pipe's own end.
+func (c *closable) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	if errors.Is(err, io.ErrClosedPipe) {
+		err = &net.OpError{Op: "read", Net: "tcp", Err: net.ErrClosed}
+	}
+	return n, err
 }
 
 func TestBadRequests(t *testing.T) {

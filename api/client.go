@@ -2,6 +2,7 @@ package api
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -23,6 +24,7 @@ const maxResponse = 256 << 20
 // Client speaks to one daemon. Its errors carry the daemon's kind, text and hint.
 type Client struct {
 	where string // for messages
+	far   bool   // it is another node's daemon
 	http  *http.Client
 }
 
@@ -32,17 +34,29 @@ func NewClient(socket string) *Client {
 	if socket == "" {
 		socket = DefaultSocket
 	}
-	return NewClientDial(socket, func(ctx context.Context) (net.Conn, error) {
+	return newClient(socket, func(ctx context.Context) (net.Conn, error) {
 		var d net.Dialer
 		return d.DialContext(ctx, "unix", socket)
 	})
 }
 
-// NewClientDial returns a client that connects by dial, as through the mesh;
-// where names the other end in messages.
-func NewClientDial(where string, dial func(ctx context.Context) (net.Conn, error)) *Client {
+// NewClientDial returns a client of another node's daemon that connects by dial, as
+// through the mesh; node names it in messages.
+func NewClientDial(node string, dial func(ctx context.Context) (net.Conn, error)) *Client {
+	c := newClient(node, dial)
+	c.far = true
+	return c
+}
+
+func newClient(where string, dial func(ctx context.Context) (net.Conn, error)) *Client {
 	return &Client{where: where, http: &http.Client{Transport: &http.Transport{
-		DialContext:        func(ctx context.Context, _, _ string) (net.Conn, error) { return dial(ctx) },
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			conn, err := dial(ctx)
+			if err != nil {
+				return nil, &undialed{err}
+			}
+			return conn, nil
+		},
 		DisableCompression: true,
 		MaxIdleConns:       1,
 	}}}
@@ -198,7 +212,7 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	req.Header.Set("Content-Type", "application/json")
 	resp, err := c.http.Do(req)
 	if err != nil {
-		return nil, c.unreachable(err)
+		return nil, c.unreachable(err, method == http.MethodGet)
 	}
 	if resp.StatusCode == http.StatusOK {
 		return resp, nil
@@ -211,27 +225,73 @@ func (c *Client) do(ctx context.Context, method, path string, body []byte) (*htt
 	return nil, errorOf(f)
 }
 
-// unreachable explains why no answer came.
-func (c *Client) unreachable(err error) error {
+// unreachable explains why no answer came. asks says that the request changes nothing.
+func (c *Client) unreachable(err error, asks bool) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	const start = "Start it with \"systemctl start takt\", or by hand with \"takt daemon\"; its log: \"journalctl -u takt\"."
+	var way *undialed
 	switch {
 	case errors.Is(err, fs.ErrPermission):
 		return errs.E("reach the daemon at", errs.Permission, c.where, "Run it as root, or become a member of the group takt.", err)
-	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return errs.E("reach the daemon at", errs.Unavailable, c.where, start, errors.New("it does not run"))
-	case errors.Is(err, context.DeadlineExceeded):
-		return errs.E("ask the daemon at", errs.Timeout, c.where, "", errors.New("no answer in time"))
 	case errors.Is(err, context.Canceled):
 		return errs.E("ask the daemon at", errs.Other, c.where, "", errors.New("interrupted"))
+	case errors.As(err, &way):
+		return c.undialed(way.error)
+	case errors.Is(err, context.DeadlineExceeded):
+		return errs.E("ask the daemon at", errs.Timeout, c.where, c.mayBeDone(asks), errors.New("no answer in time"))
+	case asks:
+		return errs.E("ask the daemon at", errs.Unavailable, c.where, c.mayBeDone(asks), c.lost(err))
 	}
-	return errs.E("ask the daemon at", errs.Unavailable, c.where, start, err)
+	return errs.E("wait for the answer of", errs.Timeout, c.where, c.mayBeDone(asks), c.lost(err))
+}
+
+// undialed explains why there was no connection: nothing was asked.
+func (c *Client) undialed(err error) error {
+	absent := errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ECONNREFUSED)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return errs.E("reach the daemon at", errs.Timeout, c.where, c.mayBeDone(true), errors.New("no connection in time"))
+	case c.far && absent:
+		return errs.E("reach the daemon at", errs.Unavailable, c.where,
+			"See \"takt status\"; start it there with \"systemctl start takt\".", errors.New("it does not run"))
+	case c.far:
+		return errs.E("reach the daemon at", errs.Unavailable, c.where, cmp.Or(errs.HintOf(err), c.mayBeDone(true)), err)
+	case absent:
+		err = errors.New("it does not run")
+	}
+	return errs.E("reach the daemon at", errs.Unavailable, c.where,
+		"Start it with \"systemctl start takt\", or by hand with \"takt daemon\"; its log: \"journalctl -u takt\".", err)
+}
+
+// lost says how a connection ended on which an answer was awaited. Which end closed it
+// is the same to whoever asked: what the heartbeats call lost, this node cuts off itself.
+func (c *Client) lost(err error) error {
+	switch {
+	case errors.Is(err, net.ErrClosed) && c.far, errors.Is(err, syscall.ETIMEDOUT), errors.Is(err, syscall.EHOSTUNREACH):
+		return errors.New("contact with it was lost before it answered: it is off, or cut off")
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return errors.New("it ended before it answered")
+	}
+	return err
+}
+
+// mayBeDone is what to do when the answer is missing.
+func (c *Client) mayBeDone(asks bool) string {
+	if asks {
+		return "See \"takt status\", and try again."
+	}
+	return "What was asked may have been done: see \"takt status\" and \"takt events\" before you ask again."
 }
 
 // broken is an answer that ends in the middle.
 func (c *Client) broken(err error) error {
-	return errs.E("read the answer of", errs.Timeout, c.where, "What was asked may have been done: see \"takt status\" and \"takt events\".", err)
+	return errs.E("read the answer of", errs.Timeout, c.where, c.mayBeDone(false), c.lost(err))
 }
+
+// undialed is the failure of a connection to come about.
+type undialed struct{ error }
+
+// Unwrap returns the cause.
+func (u *undialed) Unwrap() error { return u.error }
