@@ -174,7 +174,10 @@ func (m *Machine) onLocalEnded(in Ended) {
 		kind = "failure"
 	}
 	m.emit(Report{Kind: kind, Resource: a.Resource, On: a.Node, Text: describe(a) + ": " + text, Duration: in.Record.Result.Duration})
-	if !ok && !slices.Contains(m.local.failed, a.Resource) {
+	switch {
+	case ok && a.Task == string(agent.Stop): // what failed before it, a demote, does not matter any more
+		m.local.failed = slices.DeleteFunc(m.local.failed, func(r string) bool { return r == a.Resource })
+	case !ok && !slices.Contains(m.local.failed, a.Resource):
 		m.local.failed = append(m.local.failed, a.Resource)
 	}
 	// What waits for a stop that failed is stopped all the same: an address that

@@ -8,10 +8,10 @@ import (
 )
 
 // ScheduleLocalStop computes the actions that stop every managed resource that
-// is active on node by that node's own history, in the order of the
-// constraints, whatever other nodes do: what a node does that lost quorum.
+// is active on node by that node's own history, what is promoted after a demote, in
+// the order of the constraints, whatever other nodes do: what a node does that lost quorum.
 func ScheduleLocalStop(root *cib.Node, node string, now time.Time) *Transition {
-	return onlyEnds(Schedule(localView(root, node, "stop"), now), node, taskStop)
+	return onlyEnds(Schedule(localView(root, node, "stop"), now), node, taskStop, taskDemote)
 }
 
 // ScheduleLocalDemote is ScheduleLocalStop for no-quorum-policy=demote: what is
@@ -19,7 +19,7 @@ func ScheduleLocalStop(root *cib.Node, node string, now time.Time) *Transition {
 // and so is an instance of which something failed.
 func ScheduleLocalDemote(root *cib.Node, node string, now time.Time) *Transition {
 	t := onlyEnds(Schedule(localView(root, node, "demote"), now), node, taskStop, taskDemote)
-	stop := ScheduleLocalStop(root, node, now)
+	stop := onlyEnds(Schedule(localView(root, node, "stop"), now), node, taskStop)
 	failed := failedResources(root, node)
 	at := map[string]ActionID{} // of the stops, by resource
 	for _, a := range t.Actions {
@@ -124,10 +124,21 @@ func withoutFailures(state *cib.Node) *cib.Node {
 }
 
 // failedHere reports whether an operation failed that leaves the resource in
-// doubt; a probe only looked.
+// doubt; a probe only looked, and a monitor of a promoted instance succeeds with 8.
 func failedHere(op *cib.Node) bool {
-	probe := op.Attr("operation") == "monitor" && (op.Attr("interval") == "" || op.Attr("interval") == "0")
-	return op.Name() == "lrm_rsc_op" && !probe && op.Attr("op-status") != "-1" && (op.Attr("rc-code") != "0" || op.Attr("op-status") != "0")
+	if op.Name() != "lrm_rsc_op" || op.Attr("operation") == taskMonitor && historyInterval(op) == 0 {
+		return false
+	}
+	expected, exit := max(0, expectedExit(op)), int(number(op, "rc-code", 1))
+	switch status := number(op, "op-status", statusUnknown); {
+	case status == statusPending, status == statusCancelled:
+		return false
+	case status != statusDone:
+		return true
+	case expected == exitPromoted && exit == exitDegradedPromoted, expected == exitOK && exit == exitDegraded:
+		return false
+	}
+	return exit != expected
 }
 
 // onlyEnds leaves some tasks on the node and what orders them.

@@ -1,6 +1,7 @@
 package scheduler
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -68,10 +69,10 @@ func TestLocalDemote(t *testing.T) {
 	}
 	start, promote := cib.OpRecord{Operation: "start"}, cib.OpRecord{Operation: "promote"}
 	ran("web", 1, start)
-	ran("db", 2, start, promote)
-	ran("fs", 4, start)
-	ran("broken", 5, start, promote, cib.OpRecord{Operation: "monitor", IntervalMS: 1000, RC: 9, TargetRC: 8})
-	ran("second", 8, start)
+	ran("db", 2, start, promote, cib.OpRecord{Operation: "monitor", IntervalMS: 900, RC: 8, TargetRC: 8})
+	ran("fs", 5, start)
+	ran("broken", 6, start, promote, cib.OpRecord{Operation: "monitor", IntervalMS: 1000, RC: 9, TargetRC: 8})
+	ran("second", 9, start)
 	root = root.WithPath(func(s *cib.Node) *cib.Node { return s.WithChild(state) }, "status")
 	tr := ScheduleLocalDemote(root, "n1", now)
 	place := map[string]int{}
@@ -91,5 +92,42 @@ func TestLocalDemote(t *testing.T) {
 	}
 	if place["stop fs"] > place["demote db"] {
 		t.Errorf("db is demoted before fs is stopped: %v", place)
+	}
+}
+
+// TestLocalStopDemotes: a stop of what is promoted comes after its demote, on a node that
+// is cut off, too. Its last monitor says 8, which is no failure.
+func TestLocalStopDemotes(t *testing.T) {
+	now := time.Unix(1_700_000_000, 0)
+	root, err := cib.Parse([]byte(`<cib><configuration><crm_config/><nodes><node id="1" uname="n1"/></nodes><resources>
+<clone id="c"><meta_attributes id="cm"><nvpair id="cp" name="promotable" value="true"/></meta_attributes>
+<primitive id="db" class="ocf" provider="takt" type="Dummy"/></clone></resources><constraints/></configuration><status/></cib>`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, last := range map[string]cib.OpRecord{
+		"promoted":           {Operation: "promote"},
+		"seen promoted":      {Operation: "monitor", IntervalMS: 900, RC: 8, TargetRC: 8},
+		"degraded":           {Operation: "monitor", IntervalMS: 900, RC: 191, TargetRC: 8},
+		"monitor cut off":    {Operation: "monitor", IntervalMS: 900, RC: 193, TargetRC: 8, OpStatus: 1},
+		"monitor under way":  {Operation: "monitor", IntervalMS: 900, RC: 193, TargetRC: 8, OpStatus: -1},
+		"probed as promoted": {Operation: "monitor", RC: 8, TargetRC: 7},
+	} {
+		lrm := cib.LRMResource("db", "ocf", "takt", "Dummy")
+		for i, op := range []cib.OpRecord{{Operation: "start"}, {Operation: "promote"}, last} {
+			op.Resource, op.OnNode, op.Call, op.Changed = "db", "n1", int64(i+1), now
+			lrm = cib.MergeOp(lrm, op)
+		}
+		state := cib.NodeState(1, "n1", true).WithPath(func(list *cib.Node) *cib.Node { return list.WithChild(lrm) }, "lrm", "lrm_resources")
+		with := root.WithPath(func(s *cib.Node) *cib.Node { return s.WithChild(state) }, "status")
+		var order []string
+		for _, a := range ScheduleLocalStop(with, "n1", now).InOrder() {
+			if a.Kind == Resource {
+				order = append(order, a.Task)
+			}
+		}
+		if !slices.Equal(order, []string{"demote", "stop"}) {
+			t.Errorf("%s: %v, want a demote and then a stop", name, order)
+		}
 	}
 }

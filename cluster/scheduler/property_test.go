@@ -110,18 +110,26 @@ func firstDifference(a, b string) string {
 	return fmt.Sprintf("%q\n%q", cut(a), cut(b))
 }
 
-// TestLocalStop: a node on its own stops what it runs, and does nothing else.
+// TestLocalStop: a node on its own stops what it runs, demotes what it stops, and does
+// nothing else.
 func TestLocalStop(t *testing.T) {
 	stops := 0
 	eachRandom(t, func(seed uint64, root *cib.Node) {
-		for _, a := range scheduler.ScheduleLocalStop(root, "n1", schedtest.RandomTime).Actions {
+		demoted := map[string]bool{}
+		for _, a := range scheduler.ScheduleLocalStop(root, "n1", schedtest.RandomTime).InOrder() {
 			switch {
 			case a.Kind == scheduler.Pseudo:
+			case a.Task == "demote" && a.Node == "n1":
+				demoted[a.Resource] = true
 			case a.Task != "stop" || a.Node != "n1":
 				t.Errorf("seed %d: a local stop on n1 does %s of %s on %s", seed, a.Task, a.Resource, a.Node)
 			default:
 				stops++
+				delete(demoted, a.Resource)
 			}
+		}
+		if len(demoted) > 0 {
+			t.Errorf("seed %d: a local stop on n1 demotes %v after its stop, or without", seed, demoted)
 		}
 	})
 	if stops == 0 {
