@@ -11,9 +11,8 @@ import (
 // alarms are what makes the cluster unsafe or useless now.
 func (a *App) alarms(st *api.Status, root *cib.Node) []api.Alarm {
 	list := []api.Alarm{}
-	switch {
-	case len(st.Quorum.Voters) != 2:
-	case ignoresLoss(st, root):
+	switch voters := len(st.Quorum.Voters); {
+	case voters > 1 && ignoresLoss(st, root):
 		list = append(list, api.Alarm{
 			Text: "A CUT MAKES EVERYTHING RUN TWICE: with no-quorum-policy=ignore each part goes on without proof that the other is off. One of these changes that:",
 			Commands: []string{
@@ -21,7 +20,7 @@ func (a *App) alarms(st *api.Status, root *cib.Node) []api.Alarm {
 				addDevice,
 			},
 		})
-	case a.unprotected(st, root):
+	case voters == 2 && a.unprotected(st, root):
 		list = append(list, api.Alarm{
 			Text: "NOTHING WILL FAIL OVER on the loss of a node: with two votes the node that is left cannot know whether the other one is off or only cut off. One of these changes that:",
 			Commands: []string{

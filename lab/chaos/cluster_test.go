@@ -22,7 +22,12 @@ type cluster struct {
 	*lab.Lab
 	t    *testing.T
 	kept bool // somebody wants to look at it afterwards
+
+	risked *[]span // when a person, or the configuration, has let things run twice
 }
+
+// span is a time, ns since 1970.
+type span struct{ from, to int64 }
 
 // takt returns the binary to test: TAKT_BIN, or one built once.
 var takt = sync.OnceValues(func() (string, error) {
@@ -56,7 +61,7 @@ func newCluster(t *testing.T, o lab.Options) *cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &cluster{t: t, kept: os.Getenv("TAKT_KEEP") != ""}
+	c := &cluster{t: t, kept: os.Getenv("TAKT_KEEP") != "", risked: &[]span{}}
 	dir := os.Getenv("TAKT_KEEP")
 	if dir == "" {
 		if dir, err = os.MkdirTemp("", "takt-chaos-"); err != nil {
@@ -104,10 +109,9 @@ func (c *cluster) crashes() []Crash {
 	return list
 }
 
-// judge fails the test if anything may have run twice so far.
-func (c *cluster) judge() {
+// calls are what all nodes have logged.
+func (c *cluster) calls() (calls []Call) {
 	c.t.Helper()
-	var calls []Call
 	for _, node := range c.Nodes() {
 		list, err := readCalls(c.callsOf(node))
 		if err != nil {
@@ -115,12 +119,31 @@ func (c *cluster) judge() {
 		}
 		calls = append(calls, list...)
 	}
+	return calls
+}
+
+// judge fails the test if anything may have run, or been promoted, twice so far.
+func (c *cluster) judge() {
+	c.t.Helper()
+	calls := c.calls()
 	if len(calls) == 0 {
 		c.t.Fatal("no agent was ever called: the judge has nothing to look at")
 	}
-	for _, v := range Judge(calls, c.crashes()) {
-		c.t.Errorf("%v\n%s", v, c.around(time.Unix(0, v.B.From)))
+	for _, v := range Judge(promotions(calls, ranked), c.crashes()) {
+		from, to := max(v.A.From, v.B.From), min(v.A.To, v.B.To)
+		if !slices.ContainsFunc(*c.risked, func(s span) bool { return s.from <= from && to <= s.to }) {
+			c.t.Errorf("%v\n%s", v, c.around(time.Unix(0, v.B.From)))
+		}
 	}
+}
+
+// risk runs a part of a story in which things may run twice, as somebody has decided.
+func (c *cluster) risk(part func()) {
+	c.t.Helper()
+	s := span{from: time.Now().UnixNano()}
+	part()
+	s.to = time.Now().UnixNano()
+	*c.risked = append(*c.risked, s)
 }
 
 // around tells what the nodes have to say about a moment.

@@ -53,16 +53,8 @@ func (c *cluster) switched(n int) []string {
 // activeOn returns on which nodes a resource may be active now, by the calls alone.
 func (c *cluster) activeOn(resource string) []string {
 	c.t.Helper()
-	var calls []Call
-	for _, node := range c.Nodes() {
-		list, err := readCalls(c.callsOf(node))
-		if err != nil {
-			c.t.Fatal(err)
-		}
-		calls = append(calls, list...)
-	}
 	var on []string
-	for _, i := range Intervals(calls, c.crashes())[resource] {
+	for _, i := range Intervals(promotions(c.calls(), ranked), c.crashes())[resource] {
 		if i.Ended == "" {
 			on = append(on, i.Node)
 		}

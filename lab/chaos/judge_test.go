@@ -203,3 +203,41 @@ func TestParseCalls(t *testing.T) {
 		}
 	}
 }
+
+// TestPromotions: a promotable clone may be started everywhere and promoted once.
+func TestPromotions(t *testing.T) {
+	call := func(at int64, event, node, action string, number, interval int64, code int) Call {
+		c := Call{Time: at, Event: event, Node: node, Daemon: 1, Number: number, Resource: "r", Action: action, Interval: interval}
+		if event == "end" {
+			zero := 0
+			c.Code, c.Status = &code, &zero
+		}
+		return c
+	}
+	both := []Call{
+		call(1, "begin", "n1", "start", 1, 0, 0), call(2, "end", "n1", "start", 1, 0, 0),
+		call(1, "begin", "n2", "start", 1, 0, 0), call(2, "end", "n2", "start", 1, 0, 0),
+		call(3, "begin", "n1", "promote", 2, 0, 0), call(4, "end", "n1", "promote", 2, 0, 0),
+		call(5, "begin", "n2", "monitor", 2, 500, 0), call(6, "end", "n2", "monitor", 2, 500, 0),
+		call(7, "begin", "n1", "monitor", 3, 500, 8), call(8, "end", "n1", "monitor", 3, 500, 8),
+	}
+	if v := Judge(promotions(both, "r"), nil); len(v) > 0 {
+		t.Errorf("promoted on n1 alone: %v", v)
+	}
+	if v := Judge(both, nil); len(v) == 0 {
+		t.Error("a clone is no unique resource, and the judge does not see it")
+	}
+	second := []Call{call(20, "begin", "n2", "promote", 3, 0, 0)}
+	if v := Judge(promotions(append(both, second...), "r"), nil); len(v) == 0 {
+		t.Error("promoted on two nodes, and nobody says so")
+	}
+	for _, end := range [][]Call{
+		{call(9, "begin", "n1", "demote", 4, 0, 0), call(10, "end", "n1", "demote", 4, 0, 0)},
+		{call(9, "begin", "n1", "stop", 4, 0, 0), call(10, "end", "n1", "stop", 4, 0, 0)},
+		{call(9, "begin", "n1", "monitor", 4, 0, 0), call(10, "end", "n1", "monitor", 4, 0, 0)},
+	} {
+		if v := Judge(promotions(append(append(both, end...), second...), "r"), nil); len(v) > 0 {
+			t.Errorf("%s ended it: %v", end[0].Action, v)
+		}
+	}
+}

@@ -25,10 +25,12 @@ trick=$OCF_ROOT/tricks/$OCF_RESOURCE_INSTANCE/$1-$(cat /proc/sys/kernel/hostname
 [ -e $trick ] && . $trick
 case $1 in
 start) : > $state;;
-stop) rm -f $state;;
-monitor) [ -e $state ] || exit 7;;
+stop) rm -f $state $state-promoted;;
+promote) : > $state-promoted;;
+demote) rm -f $state-promoted;;
+monitor) [ -e $state ] || exit 7; [ ! -e $state-promoted ] || exit 8;;
 meta-data) echo '<resource-agent name="Stubborn" version="1.0"><version>1.1</version><parameters/>
-<actions><action name="start" timeout="5s"/><action name="stop" timeout="5s"/><action name="monitor" timeout="5s" interval="10s"/></actions></resource-agent>';;
+<actions><action name="start" timeout="5s"/><action name="stop" timeout="5s"/><action name="promote" timeout="5s"/><action name="demote" timeout="5s"/><action name="monitor" timeout="5s" interval="10s"/></actions></resource-agent>';;
 *) exit 3;;
 esac
 exit 0
@@ -80,7 +82,7 @@ func (c *cluster) sub(name string, story func(c *cluster)) {
 	}
 	c.t.Run(name, func(t *testing.T) {
 		began := time.Now()
-		d := &cluster{Lab: c.Lab, t: t, kept: c.kept}
+		d := &cluster{Lab: c.Lab, t: t, kept: c.kept, risked: c.risked}
 		story(d)
 		d.whole()
 		d.judge()
