@@ -22,7 +22,11 @@ func (a *App) Force(ctx context.Context, f api.Force) (*api.Forcing, error) {
 	}
 	out := a.forcing(st)
 	if st.Place == quorum.Quorate {
-		return nil, errs.E("force the cluster", errs.Conflict, a.id.Name, "Nothing has to be forced. takt status says how it stands.", errors.New(a.id.Name+" is "+st.Quorum.Words))
+		words := st.Quorum.Words
+		if p, err := a.pulse.Status(ctx); err == nil && p.Reason != "" {
+			words = "quorate: " + p.Reason // newer than the last change of the standing
+		}
+		return nil, errs.E("force the cluster", errs.Conflict, a.id.Name, "Nothing has to be forced. takt status says how it stands.", errors.New(a.id.Name+" is "+words))
 	}
 	if f.Seen == "" || f.Seen != out.Seen {
 		return out, nil
