@@ -138,15 +138,18 @@ type Config struct {
 	Self    Node          // this node; preferred among equals, since no network is needed
 	Bound   time.Duration // a request ends within its delay and this time from when it begins; too short: slow devices never succeed
 	Timeout time.Duration // of a command whose device has none
-	Grace   time.Duration // how much longer than a command's time-out its result is waited for
-	Rounds  int           // how often all levels are gone through
-	Pause   time.Duration // between two rounds
-	History int           // how many ended requests are remembered
+	// Question is the longest time for a status that is asked before the switching or
+	// after all of it failed, of a device that has no time-out for it.
+	Question time.Duration
+	Grace    time.Duration // how much longer than a command's time-out its result is waited for
+	Rounds   int           // how often all levels are gone through
+	Pause    time.Duration // between two rounds
+	History  int           // how many ended requests are remembered
 }
 
 // DefaultConfig returns the values for a node.
 func DefaultConfig(self Node) Config {
-	return Config{Self: self, Bound: 5 * time.Minute, Timeout: time.Minute, Grace: 5 * time.Second, Rounds: 2, Pause: 2 * time.Second, History: 100}
+	return Config{Self: self, Bound: 5 * time.Minute, Timeout: time.Minute, Question: 20 * time.Second, Grace: 5 * time.Second, Rounds: 2, Pause: 2 * time.Second, History: 100}
 }
 
 // orDefault replaces what is not positive by the default.
@@ -155,7 +158,7 @@ func (c Config) orDefault() Config {
 	for _, f := range []struct {
 		v   *time.Duration
 		def time.Duration
-	}{{&c.Bound, d.Bound}, {&c.Timeout, d.Timeout}, {&c.Grace, d.Grace}, {&c.Pause, d.Pause}} {
+	}{{&c.Bound, d.Bound}, {&c.Timeout, d.Timeout}, {&c.Question, d.Question}, {&c.Grace, d.Grace}, {&c.Pause, d.Pause}} {
 		if *f.v <= 0 {
 			*f.v = f.def
 		}

@@ -91,7 +91,7 @@ func (m *Machine) whyMember(r Reach, not []string) string {
 // execute sends a command.
 func (m *Machine) execute(o *operation, s *slot, a Action, member Node, why string) {
 	m.command++
-	t := m.timeout(o, s.device, a)
+	t := m.timeout(o, s, a)
 	f := &flight{command: m.command, op: o, slot: s, device: s.device, action: a, pass: o.pass, asking: s.asking, target: o.target, member: member,
 		begun: m.now, deadline: m.now.Add(t + m.cfg.Grace)}
 	if f.deadline.After(o.bound) && !m.lapse.actsLate {

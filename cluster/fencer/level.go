@@ -1,6 +1,7 @@
 package fencer
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"time"
@@ -174,12 +175,10 @@ func (o *operation) verb(s *slot) Action {
 	switch {
 	case o.pass == checking || o.pass == verifying || s.asking:
 		return Status
-	case o.pass == restoring || o.action == On:
+	case o.pass == restoring:
 		return On
-	case o.native:
-		return Reboot
 	}
-	return Off
+	return o.deed()
 }
 
 // launch sends a slot's next command, or settles that there is none; it reports
@@ -256,11 +255,29 @@ func (m *Machine) busy(d *Device) string {
 	return fmt.Sprintf("waits for %s: it takes %d command(s) at once, and %s runs the %s of %s", d.ID, limit, last.member, last.action, last.target)
 }
 
-// timeout is how long a command may take, within the operation's bound.
-func (m *Machine) timeout(o *operation, d *Device, a Action) time.Duration {
-	t := d.Timeout[a]
-	if t <= 0 {
-		t = m.cfg.Timeout
+// timeout is how long a command may take, within the operation's bound. A question that
+// only may spare the switching, or is the last resort after it, has no longer than that,
+// and without a time-out of its own Question at most: a device that hangs is to make room
+// for the next one.
+func (m *Machine) timeout(o *operation, s *slot, a Action) time.Duration {
+	own := func(a Action) time.Duration { return cmp.Or(max(0, s.device.Timeout[a]), m.cfg.Timeout) }
+	t := own(a)
+	if a == Status && (o.pass == checking || s.asking) {
+		if s.device.Timeout[Status] <= 0 {
+			t = min(t, m.cfg.Question)
+		}
+		t = min(t, own(o.deed()))
 	}
 	return min(t, o.bound.Sub(m.now)-m.cfg.Grace)
+}
+
+// deed is the action with which an operation switches.
+func (o *operation) deed() Action {
+	switch {
+	case o.action == On:
+		return On
+	case o.native:
+		return Reboot
+	}
+	return Off
 }

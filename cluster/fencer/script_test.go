@@ -187,6 +187,9 @@ func device(s *story, id string, f []string) Device {
 			for _, a := range []Action{Off, On, Reboot, Status} {
 				d.Timeout[a] = duration(s.t, v)
 			}
+		case "timeout-of":
+			a, t, _ := strings.Cut(v, ":")
+			d.Timeout[Action(a)] = duration(s.t, t)
 		case "base":
 			d.Delay.Base = duration(s.t, v)
 		case "base-of":
