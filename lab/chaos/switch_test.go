@@ -1,8 +1,14 @@
 package chaos
 
 import (
+	"bufio"
 	"context"
+	"fmt"
+	"net"
+	"path/filepath"
 	"slices"
+	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +23,8 @@ func TestPowerSwitch(t *testing.T) {
 	c.sub("verbs", fenceVerbs)
 	c.sub("dead switch", deadSwitch) // one that lies has a story of its own
 	c.sub("slow switch", slowSwitch)
+	c.sub("hanging switch", hangingSwitch)
+	c.sub("hanging switch, and another one behind", secondSwitch)
 }
 
 // fenceVerbs are what a person can do by hand, also to the coordinator.
@@ -76,4 +84,101 @@ func slowSwitch(c *cluster) {
 	c.runsOn("n1")
 	c.must(c.Heal(lab.CutOptions{}))
 	c.must(c.Power(lab.PowerOptions{Delay: lab.PowerDelay}))
+}
+
+// hangingSwitch: fencing ends by its time-out and is tried again, and everybody can read
+// that. Nothing starts before the switch is mended.
+func hangingSwitch(c *cluster) {
+	c.run("n1", "option", "set", "stonith-timeout=500ms")
+	c.moveAll("n2")
+	began := time.Now()
+	c.must(c.Power(lab.PowerOptions{Node: "n2", Delay: -1, Fault: lab.PowerHangs}))
+	c.must(c.Crash("n2"))
+	c.says("n1", []string{"The reboot of n2: waits for n1, which runs the"}, "status")
+	c.says("n1", []string{"off of n2 with power by n1: failed"}, "events", "--here", "-n", "200")
+	c.says("n1", []string{"n2", "failed"}, "fence", "history")
+	c.unmoved(time.Second, "n2")
+	if list := c.begun(began); len(list) > 0 {
+		c.t.Errorf("begun while n2 was not proven off: %v", list)
+	}
+	c.must(c.Power(lab.PowerOptions{Delay: -1}))
+	c.runsOn("n1") // and n2 is switched on again
+}
+
+// secondSwitch: the device of the second level does what the first one cannot.
+func secondSwitch(c *cluster) {
+	c.t.Cleanup(c.serveSwitch("second.sock"))
+	c.run("n1", "fence", "add", "second", "fence_takt_lab", "socket="+filepath.Join(c.Dir(), "second.sock"))
+	c.must(c.apply(context.Background(), "n1", `<fencing-topology><fencing-level id="l1" target="n2" index="1" devices="power"/>
+<fencing-level id="l2" target="n2" index="2" devices="second"/></fencing-topology>`, true))
+	c.moveAll("n2")
+	c.must(c.Power(lab.PowerOptions{Node: "n2", Delay: -1, Fault: lab.PowerHangs}))
+	c.must(c.Crash("n2"))
+	c.runsOn("n1")
+	c.says("n1", []string{"power", "second"}, "fence", "history")
+	c.must(c.Power(lab.PowerOptions{Delay: -1}))
+}
+
+// serveSwitch serves a power switch of the test's own in the laboratory's folder, which
+// nodes see under the same path. The function that it returns ends it.
+func (c *cluster) serveSwitch(name string) func() {
+	c.t.Helper()
+	l, err := net.Listen("unix", filepath.Join(c.Dir(), name))
+	c.must(err)
+	var work sync.WaitGroup
+	work.Go(func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			work.Go(func() {
+				defer conn.Close()
+				for lines := bufio.NewScanner(conn); lines.Scan(); {
+					fmt.Fprintln(conn, c.switchPower(strings.Fields(lines.Text())))
+				}
+			})
+		}
+	})
+	return func() { l.Close(); work.Wait() }
+}
+
+// switchPower answers one request to that switch.
+func (c *cluster) switchPower(words []string) string {
+	if len(words) == 1 && words[0] == "list" {
+		return strings.Join(c.Nodes(), " ")
+	}
+	if len(words) != 2 {
+		return "error say off NODE, on NODE, status NODE or list"
+	}
+	on, err := c.isOn(words[1])
+	switch {
+	case err != nil:
+	case words[0] == "status" && on:
+		return "on"
+	case words[0] == "status":
+		return "off"
+	case words[0] == "off" && on:
+		err = c.Crash(words[1])
+	case words[0] == "on" && !on:
+		err = c.Start(words[1])
+	}
+	if err != nil {
+		return "error " + strings.ReplaceAll(err.Error(), "\n", " ")
+	}
+	return "ok"
+}
+
+// isOn reports whether a node has power.
+func (c *cluster) isOn(node string) (bool, error) {
+	s, err := c.Status()
+	if err != nil {
+		return false, err
+	}
+	for _, n := range s.Nodes {
+		if n.Name == node {
+			return n.State != "off", nil
+		}
+	}
+	return false, fmt.Errorf("no node %q hangs on this switch", node)
 }
