@@ -249,7 +249,9 @@ func (c *cluster) generation(node string) (g uint64) {
 // When they meet each runs once.
 func ignoreUnfenced(c *cluster) {
 	c.run("n1", "option", "set", "stonith-enabled=false")
-	c.says("n1", []string{"RUN TWICE", "no-quorum-policy=ignore"}, "status")
+	for _, node := range c.Nodes() { // a node that is cut off acts by what it knew
+		c.says(node, []string{"RUN TWICE", "no-quorum-policy=ignore"}, "status")
+	}
 	c.risk(func() {
 		c.must(c.Cut(lab.CutOptions{Node: "n3"}))
 		for _, id := range unique {
