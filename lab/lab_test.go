@@ -38,6 +38,9 @@ func standIn(args []string) int {
 	if !ours && args[0] == "ask-broker" {
 		err = standInBroker(args[1])
 	}
+	if !ours && args[0] == "beat" {
+		err = standInPulse(args[1], args[2])
+	}
 	if !ours && args[0] == "probe" {
 		err = standInProbe(args)
 	}

@@ -6,11 +6,13 @@ import (
 	"encoding/binary"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"reflect"
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 	"unsafe"
 
@@ -18,6 +20,7 @@ import (
 
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/internal/netif"
 )
 
 // PulseOptions says how to run a pulse.
@@ -45,6 +48,7 @@ func Pulse(ctx context.Context, opt PulseOptions) error {
 	defer l.close()
 	stop := context.AfterFunc(ctx, l.rouse)
 	defer stop()
+	defer l.keepReachable(ctx)()
 	opt.Log.Info("pulse runs", "socket", opt.Socket, "realtime", l.rt.words)
 	for ctx.Err() == nil && !l.stopped {
 		if err := l.step(); err != nil {
@@ -54,13 +58,26 @@ func Pulse(ctx context.Context, opt PulseOptions) error {
 	return nil
 }
 
+// keepReachable lets the first heartbeat after a cable is back find its way, beside the
+// loop, until the function that it returns is called.
+func (l *loop) keepReachable(ctx context.Context) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var ended sync.WaitGroup
+	ended.Go(func() { netif.KeepReachable(ctx, func() []netip.Addr { return *l.peers.Load() }) })
+	return func() {
+		cancel()
+		ended.Wait()
+	}
+}
+
 // loop is the one thread of a pulse: it owns the engine and every descriptor.
 type loop struct {
 	opt     PulseOptions
 	rt      realtime
 	eng     *Engine
 	socks   []*socket
-	addrs   map[cib.NodeID][]*rawAddr // by link
+	addrs   map[cib.NodeID][]*rawAddr    // by link
+	peers   atomic.Pointer[[]netip.Addr] // the same, for keepReachable
 	dog     dogShell
 	ctl     control
 	wake    [2]int
@@ -75,6 +92,7 @@ type loop struct {
 
 func newLoop(opt PulseOptions) (*loop, error) {
 	l := &loop{opt: opt, rt: realtime{"left alone", true}, wake: [2]int{-1, -1}}
+	l.peers.Store(&[]netip.Addr{})
 	if err := l.ctl.listen(opt.Socket); err != nil {
 		return nil, err
 	}
@@ -238,13 +256,18 @@ func (l *loop) configure(cfg Config) error {
 		}
 	}
 	l.addrs = map[cib.NodeID][]*rawAddr{}
+	var peers []netip.Addr
 	for _, p := range l.eng.peers {
 		var to []*rawAddr
 		for _, a := range p.Addrs {
 			to = append(to, newRawAddr(a))
+			if a.IsValid() {
+				peers = append(peers, a.Addr())
+			}
 		}
 		l.addrs[p.ID] = to
 	}
+	l.peers.Store(&peers)
 	return nil
 }
 

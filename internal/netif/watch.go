@@ -12,10 +12,15 @@ import (
 // changed: after an overflow of the socket's buffer (ENOBUFS) or another error
 // the subscription is made anew, and changed is called, so nothing is missed.
 func Watch(ctx context.Context, changed func()) {
+	again(ctx, func() { subscription(ctx, changed) })
+}
+
+// again repeats what should go on until ctx ends, with pauses that grow while it fails.
+func again(ctx context.Context, subscription func()) {
 	pause := 10 * time.Millisecond
 	for ctx.Err() == nil {
 		began := time.Now()
-		subscription(ctx, changed)
+		subscription()
 		if time.Since(began) > time.Minute {
 			pause = 10 * time.Millisecond
 		}
