@@ -46,23 +46,19 @@ func (r Relation) Opposite() Relation {
 }
 
 // Relate compares the generations a of node aID with b of node bID.
-//
-// A replica that was told of a new generation but lost before it could write it down still has
-// the one before, which heads the other's history: it acknowledged nothing
-// since, so the bitmap knows all.
 func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) Relation {
 	switch {
-	case a.fresh() && b.fresh():
+	case a.Fresh() && b.Fresh():
 		return BothFresh
-	case b.fresh():
+	case b.Fresh():
 		return NewerFull
-	case a.fresh():
+	case a.Fresh():
 		return OlderFull
 	case a.Current == b.Current:
 		return Same
-	case a.follows(bID, b):
+	case a.Bitmap[bID] != 0 && a.Bitmap[bID] == b.Current:
 		return Newer
-	case b.follows(aID, a):
+	case b.Bitmap[aID] != 0 && b.Bitmap[aID] == a.Current:
 		return Older
 	case a.descends(b.Current):
 		return NewerFull
@@ -76,15 +72,8 @@ func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) 
 	return Unrelated
 }
 
-func (g Generations) fresh() bool { return g.Current == 0 || g.Current == volume.JustCreated }
-
-// follows says whether the bitmap for node id holds all that was written since other.Current.
-func (g Generations) follows(id volume.NodeID, other Generations) bool {
-	if g.Bitmap[id] != 0 {
-		return g.Bitmap[id] == other.Current
-	}
-	return g.History[0] != 0 && g.History[0] == other.Current
-}
+// Fresh says whether the replica has never held data.
+func (g Generations) Fresh() bool { return g.Current == 0 || g.Current == volume.JustCreated }
 
 // descends says whether x is an ancestor.
 func (g Generations) descends(x volume.Generation) bool {
@@ -121,7 +110,7 @@ func (g Generations) shares(other Generations) bool {
 
 // Begin makes next the current generation and the one before it the newest of the history. Bitmap generations are the caller's.
 func (g *Generations) Begin(next volume.Generation) {
-	if g.Current != 0 && g.Current != volume.JustCreated {
+	if !g.Fresh() {
 		copy(g.History[1:], g.History[:])
 		g.History[0] = g.Current
 	}

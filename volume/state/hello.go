@@ -33,7 +33,8 @@ type Hello struct {
 //	generation  the primary has begun a new generation: Gen; InStep are the replicas that follow it
 //	promote?    may I be primary          yes, no   the answers; Words says why not
 //	given-up    the sender asked to be primary and does not want to any more
-//	sync-go     the target begins now: be the source (Full: every block)
+//	sync-go     the target is ready: be the source
+//	sync-begin  from the source: begin; Gen.Current is what the target's data counts as until the end
 //	sync-done   from the source: the target has everything; Gen is what it is from now on
 //	sync-stop   the resync or verify ends without result
 //	pause, resume      Words says for whom
@@ -54,6 +55,7 @@ type Said struct {
 	Size        int64
 	Start, Stop int64
 	Found       int64
+	Written     int64 // Unix seconds of Gen.Current
 	Full, First bool
 	Words       string
 	ID          uint64

@@ -1,0 +1,189 @@
+package state
+
+import (
+	"github.com/takt-ha/takt/volume"
+)
+
+func (m *Machine) onAttached(in Attached) {
+	if m.attached {
+		return
+	}
+	id := m.super.Volume
+	m.super, m.saved, m.attached = in.Super, in.Super, true
+	m.capacity = in.Capacity
+	if m.capacity == 0 {
+		m.capacity = in.Super.Size
+	}
+	if in.Super.Volume != id {
+		m.dropDisk()
+		m.answerAttach(m.conflict("attach the disk of", "its metadata belong to another volume", "Check the disk in the configuration; takt volume dump-md shows what is on it."))
+		return
+	}
+	m.crashed = 0
+	if in.Super.Crashed {
+		for _, p := range m.peers {
+			if p.hasDisk() {
+				m.crashed |= bit(p.id)
+			}
+		}
+		m.event("disk", "this node was primary when it stopped; what may differ is marked")
+		if m.crashed == 0 && m.role != volume.Primary {
+			m.super.Crashed = false
+		}
+	}
+	m.disk = volume.Attaching
+	m.setDisk(m.worthAtAttach(), "attached")
+	if m.super.Size > 0 {
+		m.emit(Grow{m.super.Size})
+	}
+	m.answerAttach(nil)
+	for _, p := range m.peers {
+		m.compareAgain(p)
+	}
+}
+
+// worthAtAttach: what was up to date when it was last seen still is, unless others could have gone on
+// since: with fencing, quorum or a cluster somebody can tell, so somebody is asked.
+func (m *Machine) worthAtAttach() volume.DiskState {
+	switch d := m.super.Disk; {
+	case m.role == volume.Primary:
+		return volume.Negotiating
+	case m.super.Gen.Fresh():
+		return volume.Inconsistent
+	case d != volume.UpToDate && d != volume.Consistent:
+		return d
+	case m.cfg.Cluster || m.cfg.Quorum.Need != 0 || m.fences():
+		return volume.Consistent
+	}
+	return volume.UpToDate
+}
+
+func (m *Machine) answerAttach(err error) {
+	if m.attachID != 0 {
+		m.answer(m.attachID, err, "")
+		m.attachID = 0
+	} else if err != nil {
+		m.event("error", err.Error())
+	}
+}
+
+func (m *Machine) onDiskGone(in DiskGone) {
+	words := "the disk failed (" + in.Op + "): " + in.Err
+	if in.Op == "attach" {
+		m.setDisk(volume.Diskless, in.Err)
+		m.answerAttach(m.conflict("attach the disk of", in.Err, "Repair or replace the disk, then: takt volume attach "+m.cfg.Name))
+		return
+	}
+	if !m.attached {
+		return
+	}
+	m.event("error", words)
+	if m.cfg.Disk.OnIOError == "call-local-io-error" {
+		m.hook("local-io-error", nil)
+	}
+	if m.cfg.Disk.OnIOError == "pass_on" && in.Op != "metadata" {
+		if in.Op != "read" {
+			m.setDisk(volume.Inconsistent, "a write failed")
+		}
+		return
+	}
+	m.setDisk(volume.Failed, words)
+	m.dropDisk()
+}
+
+// dropDisk goes on without a disk. What it had stays as it was last written down.
+func (m *Machine) dropDisk() {
+	for _, p := range m.peers {
+		if p.running {
+			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " has lost its disk"}})
+			m.stopSync(p)
+		}
+		p.need = needNothing
+		if p.up() {
+			m.setConn(p, volume.Connected, "")
+		}
+	}
+	m.emit(Detach{})
+	size := m.super.Size
+	gen := m.super.Gen
+	m.attached, m.capacity, m.crashed = false, 0, 0
+	m.forgetSuper()
+	m.super.Size, m.super.Gen = size, gen
+	m.setDisk(volume.Diskless, "")
+}
+
+func (m *Machine) askAttach(in Asked) {
+	switch {
+	case !m.selfHasDisk():
+		m.answer(in.ID, m.conflict("attach the disk of", "this node is diskless by its configuration", "Give it a disk in the configuration, then: takt volume adjust."), "")
+	case m.attached:
+		m.answer(in.ID, nil, "")
+	case m.attachID != 0:
+		m.answer(in.ID, m.conflict("attach the disk of", "it is being attached", "Wait for it."), "")
+	default:
+		m.attachID = in.ID
+		m.setDisk(volume.Attaching, "")
+		m.emit(Attach{})
+	}
+}
+
+func (m *Machine) askDetach(in Asked) {
+	switch {
+	case !m.attached:
+		m.answer(in.ID, nil, "")
+	case m.role == volume.Primary && len(m.sources()) == 0 && !in.Force:
+		m.answer(in.ID, m.conflict("detach the disk of", "this node is primary, and no other replica with up-to-date data is connected", "Connect one first, or make this node secondary."), "")
+	case m.halfDecided():
+		m.answer(in.ID, m.conflict("detach the disk of", "another change is under way", "Wait for it, then try again."), "")
+	default:
+		m.setDisk(volume.Detaching, "a user says so")
+		m.dropDisk()
+		m.answer(in.ID, nil, "")
+	}
+}
+
+func (m *Machine) askOutdate(in Asked) {
+	switch {
+	case m.role == volume.Primary:
+		m.answer(in.ID, m.conflict("outdate", "this node is primary", "Make it secondary first."), "")
+	case !m.attached:
+		m.answer(in.ID, m.conflict("outdate", "there is no disk here", "Nothing needs to be done."), "")
+	case m.disk == volume.Inconsistent:
+		m.answer(in.ID, nil, "it is Inconsistent already")
+	default:
+		m.setDisk(volume.Outdated, "told so")
+		m.answer(in.ID, nil, "")
+	}
+}
+
+// askInvalidate: what is here counts for nothing, so that a peer's data comes.
+func (m *Machine) askInvalidate(in Asked) {
+	source := len(m.sources()) > 0
+	switch {
+	case !m.attached:
+		m.answer(in.ID, m.conflict("invalidate", "there is no disk here", "Attach it first."), "")
+	case m.role == volume.Primary && !source:
+		m.answer(in.ID, m.conflict("invalidate", "this node is primary, and no other replica with up-to-date data is connected", "Connect one first."), "")
+	case !source && !in.Force:
+		m.answer(in.ID, m.conflict("invalidate", "no other replica with up-to-date data is connected: this may be the only copy", "Connect one first; or, if it is certain: invalidate --force."), "")
+	case m.halfDecided():
+		m.answer(in.ID, m.conflict("invalidate", "another change is under way", "Wait for it, then try again."), "")
+	default:
+		m.invalidate("a user says so")
+		m.answer(in.ID, nil, "")
+	}
+}
+
+func (m *Machine) invalidate(why string) {
+	for _, p := range m.peers {
+		if p.running || p.going || p.verify {
+			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is invalidated"}})
+			m.stopSync(p)
+		}
+	}
+	m.super.Gen = freshGenerations()
+	m.setDisk(volume.Inconsistent, why)
+	for _, p := range m.peers {
+		m.compareAgain(p)
+	}
+}

@@ -1,0 +1,293 @@
+package state
+
+import (
+	"github.com/takt-ha/takt/volume"
+)
+
+func (m *Machine) onMet(p *peer) {
+	if p.conn == volume.StandAlone {
+		m.emit(Drop{Peer: p.id, Why: p.why})
+		return
+	}
+	p.reset()
+	p.met, p.wanted = true, true
+}
+
+// compareAgain begins a new exchange of Hellos on a standing connection.
+func (m *Machine) compareAgain(p *peer) {
+	if p.met && p.up() && !p.sent {
+		p.wanted = true
+	}
+}
+
+// greetAll sends the Hellos that are due, unless something is half-decided that the other could not know.
+func (m *Machine) greetAll() {
+	for _, p := range m.peers {
+		if p.met && p.wanted && !p.sent && !m.halfDecided() {
+			p.sent, p.wanted, p.greeted = true, false, false
+			p.mine = m.hello(p)
+			m.emit(Greet{Peer: p.id, Hello: p.mine})
+		}
+	}
+}
+
+// halfDecided: peers have been asked for something whose outcome a Hello would have to tell.
+func (m *Machine) halfDecided() bool {
+	return m.promotion != nil && m.promotion.stage >= stageAsk || m.demotion != nil || len(m.draws) > 0 || m.resizing != nil
+}
+
+// meetingAny says whether some peer may judge by what this node says now.
+func (m *Machine) meetingAny() bool {
+	for _, p := range m.peers {
+		if p.meeting() || p.doneTold {
+			return true
+		}
+	}
+	return false
+}
+
+// hello is what p is told of this node.
+func (m *Machine) hello(p *peer) Hello {
+	contact, primaries := m.contacts()
+	return Hello{
+		Super: m.super, Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Users: m.writers > 0, Stopped: m.role == volume.Primary && m.lastIO.Mode != IOOpen,
+		Size: m.super.Size, Capacity: m.capacity, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
+		Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
+	}
+}
+
+func (m *Machine) onGreeted(p *peer, dirty int64) {
+	if p.sent && !p.greeted {
+		p.greeted, p.mine.Dirty = true, dirty
+		m.judged(p)
+	}
+}
+
+func (m *Machine) onHello(p *peer, h Hello) {
+	if !p.met {
+		return
+	}
+	if h.Super.Volume != m.super.Volume || h.Super.Self != p.id {
+		m.refuse(p, "it is of another volume that has the same name, or another node: compare the volume's id and the node ids of both configurations")
+		return
+	}
+	if m.granted == p {
+		m.granted = nil
+	}
+	p.theirs = &h
+	if !p.sent {
+		p.wanted = true
+	}
+	m.judged(p)
+}
+
+// judged acts as soon as both Hellos are there.
+func (m *Machine) judged(p *peer) {
+	if !p.greeted || p.theirs == nil {
+		return
+	}
+	mine, theirs := p.mine, *p.theirs
+	p.sent, p.greeted, p.theirs = false, false, nil
+	v := judge(mine, theirs, m.name)
+	m.splitHooks(p, v)
+	switch {
+	case v.refuse != "":
+		m.refuse(p, v.refuse)
+	case v.again != "":
+		m.later(p, v)
+	default:
+		m.join(p, mine, theirs, v)
+	}
+}
+
+// splitHooks runs the handlers that concern diverged data.
+func (m *Machine) splitHooks(p *peer, v verdict) {
+	if !v.split {
+		return
+	}
+	m.hook("initial-split-brain", p)
+	if v.refuse != "" {
+		m.peerEvent(p, "split-brain", v.refuse)
+		m.hook("split-brain", p)
+		return
+	}
+	m.peerEvent(p, "split-brain", "histories diverged; "+v.solved+" decides")
+}
+
+// refuse ends the attempts to connect until a user says so; the other side is told.
+func (m *Machine) refuse(p *peer, words string) {
+	m.emit(Tell{p.id, Said{Kind: "refuse", Words: words}})
+	m.standAlone(p, words)
+}
+
+func (m *Machine) standAlone(p *peer, words string) {
+	wasMet := p.met
+	m.lose(p)
+	m.setConn(p, volume.StandAlone, words)
+	if wasMet {
+		p.met = false
+		m.emit(Drop{Peer: p.id, Why: words})
+	}
+}
+
+// later ends the connection; it is tried again. A primary with old data has to give up before.
+func (m *Machine) later(p *peer, v verdict) {
+	if v.giveUp < 0 {
+		m.stop(v.again)
+		p.discard = p.discard || v.solved != ""
+		if v.solved != "" {
+			m.hook("pri-lost-after-sb", p)
+		} else {
+			m.hook("pri-lost", p)
+		}
+	}
+	m.lose(p)
+	m.setConn(p, volume.Connecting, v.again)
+	p.met = false
+	m.emit(Drop{Peer: p.id, Retry: true, Why: v.again})
+}
+
+// join makes the peer a peer: what it says of itself counts from now on.
+func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
+	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
+	p.theirTwo = theirs.TwoPrimary
+	p.capacity, p.contact, p.primaries = theirs.room(), theirs.Contact, theirs.Primaries
+	m.learn(p, theirs)
+	j := judgement{mine: mine, theirs: theirs, name: m.name}
+	if size := j.size(v); m.role != volume.Primary || !m.attached {
+		m.setSize(size)
+	}
+	running := p.running && (v.sync > 0) == (p.need == needSource) && v.sync != 0
+	if p.running && !running {
+		m.stopSync(p)
+	}
+	if !running {
+		p.going, p.ready, p.hooked = false, false, false
+	}
+	p.full, p.renounce = v.full, v.renounce
+	switch {
+	case v.sync > 0:
+		p.need = needSource
+	case v.sync < 0:
+		p.need = needTarget
+	default:
+		p.need = needNothing
+		m.inStepWith(p, theirs)
+	}
+	m.showSync(p)
+	if v.first {
+		m.firstTogether()
+	}
+}
+
+// learn takes over what a node without (up-to-date) data of its own must know of the data of the others.
+func (m *Machine) learn(p *peer, theirs Hello) {
+	if !m.attached && theirs.Disk == volume.UpToDate {
+		m.super.Gen = theirs.Super.Gen
+	}
+}
+
+// inStepWith: nothing differs, so the better disk state holds for both.
+func (m *Machine) inStepWith(p *peer, theirs Hello) {
+	p.discard = false
+	if !m.attached || theirs.Disk == volume.Diskless || theirs.Super.Gen.Current != m.super.Gen.Current {
+		return
+	}
+	m.crashOver(p)
+	if m.disk == theirs.Disk || m.super.Gen.Fresh() {
+		return
+	}
+	if theirs.Disk == volume.UpToDate && (m.disk == volume.Consistent || m.disk == volume.Outdated || m.disk == volume.Negotiating) {
+		m.setDisk(volume.UpToDate, "in step with node "+p.node.Name)
+	}
+}
+
+// crashOver: the marks of a crash have been settled with p.
+func (m *Machine) crashOver(p *peer) {
+	if m.crashed&bit(p.id) == 0 {
+		return
+	}
+	m.crashed &^= bit(p.id)
+	if m.crashed == 0 && m.role != volume.Primary {
+		m.super.Crashed = false
+	}
+}
+
+// lose forgets what holds only while connected.
+func (m *Machine) lose(p *peer) {
+	if p.running || p.verify {
+		m.stopSync(p)
+	}
+	if m.granted == p {
+		m.granted = nil
+	}
+	discard := p.discard
+	p.reset()
+	p.discard = discard
+}
+
+func (m *Machine) setConn(p *peer, c volume.ConnState, why string) {
+	if p.conn != c {
+		m.peerEvent(p, "connection", "connection to "+p.node.Name+" "+p.conn.String()+" → "+c.String()+because(why))
+	}
+	p.conn, p.why = c, why
+}
+
+func (m *Machine) onDown(p *peer, in PeerDown) {
+	if !p.met && p.conn != volume.Connecting && !p.up() {
+		return
+	}
+	wasUp, wasPrimary := p.up(), p.role == volume.Primary
+	lostSync := p.inSync()
+	discard := p.discard
+	m.lose(p)
+	p.discard = discard
+	if p.conn == volume.StandAlone {
+		return
+	}
+	m.setConn(p, volume.Connecting, in.Why)
+	if !wasUp {
+		return
+	}
+	m.lostPeer(p, lostSync, wasPrimary, in)
+}
+
+// lostPeer draws the conclusions from the loss of a peer that had been judged.
+func (m *Machine) lostPeer(p *peer, lostSync, wasPrimary bool, in PeerDown) {
+	if m.role == volume.Primary {
+		if wasPrimary {
+			p.dualLost = "node " + p.node.Name + " was primary, too, when it was lost, and may write there"
+		}
+		if in.Conflict {
+			p.dualLost = "both primaries wrote the same block at the same time"
+			m.setConn(p, volume.StandAlone, p.dualLost)
+			m.emit(Drop{Peer: p.id, Why: p.dualLost})
+		}
+		if lostSync {
+			m.super.PrimaryLost = true
+			m.fence(p)
+		}
+	}
+	if wasPrimary && m.role != volume.Primary {
+		for _, q := range m.peers {
+			m.compareAgain(q) // the others may have heard more of it
+		}
+	}
+}
+
+// name is the host name of a node.
+func (m *Machine) name(id volume.NodeID) string {
+	for _, n := range m.cfg.Nodes {
+		if n.ID == id {
+			return n.Name
+		}
+	}
+	return "?"
+}
+
+func because(why string) string {
+	if why == "" {
+		return ""
+	}
+	return ": " + why
+}

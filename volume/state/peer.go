@@ -1,0 +1,137 @@
+package state
+
+import (
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/meta"
+)
+
+// peer is what is known of one other replica.
+//
+//	StandAlone ──connect──▶ Connecting ──PeerMet, Hellos──▶ Connected ◀──────────────┐
+//	    ▲                       ▲                              │ judged               │
+//	    └── refused, told so ───┴──────── PeerDown ──── PausedSyncS/T ─▶ SyncSource/Target
+type peer struct {
+	id   volume.NodeID
+	node volume.Node
+	conn volume.ConnState
+	why  string // of StandAlone, or of a pause
+
+	// How far the exchange of Hellos is.
+	met     bool // streams stand
+	sent    bool // Greet is out
+	greeted bool // and on its way, with mine complete
+	mine    Hello
+	theirs  *Hello
+	wanted  bool // a Hello must be sent as soon as nothing is half-decided
+
+	// What it says of itself while conn ≥ Connected.
+	role      volume.Role
+	disk      volume.DiskState
+	client    bool
+	capacity  int64
+	gen       meta.Generations
+	contact   uint16
+	primaries uint16
+	inStep    uint16 // as told by a primary
+	discard   bool   // the next Hello says --discard-my-data
+	found     int64  // bytes that the last verify found
+	verified  bool   // marks are from a verify that was begun here
+	theirTwo  bool   // it allows two primaries
+	wasThere  bool   // it was up to date and in contact once since the start: its loss is a loss
+	fencing   bool   // fence-peer runs
+	fenced    bool   // it was fenced since it was last in step: unfence-peer is owed
+	failed    int    // exit code of a fence-peer that did not succeed; 0: none
+	dualLost  string // it was primary, too, when it was lost: why requests wait
+
+	need      need
+	full      bool // of need: every block
+	renounce  bool // of need: a history of its own is given up
+	going     bool // target: asked to begin; source: waits for a draw
+	hooked    bool // before-resync-target runs
+	ready     bool // and has ended well
+	running   bool // the resync has begun
+	verify    bool // a verify runs
+	doneTold  bool // source: sync-done is out, the target has not confirmed
+	pauseHere string
+	pauseAway string
+	userPause bool
+	paused    bool // what the data path was told last
+	pauseTold string
+	congested bool
+	flow      PeerFlow
+	flowKnown bool
+	toldState bool
+}
+
+// need says which side of a resync this node is for a peer.
+type need uint8
+
+const (
+	needNothing need = iota
+	needSource
+	needTarget
+)
+
+func newPeer(n volume.Node) *peer {
+	p := &peer{id: n.ID, node: n, conn: volume.StandAlone, why: "not told to connect yet"}
+	p.reset()
+	return p
+}
+
+// reset forgets what was true while connected.
+func (p *peer) reset() {
+	p.met, p.sent, p.greeted, p.theirs, p.wanted = false, false, false, nil, false
+	p.mine = Hello{}
+	p.role, p.disk = volume.RoleUnknown, volume.DUnknown
+	p.contact, p.primaries, p.inStep = 0, 0, 0
+	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
+	p.running, p.verify, p.toldState = false, false, false
+	p.pauseAway, p.pauseTold, p.paused, p.congested = "", "", false, false
+}
+
+// up says whether the two are in contact and have judged one another.
+func (p *peer) up() bool { return p.conn >= volume.Connected }
+
+// hasDisk says whether the configuration gives it a disk.
+func (p *peer) hasDisk() bool { return p.node.Disk != "none" }
+
+// meeting says whether a Hello is out that the other may still judge by, or would be but for a delay.
+func (p *peer) meeting() bool { return p.met && (p.sent || p.theirs != nil || p.wanted) }
+
+// inSync says whether it gets every write and has all that came before.
+func (p *peer) inSync() bool {
+	return p.disk == volume.UpToDate && (p.conn == volume.Connected || p.conn == volume.VerifyS || p.conn == volume.VerifyT)
+}
+
+func (m *Machine) selfHasDisk() bool { return m.self.Disk != "none" }
+
+// contact are the nodes in contact, and the primaries among them.
+func (m *Machine) contacts() (all, primaries uint16) {
+	all = bit(m.cfg.Self)
+	if m.role == volume.Primary {
+		primaries = all
+	}
+	for _, p := range m.peers {
+		if p.up() {
+			all |= bit(p.id)
+			if p.role == volume.Primary {
+				primaries |= bit(p.id)
+			}
+		}
+	}
+	return all, primaries
+}
+
+// inStepMask are the replicas that have everything and get every write of this node.
+func (m *Machine) inStepMask() uint16 {
+	var mask uint16
+	if m.disk == volume.UpToDate {
+		mask = bit(m.cfg.Self)
+	}
+	for _, p := range m.peers {
+		if p.inSync() && !p.congested {
+			mask |= bit(p.id)
+		}
+	}
+	return mask
+}

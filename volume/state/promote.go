@@ -1,0 +1,315 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/volume"
+)
+
+// promotion is a node on its way to be primary:
+//
+//	stageMeet ─▶ stageFence ─▶ stageAsk ─▶ stageSet ─▶ primary
+//	 Hellos that   peers that    the others   the store records
+//	 are out       are away      agree        who is up to date
+//
+// The rules are checked anew at every stage.
+type promotion struct {
+	id      uint64
+	force   bool
+	stage   promotionStage
+	since   time.Duration
+	waiting uint16 // for answers of these
+	reject  error
+	draw    bool
+}
+
+type promotionStage uint8
+
+const (
+	stageMeet promotionStage = iota
+	stageFence
+	stageAsk
+	stageSet
+)
+
+// promotionTime is how long a promotion waits for the cluster's store.
+const promotionTime = 20 * time.Second
+
+func (m *Machine) askPrimary(in Asked) {
+	switch {
+	case m.role == volume.Primary:
+		if in.Force {
+			m.certain()
+		}
+		m.answer(in.ID, nil, "")
+	case m.promotion != nil || m.demotion != nil:
+		m.answer(in.ID, m.conflict("make primary", "another change of the role is under way", "Wait for it, then try again."), "")
+	default:
+		m.promotion = &promotion{id: in.ID, force: in.Force, since: m.now}
+	}
+}
+
+// certain: a user says that whoever is awaited is off.
+func (m *Machine) certain() {
+	for _, p := range m.peers {
+		if p.dualLost != "" || p.failed != 0 {
+			p.dualLost, p.failed = "", 0
+			m.peerEvent(p, "fence", "a user says that node "+p.node.Name+" is off")
+		}
+	}
+}
+
+// promote takes a promotion as far as it goes.
+func (m *Machine) promote() {
+	p := m.promotion
+	if p == nil {
+		return
+	}
+	err := p.reject
+	if err == nil {
+		err = m.mayPromote(p)
+	}
+	if err == nil && m.now-p.since > promotionTime {
+		err = m.conflict("make primary", "the peers or the cluster's store did not answer in time", "Try again when they can be reached.")
+	}
+	if err != nil {
+		m.promotion = nil
+		if p.stage >= stageAsk {
+			m.tellUp(Said{Kind: "given-up"})
+		}
+		m.set.forced = 0
+		m.answer(p.id, err, "")
+		return
+	}
+	for m.promotion != nil && m.stageDone(p) {
+		if p.stage == stageSet {
+			m.becomePrimary(p)
+			return
+		}
+		p.stage++
+		m.stageBegin(p)
+	}
+}
+
+// stageDone says whether nothing is awaited any more.
+func (m *Machine) stageDone(p *promotion) bool {
+	switch p.stage {
+	case stageMeet:
+		for _, q := range m.peers {
+			if q.met && (q.sent || q.theirs != nil) {
+				return false
+			}
+		}
+	case stageFence:
+		for _, q := range m.peers {
+			if q.fencing {
+				return false
+			}
+		}
+	case stageAsk:
+		return p.waiting&m.upMask() == 0
+	case stageSet:
+		return !p.draw && len(m.setFreezes()) == 0 && m.set.forced == 0
+	}
+	return true
+}
+
+func (m *Machine) stageBegin(p *promotion) {
+	switch p.stage {
+	case stageFence:
+		for _, q := range m.peers {
+			if q.hasDisk() && !q.up() && !p.force {
+				m.fence(q)
+			}
+		}
+	case stageAsk:
+		p.waiting = m.upMask()
+		m.tellUp(Said{Kind: "promote?", ID: p.id})
+	case stageSet:
+		if p.force && m.disk < volume.UpToDate && len(m.sources()) == 0 {
+			p.draw = true
+			m.draw(draw{kind: drawForced})
+		}
+	}
+}
+
+func (m *Machine) upMask() uint16 {
+	all, _ := m.contacts()
+	return all &^ bit(m.cfg.Self)
+}
+
+func (m *Machine) tellUp(s Said) {
+	for _, p := range m.peers {
+		if p.up() {
+			m.emit(Tell{p.id, s})
+		}
+	}
+}
+
+func (m *Machine) conflict(op, what, hint string) error {
+	return errs.E(op, errs.Conflict, "volume "+m.cfg.Name, hint, errors.New(what))
+}
+
+// mayPromote says why this node must not become primary, with what to do about it; nil: it may.
+func (m *Machine) mayPromote(p *promotion) error {
+	const op = "make primary"
+	for _, q := range m.peers {
+		if q.up() && q.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && q.theirTwo) {
+			return m.conflict(op, "node "+q.node.Name+" is primary", "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.")
+		}
+	}
+	if m.granted != nil {
+		return m.conflict(op, "node "+m.granted.node.Name+" is being promoted at the same time", "See who is primary with takt volume status, then try again.")
+	}
+	if !m.quorum {
+		return m.conflict(op, m.quorumWords(), "Bring more nodes into contact.")
+	}
+	if err := m.dataAllows(p); err != nil {
+		return err
+	}
+	if err := m.setAllows(p); err != nil {
+		return err
+	}
+	return m.fencingAllows(p)
+}
+
+// dataAllows: only what is known to be the newest counts, or what a user vouches for.
+func (m *Machine) dataAllows(p *promotion) error {
+	const op = "make primary"
+	if m.disk == volume.UpToDate || len(m.sources()) > 0 {
+		return nil
+	}
+	force := "If what is here shall count nevertheless: primary --force. What another replica has written since is lost then."
+	switch {
+	case m.disk == volume.Diskless || m.disk < volume.Inconsistent || !m.attached:
+		return m.conflict(op, "there is no disk here, and no replica with up-to-date data is connected", "Attach the disk, or connect a node that has the data.")
+	case p.force:
+		return nil
+	case m.super.Gen.Fresh():
+		return m.conflict(op, "this disk has never held the volume's data (Inconsistent)", "Connect the node that has it; or, if this is the first node of a new volume: primary --force.")
+	case m.disk == volume.Inconsistent:
+		return m.conflict(op, "the disk is Inconsistent: a resync was not finished, old and new blocks are mixed", "Connect the node that the resync came from. "+force)
+	case m.disk == volume.Outdated:
+		return m.conflict(op, "the disk is Outdated: newer data is on another node", "Connect that node. "+force)
+	}
+	return nil // Consistent: nobody is known to have newer data
+}
+
+// setAllows: in a cluster only a member of the recorded set may go on.
+func (m *Machine) setAllows(p *promotion) error {
+	const op = "make primary"
+	s := &m.set
+	switch {
+	case !m.cfg.Cluster:
+		return nil
+	case !s.known:
+		return m.conflict(op, "nothing is known yet of the cluster's set of up-to-date replicas", "Wait until this node has joined the cluster.")
+	case s.members == 0 || s.members&bit(m.cfg.Self) != 0 && m.disk >= volume.Consistent || s.members&m.inStepMask() != 0:
+		return nil
+	case p.force && s.quorate:
+		s.forced = bit(m.cfg.Self)
+		return nil
+	}
+	return m.conflict(op, "the cluster has recorded that "+m.names(s.members)+" is up to date, and this node is not",
+		"Promote that node, or connect to it so that this one is resynced. If it is lost for good: primary --force here; what only it had is lost then.")
+}
+
+// fencingAllows: with fencing, a peer that is away must be known to be no primary.
+func (m *Machine) fencingAllows(p *promotion) error {
+	if p.stage <= stageFence || p.force || !m.fences() {
+		return nil
+	}
+	for _, q := range m.peers {
+		if q.hasDisk() && !q.up() && q.failed != 0 {
+			return m.conflict("make primary", fmt.Sprintf("node %s is not connected, and its handler fence-peer ended with %d: it may be primary", q.node.Name, q.failed),
+				"Fence it by hand, or, if it is certainly off: primary --force.")
+		}
+	}
+	return nil
+}
+
+// becomePrimary is the end of a promotion.
+func (m *Machine) becomePrimary(p *promotion) {
+	m.promotion = nil
+	if m.disk == volume.Consistent {
+		m.setDisk(volume.UpToDate, "it is primary")
+	}
+	m.role = volume.Primary
+	m.super.Crashed = m.attached
+	m.super.PrimaryLost = false
+	m.event("role", "role Secondary → Primary")
+	if m.disk == volume.Inconsistent {
+		m.hook("pri-on-incon-degr", nil)
+	}
+	m.answer(p.id, nil, "")
+}
+
+// forced: what is here counts from now on, whatever it was.
+func (m *Machine) forced(next volume.Generation, unix int64) {
+	p := m.promotion
+	if p == nil || !p.draw {
+		return
+	}
+	p.draw = false
+	if m.super.Size == 0 {
+		m.setSize(m.capacity)
+	}
+	if m.disk == volume.Inconsistent {
+		for _, q := range m.peers {
+			if q.hasDisk() {
+				m.super.FullSync[q.id] = true
+				m.emit(MarkAll{Peer: q.id})
+			}
+		}
+	}
+	for i := range m.super.SyncTargetOf {
+		m.super.SyncTargetOf[i] = false
+	}
+	m.begin(next, unix, 0)
+	m.setDisk(volume.UpToDate, "primary --force")
+	for _, q := range m.peers {
+		m.stopSync(q)
+		m.compareAgain(q)
+	}
+}
+
+// onPromote answers a peer that wants to be primary.
+func (m *Machine) onPromote(p *peer, id uint64) {
+	if why := m.whyNot(p); why != "" {
+		m.emit(Tell{p.id, Said{Kind: "no", ID: id, Words: why}})
+		return
+	}
+	if mine := m.promotion; mine != nil {
+		mine.reject = m.conflict("make primary", "node "+p.node.Name+" is being promoted at the same time", "See who is primary with takt volume status, then try again.")
+	}
+	m.granted = p
+	m.emit(Tell{p.id, Said{Kind: "yes", ID: id}})
+}
+
+// whyNot says why p may not become primary as far as this node knows.
+func (m *Machine) whyNot(p *peer) string {
+	both := m.cfg.Net.AllowTwoPrimary && p.theirTwo
+	switch {
+	case m.role == volume.Primary && !both:
+		return "node " + m.self.Name + " is primary"
+	case m.granted != nil && m.granted != p:
+		return "node " + m.granted.node.Name + " is being promoted at the same time"
+	case m.promotion != nil && m.promotion.stage >= stageAsk && m.cfg.Self < p.id && !both:
+		return "node " + m.self.Name + " is being promoted at the same time"
+	}
+	return ""
+}
+
+func (m *Machine) onAnswer(p *peer, s Said) {
+	pr := m.promotion
+	if pr == nil || pr.stage != stageAsk || s.ID != pr.id {
+		return
+	}
+	pr.waiting &^= bit(p.id)
+	if s.Kind == "no" && pr.reject == nil {
+		pr.reject = m.conflict("make primary", s.Words, "Make the other node secondary first, or wait for it.")
+	}
+}

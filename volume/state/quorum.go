@@ -1,0 +1,57 @@
+package state
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/takt-ha/takt/volume"
+)
+
+// checkQuorum counts who is in contact. A diskless node counts: it is there to break ties. In a cluster
+// the store's quorum counts instead, which sees more than the replicas.
+func (m *Machine) checkQuorum() {
+	had := m.quorum
+	m.quorum = m.hasQuorum()
+	switch {
+	case had && !m.quorum:
+		m.event("quorum", m.quorumWords())
+		if m.role == volume.Primary {
+			m.hook("quorum-lost", nil)
+		}
+	case !had && m.quorum:
+		m.event("quorum", "there is quorum again")
+	}
+}
+
+func (m *Machine) hasQuorum() bool {
+	switch {
+	case m.cfg.Quorum.Need == 0:
+		return true
+	case m.cfg.Cluster:
+		return m.set.quorate
+	}
+	return m.inContact() >= m.quorumNeed()
+}
+
+func (m *Machine) inContact() int {
+	all, _ := m.contacts()
+	return bits.OnesCount16(all)
+}
+
+func (m *Machine) quorumNeed() int {
+	switch n := len(m.cfg.Nodes); m.cfg.Quorum.Need {
+	case volume.Majority:
+		return n/2 + 1
+	case volume.All:
+		return n
+	default:
+		return m.cfg.Quorum.Need
+	}
+}
+
+func (m *Machine) quorumWords() string {
+	if m.cfg.Cluster {
+		return "the cluster has no quorum here"
+	}
+	return fmt.Sprintf("no quorum: %d of %d nodes are in contact, %d are needed", m.inContact(), len(m.cfg.Nodes), m.quorumNeed())
+}

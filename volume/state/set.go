@@ -1,0 +1,186 @@
+package state
+
+import (
+	"strings"
+	"time"
+
+	"github.com/takt-ha/takt/volume"
+)
+
+// set is what the cluster's store says about who is up to date. While it names a
+// replica, that replica has every acknowledged write: so a primary acknowledges nothing that a member lacks, and
+// only a member may become primary. Two primaries cannot both take the other out, since the store takes only the
+// first change of a version.
+type set struct {
+	members uint16
+	version uint64
+	quorate bool
+	known   bool // the store has spoken since the start
+
+	asked        uint16 // what was asked for, at which version and when
+	askedVersion uint64
+	askedAt      time.Duration
+	forced       uint16 // to be recorded although this node is no member: primary --force
+}
+
+// askAgain is after which time an AskSet that nobody answered is asked again.
+const askAgain = 5 * time.Second
+
+func (m *Machine) onSet(in SetSaid) {
+	s := &m.set
+	if s.known && in.Version < s.version {
+		return // overtaken
+	}
+	if in.Quorate && !s.quorate {
+		s.asked = 0
+	}
+	changed := in.Members != s.members || in.Version != s.version
+	s.members, s.version, s.quorate, s.known = in.Members, in.Version, in.Quorate, true
+	if m.attached {
+		m.super.Members, m.super.MembersVersion = in.Members, in.Version
+	}
+	if changed {
+		m.event("set", "up to date are, as the cluster has recorded: "+m.names(in.Members))
+		s.asked = 0
+	}
+	if s.forced != 0 && s.members&bit(m.cfg.Self) != 0 {
+		s.forced = 0
+	}
+}
+
+// weighDisk says what the disk is worth, as far as that follows from who else is there.
+func (m *Machine) weighDisk() {
+	if !m.attached || m.super.Gen.Fresh() {
+		return
+	}
+	switch {
+	case m.disk == volume.Consistent && m.cfg.Cluster && m.set.known && m.set.quorate && m.set.members&bit(m.cfg.Self) != 0:
+		m.setDisk(volume.UpToDate, "the cluster has recorded that it is")
+	case (m.disk == volume.Consistent || m.disk == volume.Outdated) && m.allTheSame():
+		m.setDisk(volume.UpToDate, "all replicas have the same")
+	case (m.disk == volume.Consistent || m.disk == volume.UpToDate) && m.outside() && !m.besideMember():
+		m.setDisk(volume.Outdated, "the cluster has recorded newer data elsewhere")
+		if m.role == volume.Primary {
+			m.stop("the cluster has recorded a set of up-to-date replicas without this node: others may have gone on; it must be made secondary")
+		}
+	}
+}
+
+// outside says whether the store has recorded others without this node.
+func (m *Machine) outside() bool {
+	return m.cfg.Cluster && m.set.known && m.set.members != 0 && m.set.members&bit(m.cfg.Self) == 0 && m.set.forced == 0
+}
+
+// besideMember says whether a member is in step with this node, which will be asked into the set.
+func (m *Machine) besideMember() bool {
+	for _, p := range m.peers {
+		if p.inSync() && m.set.members&bit(p.id) != 0 && p.gen.Current == m.super.Gen.Current {
+			return true
+		}
+	}
+	return false
+}
+
+// allTheSame: every configured disk is in contact, at this node's generation, and none lacks blocks.
+func (m *Machine) allTheSame() bool {
+	for _, p := range m.peers {
+		if p.hasDisk() && (p.conn != volume.Connected || p.need != needNothing || p.meeting() || p.gen.Current != m.super.Gen.Current || !sound(p.disk)) {
+			return false
+		}
+	}
+	return !m.outside()
+}
+
+// wantSet is the set that should be recorded: who has everything and gets everything.
+func (m *Machine) wantSet() uint16 {
+	if m.role == volume.Primary || m.promotion != nil {
+		return m.inStepMask()
+	}
+	// Nobody writes here: the set only grows, by who is in step with a member.
+	want := m.set.members
+	for _, p := range m.peers {
+		if p.inSync() && p.gen.Current == m.super.Gen.Current {
+			want |= bit(p.id)
+		}
+	}
+	return want
+}
+
+// asksSet says whether this node is the one to ask: the primary or who is about to be; without one the member with the lowest number.
+func (m *Machine) asksSet() bool {
+	if !m.cfg.Cluster || !m.set.known || !m.set.quorate || m.stopped != "" {
+		return false
+	}
+	if m.role == volume.Primary || m.promotion != nil && m.promotion.stage == stageSet {
+		return m.set.members == 0 || m.set.members&(m.inStepMask()|bit(m.cfg.Self)) != 0 && !m.outsideAlone() || m.set.forced != 0
+	}
+	_, primaries := m.contacts()
+	if primaries != 0 || m.set.members&bit(m.cfg.Self) == 0 || m.disk != volume.UpToDate {
+		return false
+	}
+	for _, p := range m.peers {
+		if p.inSync() && p.id < m.cfg.Self && m.set.members&bit(p.id) != 0 {
+			return false
+		}
+		if p.primaries != 0 && p.up() {
+			return false
+		}
+	}
+	return true
+}
+
+// outsideAlone: this node has a disk, is no member, and no member is in step with it.
+func (m *Machine) outsideAlone() bool { return m.outside() && !m.besideMember() }
+
+// askSet asks the store for the set that is true.
+func (m *Machine) askSet() {
+	want := m.wantSet() | m.set.forced
+	if !m.asksSet() || want == 0 || want == m.set.members || m.super.Gen.Fresh() && m.set.members == 0 && m.role != volume.Primary && m.promotion == nil {
+		return
+	}
+	s := &m.set
+	if s.asked == want && s.askedVersion == s.version && m.now-s.askedAt < askAgain {
+		return
+	}
+	s.asked, s.askedVersion, s.askedAt = want, s.version, m.now
+	why := "node " + m.names(want&^s.members) + " has everything again"
+	if gone := s.members &^ want; gone != 0 {
+		why = "node " + m.names(gone) + " cannot be reached or lost its data"
+	}
+	m.emit(AskSet{Members: want, Version: s.version, Why: why})
+}
+
+// setFreezes says why a primary must wait for the store.
+func (m *Machine) setFreezes() []string {
+	if !m.cfg.Cluster {
+		return nil
+	}
+	switch lacking := m.set.members &^ m.inStepMask(); {
+	case !m.set.known:
+		return []string{"nothing is known yet of the cluster's set of up-to-date replicas"}
+	case m.set.members == 0:
+		return []string{"waits until the cluster has recorded who is up to date"}
+	case lacking != 0:
+		words := "waits until the cluster has recorded that node " + m.names(lacking) + " is not up to date"
+		if !m.set.quorate {
+			words += "; the cluster has no quorum here"
+		}
+		return []string{words}
+	case m.set.members&m.inStepMask() == 0:
+		return []string{"no replica in contact belongs to the cluster's set of up-to-date replicas"}
+	}
+	return nil
+}
+
+func (m *Machine) names(mask uint16) string {
+	var names []string
+	for _, n := range m.cfg.Nodes {
+		if mask&bit(n.ID) != 0 {
+			names = append(names, n.Name)
+		}
+	}
+	if len(names) == 0 {
+		return "nobody"
+	}
+	return strings.Join(names, ", ")
+}

@@ -1,0 +1,327 @@
+package state
+
+import (
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/meta"
+)
+
+// pickSource chooses, on a node that needs a resync, from whom: the primary if it is connected to one; nobody while the
+// primary is only in contact with the other replicas, since it would be old again at once.
+func (m *Machine) pickSource() {
+	var best *peer
+	for _, p := range m.peers {
+		if p.need != needTarget || p.meeting() {
+			continue
+		}
+		if p.running && (best == nil || best.role != volume.Primary || p.role == volume.Primary) {
+			best = p // goes on, unless the primary is there now
+			continue
+		}
+		if m.mayFeed(p) && (best == nil || !best.running && best.role != volume.Primary && p.role == volume.Primary || best.running && p.role == volume.Primary && best.role != volume.Primary) {
+			best = p
+		}
+	}
+	if best == nil || best.running || best.going {
+		return
+	}
+	for _, p := range m.peers {
+		if p != best && p.need == needTarget && (p.running || p.going) {
+			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "the resync begins anew from the primary, node " + best.node.Name}})
+			m.stopSync(p)
+			m.showSync(p)
+		}
+	}
+	m.beginTarget(best)
+}
+
+// mayFeed says whether p is a source whose blocks stay true.
+func (m *Machine) mayFeed(p *peer) bool {
+	if p.role == volume.Primary || m.role == volume.Primary {
+		return true
+	}
+	_, mine := m.contacts()
+	return p.primaries == 0 && mine == 0
+}
+
+// beginTarget asks the source to begin, after the handler.
+func (m *Machine) beginTarget(p *peer) {
+	if !p.ready {
+		if p.hooked {
+			return
+		}
+		if m.hook("before-resync-target", p) {
+			p.hooked = true
+			return
+		}
+		p.ready = true
+	}
+	p.going = true
+	m.emit(Tell{p.id, Said{Kind: "sync-go", Full: p.full}})
+}
+
+// onSyncGo: the target is ready.
+func (m *Machine) onSyncGo(p *peer, full bool) {
+	if p.need != needSource || !sound(m.disk) || p.running || p.going {
+		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is no source any more"}})
+		m.compareAgain(p)
+		return
+	}
+	m.hook("before-resync-source", p)
+	if p.full || full {
+		p.going = true
+		m.draw(draw{kind: drawBase, peer: p})
+		return
+	}
+	base := m.super.Gen.Bitmap[p.id]
+	if base == 0 {
+		base = m.super.Gen.Current
+	}
+	m.beginSource(p, base)
+}
+
+// markedAll: every block is marked for the target; from now on the generation base
+// stands for what it has, so that an interrupted resync goes on where it was.
+func (m *Machine) markedAll(p *peer, base volume.Generation) {
+	if !p.going || p.need != needSource {
+		return
+	}
+	m.emit(MarkAll{Peer: p.id})
+	m.super.Gen.Bitmap[p.id] = base
+	m.super.FullSync[p.id] = false
+	m.beginSource(p, base)
+}
+
+func (m *Machine) beginSource(p *peer, base volume.Generation) {
+	p.going, p.running = false, true
+	m.emit(Tell{p.id, Said{Kind: "sync-begin", Gen: meta.Generations{Current: base}, Size: m.super.Size, Full: p.full}})
+	p.full = false
+	m.setFlow(p, FlowSendOnlySynced)
+	m.emit(Sync{Peer: p.id, Do: "source"})
+	m.showSync(p)
+}
+
+// onSyncBegin: the source begins. From here on what this node has counts as base, mixed with
+// newer blocks.
+func (m *Machine) onSyncBegin(p *peer, s Said) {
+	base := s.Gen.Current
+	if !p.going || p.need != needTarget || !m.attached {
+		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " does not want a resync any more"}})
+		return
+	}
+	p.going = false
+	if base != m.super.Gen.Current {
+		if !p.full && !p.renounce && !s.Full {
+			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " has other data than was said"}})
+			m.compareAgain(p)
+			return
+		}
+		m.renounceTo(p, base)
+	}
+	p.running, p.full, p.renounce = true, false, false
+	p.discard = false
+	m.super.FullSync[p.id] = false
+	m.super.SyncTargetOf[p.id] = true
+	m.setSize(s.Size)
+	m.setDisk(volume.Inconsistent, "resync from node "+p.node.Name+" begins")
+	m.emit(Sync{Peer: p.id, Do: "target"})
+	m.showSync(p)
+}
+
+// renounceTo gives up this node's own history: what it has counts as base. What it knew about third
+// nodes holds only where they are at base, too.
+func (m *Machine) renounceTo(p *peer, base volume.Generation) {
+	g := &m.super.Gen
+	for _, q := range m.peers {
+		if q != p && q.hasDisk() && g.Bitmap[q.id] != 0 && g.Bitmap[q.id] != base {
+			m.super.FullSync[q.id] = true
+			m.emit(MarkAll{Peer: q.id})
+		}
+	}
+	g.Bitmap[p.id] = 0
+	g.History = [meta.HistorySize]volume.Generation{}
+	g.Current = base
+}
+
+// onSyncEnded: the data path has done its part.
+func (m *Machine) onSyncEnded(p *peer, in SyncEnded) {
+	switch {
+	case p.verify:
+		m.verifyEnded(p, in)
+	case !p.running:
+	case in.Failed != "":
+		m.peerEvent(p, "error", "the resync with node "+p.node.Name+" failed: "+in.Failed)
+		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: in.Failed}})
+		m.stopSync(p)
+		m.emit(Drop{Peer: p.id, Retry: true, Why: in.Failed})
+	case p.need == needSource && !p.doneTold:
+		p.doneTold = true
+		m.emit(Tell{p.id, Said{Kind: "sync-done", Gen: m.super.Gen, Disk: m.disk, Written: m.super.Written, InStep: m.inStepMask()}})
+	}
+}
+
+// onSyncDone: this node has everything that p has.
+func (m *Machine) onSyncDone(p *peer, s Said) {
+	if p.need != needTarget || !p.running {
+		return
+	}
+	m.clone(p, s)
+	p.need, p.running = needNothing, false
+	m.emit(Sync{Peer: p.id, Do: "stop"})
+	m.emit(MarkAll{Peer: p.id, Clear: true})
+	p.gen = s.Gen
+	disk := volume.UpToDate
+	if s.Disk != volume.UpToDate {
+		disk = s.Disk
+	}
+	m.setDisk(disk, "resync from node "+p.node.Name+" is done")
+	m.crashed, m.super.Crashed = 0, m.role == volume.Primary
+	m.setConn(p, volume.Connected, "")
+	m.hook("after-resync-target", p)
+	for _, q := range m.peers {
+		if q != p && q.need != needNothing {
+			m.compareAgain(q)
+		}
+	}
+}
+
+// clone makes this node's generations those of the source p. What the marks for a third
+// node say now: they hold what this node wrote and received since it was in step with that node; if the source was
+// last in step with it at the same point, or this node was never out of step, they say enough.
+func (m *Machine) clone(p *peer, s Said) {
+	was := m.super.Gen
+	g := &m.super.Gen
+	g.Current, g.History = s.Gen.Current, s.Gen.History
+	m.super.Written = s.Written
+	g.Bitmap[p.id], m.super.FullSync[p.id] = 0, false
+	for i := range m.super.SyncTargetOf {
+		m.super.SyncTargetOf[i] = false
+	}
+	for _, q := range m.peers {
+		if q == p || !q.hasDisk() {
+			continue
+		}
+		theirs, mine := s.Gen.Bitmap[q.id], was.Bitmap[q.id]
+		g.Bitmap[q.id] = theirs
+		switch {
+		case s.InStep&bit(q.id) != 0 && theirs == 0:
+			m.super.FullSync[q.id] = false
+			m.emit(MarkAll{Peer: q.id, Clear: true})
+		case theirs != 0 && mine != 0 && mine != theirs:
+			m.super.FullSync[q.id] = true
+			m.emit(MarkAll{Peer: q.id})
+		}
+	}
+}
+
+// confirmed: the target has written down that it has everything.
+func (m *Machine) confirmed(p *peer) {
+	p.doneTold, p.running, p.need = false, false, needNothing
+	m.super.Gen.Bitmap[p.id], m.super.FullSync[p.id] = 0, false
+	m.super.PeerOutdated[p.id] = false
+	m.emit(Sync{Peer: p.id, Do: "stop"})
+	m.setConn(p, volume.Connected, "")
+	m.crashOver(p)
+	m.unfence(p)
+}
+
+// stopSync ends a resync or verify in the middle; what is missing stays marked.
+func (m *Machine) stopSync(p *peer) {
+	if p.running || p.verify {
+		m.emit(Sync{Peer: p.id, Do: "stop"})
+	}
+	p.running, p.verify, p.going, p.doneTold, p.ready = false, false, false, false, false
+}
+
+// onSyncStop: the other side has ended it.
+func (m *Machine) onSyncStop(p *peer, words string) {
+	wasVerify := p.verify
+	m.stopSync(p)
+	if wasVerify {
+		m.setConn(p, volume.Connected, "")
+	} else {
+		m.showSync(p)
+	}
+	m.peerEvent(p, "sync", "node "+p.node.Name+" ends the resync or verify: "+words)
+}
+
+// showSync sets the state that the connection shows.
+func (m *Machine) showSync(p *peer) {
+	paused := p.pauseHere != "" || p.pauseAway != ""
+	why := p.pauseHere
+	if why == "" {
+		why = p.pauseAway
+	}
+	state := volume.Connected
+	switch {
+	case p.verify, !p.up() && p.need == needNothing && p.conn == volume.StandAlone:
+		return
+	case p.need == needSource && p.running && !paused:
+		state = volume.SyncSource
+	case p.need == needTarget && p.running && !paused:
+		state = volume.SyncTarget
+	case p.need == needSource:
+		state = volume.PausedSyncS
+	case p.need == needTarget:
+		state = volume.PausedSyncT
+	case p.congested:
+		state = volume.Ahead
+	}
+	if p.need != needNothing && why == "" && !p.running {
+		why = m.waitsFor(p)
+	}
+	m.setConn(p, state, why)
+}
+
+// waitsFor says why a resync has not begun.
+func (m *Machine) waitsFor(p *peer) string {
+	if p.need == needSource {
+		return "waits until node " + p.node.Name + " is ready"
+	}
+	for _, q := range m.peers {
+		if q != p && q.need == needTarget && (q.running || q.going) {
+			return "waits for the resync from node " + q.node.Name
+		}
+	}
+	if !m.mayFeed(p) {
+		return "waits for a connection to the primary"
+	}
+	return "is about to begin"
+}
+
+// pauses tells the data path and the peer whether a resync is to rest.
+func (m *Machine) pauses() {
+	for _, p := range m.peers {
+		p.pauseHere = ""
+		switch {
+		case p.userPause:
+			p.pauseHere = "paused by a user on node " + m.self.Name
+		case m.otherSync && m.cfg.Sync.After != "":
+			p.pauseHere = "waits for volume " + m.cfg.Sync.After + " on node " + m.self.Name
+		}
+		if !p.up() || p.need == needNothing {
+			continue
+		}
+		m.tellPause(p)
+		if paused := p.pauseHere != "" || p.pauseAway != ""; p.running && paused != p.paused {
+			p.paused = paused
+			do := "resume"
+			if paused {
+				do = "pause"
+			}
+			m.emit(Sync{Peer: p.id, Do: do})
+		}
+		m.showSync(p)
+	}
+}
+
+func (m *Machine) tellPause(p *peer) {
+	if p.pauseTold == p.pauseHere {
+		return
+	}
+	p.pauseTold = p.pauseHere
+	kind := "pause"
+	if p.pauseHere == "" {
+		kind = "resume"
+	}
+	m.emit(Tell{p.id, Said{Kind: kind, Words: p.pauseHere}})
+}
