@@ -230,3 +230,88 @@ func (f *faultyFile) Close() error {
 	}
 	return err
 }
+
+// The calls of a Device fail like the others; a file below that is none does not know them.
+var _ Device = (*faultyFile)(nil)
+
+// device returns the file below, if it is a Device, after the check.
+func (f *faultyFile) device(call string) (Device, error) {
+	if err := f.check(call); err != nil {
+		return nil, err
+	}
+	if d, ok := f.File.(Device); ok {
+		return d, nil
+	}
+	return nil, ErrUnsupported
+}
+
+func (f *faultyFile) Lock() error {
+	d, err := f.device("lock")
+	if err != nil {
+		return err
+	}
+	return d.Lock()
+}
+
+func (f *faultyFile) Capacity() (int64, error) {
+	d, err := f.device("capacity")
+	if err != nil {
+		return 0, err
+	}
+	return d.Capacity()
+}
+
+func (f *faultyFile) SyncData() error {
+	d, err := f.device("sync")
+	if err != nil {
+		return err
+	}
+	return d.SyncData()
+}
+
+// WriteAtDurable that fails first writes half of its data, and not durably.
+func (f *faultyFile) WriteAtDurable(p []byte, off int64) (int, error) {
+	d, err := f.device("write")
+	if err != nil {
+		n, _ := f.File.WriteAt(p[:len(p)/2], off)
+		return n, err
+	}
+	return d.WriteAtDurable(p, off)
+}
+
+func (f *faultyFile) Zero(off, n int64) error {
+	d, err := f.device("zero")
+	if err != nil {
+		return err
+	}
+	return d.Zero(off, n)
+}
+
+func (f *faultyFile) Punch(off, n int64) error {
+	d, err := f.device("punch")
+	if err != nil {
+		return err
+	}
+	return d.Punch(off, n)
+}
+
+func (f *faultyFile) Allocate(off, n int64) error {
+	d, err := f.device("allocate")
+	if err != nil {
+		return err
+	}
+	return d.Allocate(off, n)
+}
+
+func (f *faultyFile) NextData(off int64) (start, end int64, err error) {
+	d, err := f.device("next-data")
+	if err != nil {
+		return 0, 0, err
+	}
+	return d.NextData(off)
+}
+
+func (f *faultyFile) InMemory() bool {
+	d, ok := f.File.(Device)
+	return ok && d.InMemory()
+}

@@ -40,6 +40,7 @@ type memNode struct {
 	durable []byte
 	pending []memWrite // since the last Sync, in order
 	mode    os.FileMode
+	holder  *memFile // who has locked it
 }
 
 type memWrite struct {

@@ -25,7 +25,7 @@ func (OS) OpenFile(op, name string, flag int, perm os.FileMode) (File, error) {
 	if err != nil {
 		return nil, named(op, err)
 	}
-	return f, nil
+	return &osFile{f}, nil
 }
 
 // ReadFile reads a whole file.

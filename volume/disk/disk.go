@@ -1,24 +1,160 @@
 // Package disk is a replica's backing store and its metadata on a real disk:
-// data, superblock, activity log and bitmaps, through internal/osfs.
+// data, superblock, activity log and bitmaps, through internal/osfs. What is where:
+// docs/formats/volume.md; what is durable when: volume/DESIGN.md.
 //
-// Contract, used by volume/replica:
-//
-//	Create(fs osfs.FS, o Options, s meta.Super) error       formats; refuses foreign content without o.Force
-//	Open(fs osfs.FS, o Options) (*Disk, error)              checks everything; after a crash marks hot extents in every bitmap
-//	(*Disk) Super() meta.Super                              the last one read or written
-//	(*Disk) WriteSuper(meta.Super) error                    atomic and durable when it returns
-//	(*Disk) ReadAt, WriteAt(p, off)                         data; any alignment; any goroutine
-//	(*Disk) Sync() error                                    data durable (nothing if Options.NoFlush)
-//	(*Disk) WriteDurable(p, off) error                      a FUA write of its range
-//	(*Disk) Zero(off, n, noHole), Trim(off, n) error
-//	(*Disk) Extents(off, n, max) ([]front-like extents, error)
-//	(*Disk) Fast() bool                                     requests are best done inline (memory, page cache), else in a pool
-//	(*Disk) Begin(off, n) error                             extents of the range are in the activity log on disk; holds them there
-//	(*Disk) End(off, n)                                     lets them go
-//	(*Disk) OnEvict(func(extents []uint32) error)           called before extents leave the log: peers have flushed when it returns
-//	(*Disk) Bitmap(volume.NodeID) *bitmap.Map               safe for concurrent Set, Clear, Next, Count
-//	(*Disk) SaveBitmaps() error                             writes the pages that changed; durable when it returns
-//	(*Disk) Reset() error                                   after a clean demotion: the activity log is empty on disk
-//	(*Disk) Grow(size int64) error                          a larger backing store, or a larger volume on it
-//	(*Disk) Close() error
+// Create formats, Open opens, and a Disk then serves the data path (ReadAt, WriteAt,
+// Sync …), the activity log (Begin, End), the bitmaps and the superblock.
 package disk
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"github.com/takt-ha/takt/internal/osfs"
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/actlog"
+	"github.com/takt-ha/takt/volume/bitmap"
+	"github.com/takt-ha/takt/volume/meta"
+)
+
+// Options say where a replica is and how to treat it.
+type Options struct {
+	Volume string        // the volume's name, for messages
+	ID     [16]byte      // the volume's identity; Open refuses another one. Zero: any
+	Self   volume.NodeID // Open refuses the metadata of another replica
+	// Path is the backing file or block device; Meta is "internal" (or empty): at its
+	// end, or a file or block device of its own.
+	Path, Meta string
+	// Peers are the other replicas: after a crash the hot extents are marked for each of
+	// them, also if there is no bitmap on disk yet. Empty: all that there can be.
+	Peers []volume.NodeID
+	// Size is how many bytes of data Create makes room for; it makes the file as
+	// large as needed. 0: what the store has. Open looks for the
+	// metadata there, too, if the store has grown since.
+	Size    int64
+	Extents int  // al-extents; 0: what the metadata says, and at Create meta.DefaultActlog
+	NoFlush bool // no-disk-flushes: Sync does nothing. Metadata is made durable all the same
+	Force   bool // Create: whatever is there now
+}
+
+func (o *Options) internal() bool { return o.Meta == "" || o.Meta == "internal" }
+
+// metaPath is where the metadata is.
+func (o *Options) metaPath() string {
+	if o.internal() {
+		return o.Path
+	}
+	return o.Meta
+}
+
+// Disk is an open replica. All methods may be called by any goroutine.
+type Disk struct {
+	o    Options
+	data osfs.Device
+	meta osfs.Device // data, if the metadata is internal
+	id   [16]byte
+	self volume.NodeID
+	size atomic.Int64
+
+	superMu sync.Mutex // held over writes of the superblock
+	super   meta.Super // guarded by stateMu; changed only with superMu held, too
+
+	stateMu sync.Mutex
+	maps    [meta.Nodes]*bitmap.Map   // guarded by stateMu; nil: not asked for yet, and nothing on disk
+	also    [meta.Nodes][]*bitmap.Map // guarded by stateMu; see Unsynced
+	evict   func([]uint32) error      // guarded by stateMu
+
+	saveMu sync.Mutex // held over SaveBitmaps
+
+	log      *actlog.Log
+	arrivals queue
+	logMu    sync.Mutex    // held over everything that changes the log but Hold and Drop
+	broken   error         // guarded by logMu: the ring could not be written
+	idle     chan struct{} // an extent is held by nobody any more
+	closed   chan struct{}
+	closing  sync.Once
+	alWrites atomic.Uint64
+	bmWrites atomic.Uint64
+	notes    []string
+}
+
+// Super returns the superblock as it was last read or written.
+func (d *Disk) Super() meta.Super {
+	d.stateMu.Lock()
+	defer d.stateMu.Unlock()
+	return d.super
+}
+
+// Size is how many bytes of data there are.
+func (d *Disk) Size() int64 { return d.size.Load() }
+
+// Notes are what Open found that somebody should know, in words: damage that was
+// made good, an activity log that could not be read.
+func (d *Disk) Notes() []string { return d.notes }
+
+// Writes counts since Open: transactions of the activity log, pages of bitmaps.
+func (d *Disk) Writes() (actlog, bitmap uint64) { return d.alWrites.Load(), d.bmWrites.Load() }
+
+// Bitmap returns the map of what differs on a peer; nil for this node itself. Its
+// Set, Clear, Next and so on may be called at any time.
+func (d *Disk) Bitmap(peer volume.NodeID) *bitmap.Map {
+	if peer >= meta.Nodes {
+		return nil
+	}
+	d.stateMu.Lock()
+	defer d.stateMu.Unlock()
+	if peer == d.self {
+		return nil
+	}
+	if d.maps[peer] == nil {
+		d.maps[peer] = bitmap.New(d.super.Size)
+	}
+	return d.maps[peer]
+}
+
+// Unsynced names further maps for a peer whose blocks count as marked on disk: what
+// the peer has acknowledged and not flushed. Without this a block whose mark was cleared
+// by a resync could be lost with the power on both sides.
+func (d *Disk) Unsynced(peer volume.NodeID, maps ...*bitmap.Map) {
+	d.stateMu.Lock()
+	defer d.stateMu.Unlock()
+	d.also[peer] = maps
+}
+
+// OnEvict sets what is called before extents leave the activity log: when it
+// returns nil, all that was written to them is flushed on each connected peer or
+// marked for it. An error keeps them, and fails the Begin that needed room.
+//
+// It is called within Begin, while other calls of Begin that need a new extent wait;
+// it must not call Begin, Reset or Grow itself.
+func (d *Disk) OnEvict(f func(extents []uint32) error) {
+	d.stateMu.Lock()
+	defer d.stateMu.Unlock()
+	d.evict = f
+}
+
+// Close saves the bitmaps and lets go of the store. A second call does nothing.
+func (d *Disk) Close() error {
+	var err error
+	d.closing.Do(func() {
+		close(d.closed)
+		err = d.SaveBitmaps()
+		if cerr := closeBoth(d.data, d.meta); err == nil {
+			err = cerr
+		}
+	})
+	return err
+}
+
+func closeBoth(data, metadata osfs.Device) error {
+	var err error
+	if data != nil {
+		err = data.Close()
+	}
+	if metadata != nil && metadata != data {
+		if cerr := metadata.Close(); err == nil {
+			err = cerr
+		}
+	}
+	return err
+}

@@ -1,6 +1,8 @@
 // Package meta is what a replica knows about itself on disk: the superblock, the
 // layout of the metadata around it, and the generations, which say what two
 // replicas that meet are to each other. Pure.
+//
+// The formats are described in docs/formats/volume.md.
 package meta
 
 import "github.com/takt-ha/takt/volume"
@@ -8,13 +10,8 @@ import "github.com/takt-ha/takt/volume"
 // HistorySize is how many past generations are kept.
 const HistorySize = 10
 
-// Generations are the identities of the data: see "Generations" in volume/DESIGN.md.
-type Generations struct {
-	Current volume.Generation
-	// Bitmap holds, for each peer, the generation that was current when the peer was last in step; 0: the peer is in step.
-	Bitmap  [volume.MaxPeers + 1]volume.Generation
-	History [HistorySize]volume.Generation // newest first
-}
+// Nodes is how many numbers a NodeID has: the length of what is kept for each node.
+const Nodes = volume.MaxPeers + 1
 
 // Super is the superblock: everything that must survive but the activity log and the bitmaps.
 type Super struct {
@@ -24,15 +21,19 @@ type Super struct {
 	Size     int64 // bytes for data
 	Gen      Generations
 
-	Disk           volume.DiskState          // Inconsistent, Outdated, Consistent or UpToDate as last known
-	Crashed        bool                      // is or was primary and has not been demoted: after an attach, it crashed
-	PrimaryLost    bool                      // was primary when it lost its last peer (for the split-brain policies' "primary then")
-	FullSync       [volume.MaxPeers + 1]bool // every block counts as different for this peer
-	SyncTargetOf   [volume.MaxPeers + 1]bool // a resync from this peer was not finished
-	PeerOutdated   [volume.MaxPeers + 1]bool // the peer was fenced or told to be outdated
-	Members        uint16                    // the set of up-to-date replicas as last known from the cluster's store, a bit a NodeID; 0: no cluster
+	Disk           volume.DiskState // Inconsistent, Outdated, Consistent or UpToDate as last known
+	Crashed        bool             // is or was primary and has not been demoted: after an attach, it crashed
+	PrimaryLost    bool             // was primary when it lost its last peer (for the split-brain policies' "primary then")
+	FullSync       [Nodes]bool      // every block counts as different for this peer
+	SyncTargetOf   [Nodes]bool      // a resync from this peer was not finished
+	PeerOutdated   [Nodes]bool      // the peer was fenced or told to be outdated
+	Members        uint16           // the set of up-to-date replicas as last known from the cluster's store, a bit a NodeID; 0: no cluster
 	MembersVersion uint64
 	ActlogSize     int   // extents
 	Created        int64 // Unix seconds
 	Written        int64 // Unix seconds of the last change of Gen.Current: who is younger (after-sb-0pri)
+
+	// Layout and Saved belong to volume/disk, which sets them itself.
+	Layout Layout
+	Saved  uint8 // bitmaps that are on disk, a bit a NodeID; the others were never written and are clear
 }

@@ -1,0 +1,174 @@
+package osfs
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// osFile is an open file of OS.
+type osFile struct {
+	*os.File
+}
+
+var _ Device = (*osFile)(nil)
+
+func (f *osFile) fd() int { return int(f.Fd()) }
+
+// block says whether it is a block device.
+func (f *osFile) block() bool {
+	fi, err := f.Stat()
+	return err == nil && fi.Mode()&(fs.ModeDevice|fs.ModeCharDevice) == fs.ModeDevice
+}
+
+func (f *osFile) SyncData() error {
+	if err := retry(func() error { return unix.Fdatasync(f.fd()) }); err != nil {
+		return f.fail("sync", err)
+	}
+	return nil
+}
+
+func (f *osFile) fail(call string, err error) error {
+	if errors.Is(err, syscall.EOPNOTSUPP) || errors.Is(err, syscall.ENOSYS) || errors.Is(err, syscall.ENOTTY) {
+		err = ErrUnsupported
+	}
+	return &fs.PathError{Op: call, Path: f.Name(), Err: err}
+}
+
+// retry calls again what a signal interrupted.
+func retry(call func() error) error {
+	for {
+		if err := call(); err != syscall.EINTR {
+			return err
+		}
+	}
+}
+
+func (f *osFile) Lock() error {
+	err := retry(func() error { return unix.Flock(f.fd(), unix.LOCK_EX|unix.LOCK_NB) })
+	if err == syscall.EWOULDBLOCK {
+		err = ErrLocked
+	}
+	if err != nil {
+		return f.fail("lock", err)
+	}
+	return nil
+}
+
+func (f *osFile) Capacity() (int64, error) {
+	if f.block() {
+		var size uint64
+		if err := f.ioctl(unix.BLKGETSIZE64, unsafe.Pointer(&size)); err != nil {
+			return 0, f.fail("size", err)
+		}
+		return int64(size), nil
+	}
+	fi, err := f.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return fi.Size(), nil
+}
+
+func (f *osFile) ioctl(req uintptr, arg unsafe.Pointer) error {
+	return retry(func() error {
+		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(f.fd()), req, uintptr(arg)); e != 0 {
+			return e
+		}
+		return nil
+	})
+}
+
+func (f *osFile) WriteAtDurable(p []byte, off int64) (int, error) {
+	done := 0
+	for done < len(p) {
+		n, err := unix.Pwritev2(f.fd(), [][]byte{p[done:]}, off+int64(done), unix.RWF_DSYNC)
+		switch {
+		case err == syscall.EINTR:
+			continue
+		case err != nil:
+			return done, f.fail("write durably", err)
+		case n == 0:
+			return done, f.fail("write durably", syscall.EIO)
+		}
+		done += n
+	}
+	return done, nil
+}
+
+func (f *osFile) fallocate(call string, mode uint32, off, n int64) error {
+	if err := retry(func() error { return unix.Fallocate(f.fd(), mode, off, n) }); err != nil {
+		return f.fail(call, err)
+	}
+	return nil
+}
+
+// blkzeroout writes zeroes by the device's own command where it has one.
+func (f *osFile) blkzeroout(off, n int64) error {
+	arg := [2]uint64{uint64(off), uint64(n)}
+	if err := f.ioctl(unix.BLKZEROOUT, unsafe.Pointer(&arg)); err != nil {
+		return f.fail("zero", err)
+	}
+	return nil
+}
+
+func (f *osFile) Zero(off, n int64) error {
+	err := f.fallocate("zero", unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	if err != nil && f.block() {
+		return f.blkzeroout(off, n)
+	}
+	return err
+}
+
+// Punch on a block device goes through fallocate, too, which discards and promises
+// zeroes; BLKDISCARD alone promises nothing about what is read afterwards.
+func (f *osFile) Punch(off, n int64) error {
+	err := f.fallocate("punch", unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	if err != nil && f.block() {
+		return f.blkzeroout(off, n)
+	}
+	return err
+}
+
+func (f *osFile) Allocate(off, n int64) error {
+	if f.block() {
+		return nil
+	}
+	return f.fallocate("allocate", unix.FALLOC_FL_KEEP_SIZE, off, n)
+}
+
+func (f *osFile) NextData(off int64) (start, end int64, err error) {
+	size, err := f.Capacity()
+	if err != nil || off >= size {
+		return size, size, err
+	}
+	if f.block() {
+		return off, size, nil
+	}
+	start, err = unix.Seek(f.fd(), off, unix.SEEK_DATA)
+	if err == syscall.ENXIO {
+		return size, size, nil
+	}
+	if err == nil {
+		end, err = unix.Seek(f.fd(), start, unix.SEEK_HOLE)
+	}
+	if err == syscall.EINVAL { // a file system without holes
+		return off, size, nil
+	}
+	if err != nil {
+		return 0, 0, f.fail("seek data", err)
+	}
+	return start, end, nil
+}
+
+func (f *osFile) InMemory() bool {
+	var st unix.Statfs_t
+	if f.block() || unix.Fstatfs(f.fd(), &st) != nil {
+		return false
+	}
+	return st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC || st.Type == unix.HUGETLBFS_MAGIC
+}

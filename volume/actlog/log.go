@@ -1,0 +1,199 @@
+// Package actlog is the activity log: which extents of 4 MiB may differ from the peers
+// after a crash, because they were written lately. It holds a limited number of them; the
+// one that was not used for longest makes room. Pure: volume/disk does the I/O, in
+// the order of "What is durable, and when" in volume/DESIGN.md.
+//
+// The life of an extent:
+//
+//	      Admit, transaction on disk, Commit          Pick
+//	out ────────────────────────────────────▶ in ──────────────▶ leaving
+//	 ▲                                        ▲ ▲                 │   │
+//	 │                                        │ └──── Hold ───────┘   │
+//	 └──────────── Evict ─────────────────────┼───────────────────────┘
+//	                                          └── Keep ───────────────┘
+//
+// Hold and Drop take no lock and may be called by any goroutine at any time. All other
+// methods belong to one caller at a time.
+package actlog
+
+import (
+	"slices"
+	"sync/atomic"
+
+	"github.com/takt-ha/takt/volume"
+)
+
+// None is the number that no extent has.
+const None = ^uint32(0)
+
+// The state of an extent is one word, so that a hot extent costs one exchange:
+// bits 0–31 when it was used last, counted in transactions; bits 32–55 how many
+// hold it; then whether it is in the log on disk and whether it is about to leave.
+const (
+	oneHolder = 1 << 32
+	holders   = 0xffffff << 32
+	in        = 1 << 62
+	leaving   = 1 << 63
+)
+
+const chunkExtents = 8192
+
+type chunk [chunkExtents]atomic.Uint64
+
+// Log is the activity log of one volume in memory.
+type Log struct {
+	chunks  atomic.Pointer[[]*chunk] // by extent; chunks never move
+	now     atomic.Uint32            // transactions so far
+	waiting atomic.Bool              // somebody wants to hear of an extent that nobody holds any more
+
+	slots  []uint32 // what is in the log on disk: the extent in each slot, or None
+	free   []int    // empty slots, the next one last
+	cursor int      // the next slot to be repeated in a transaction
+	seq    uint64   // of the last transaction
+}
+
+// New makes an empty log for a volume of size bytes with so many slots. seq is the number of
+// the last transaction on disk.
+func New(size int64, slots int, seq uint64) *Log {
+	l := &Log{slots: make([]uint32, slots), seq: seq}
+	l.now.Store(1)
+	for i := slots - 1; i >= 0; i-- {
+		l.slots[i] = None
+		l.free = append(l.free, i)
+	}
+	l.chunks.Store(&[]*chunk{})
+	l.Grow(size)
+	return l
+}
+
+// Extents is how many extents size bytes have.
+func Extents(size int64) uint32 {
+	return uint32((size + volume.ExtentSize - 1) / volume.ExtentSize)
+}
+
+// Grow makes room for the extents of size bytes.
+func (l *Log) Grow(size int64) {
+	chunks := slices.Clone(*l.chunks.Load())
+	for int64(len(chunks))*chunkExtents < int64(Extents(size)) {
+		chunks = append(chunks, new(chunk))
+	}
+	l.chunks.Store(&chunks)
+}
+
+func (l *Log) word(e uint32) *atomic.Uint64 {
+	return &(*l.chunks.Load())[e/chunkExtents][e%chunkExtents]
+}
+
+// Hold keeps extent e in the log if it is there on disk, until Drop; false: it is not, and is not held.
+func (l *Log) Hold(e uint32) bool {
+	w := l.word(e)
+	now := uint64(l.now.Load())
+	for {
+		old := w.Load()
+		if old&in == 0 {
+			return false
+		}
+		if w.CompareAndSwap(old, old&(in|holders)+oneHolder|now) {
+			return true
+		}
+	}
+}
+
+// Drop ends a Hold. It returns true if somebody waits for extents that nobody holds
+// (see Wait) and this has become one.
+func (l *Log) Drop(e uint32) bool {
+	return l.word(e).Add(^uint64(oneHolder-1))&holders == 0 && l.waiting.Load()
+}
+
+// Wait says whether Drop shall report extents that nobody holds any more.
+func (l *Log) Wait(on bool) { l.waiting.Store(on) }
+
+// Has says whether extent e is in the log on disk.
+func (l *Log) Has(e uint32) bool { return l.word(e).Load()&in != 0 }
+
+// Free is how many extents can be admitted without an eviction.
+func (l *Log) Free() int { return len(l.free) }
+
+// Slots is how many extents the log can hold.
+func (l *Log) Slots() int { return len(l.slots) }
+
+// Seq is the number of the last transaction.
+func (l *Log) Seq() uint64 { return l.seq }
+
+// Pick chooses up to n extents to make room: those that nobody holds, the coldest
+// first, and none of spare. They are leaving from now on, until Evict or Keep.
+func (l *Log) Pick(n int, spare []uint32) []uint32 {
+	type candidate struct{ used, extent uint32 }
+	var idle []candidate
+	for _, e := range l.slots {
+		if e == None || slices.Contains(spare, e) {
+			continue
+		}
+		if w := l.word(e).Load(); w&(holders|leaving) == 0 {
+			idle = append(idle, candidate{uint32(w), e})
+		}
+	}
+	slices.SortFunc(idle, func(a, b candidate) int {
+		if a.used != b.used {
+			return int(int64(a.used) - int64(b.used))
+		}
+		return int(int64(a.extent) - int64(b.extent))
+	})
+	var picked []uint32
+	for _, c := range idle {
+		if len(picked) == n {
+			break
+		}
+		w := l.word(c.extent)
+		if old := w.Load(); old&holders == 0 && w.CompareAndSwap(old, old|leaving) {
+			picked = append(picked, c.extent)
+		}
+	}
+	return picked
+}
+
+// Keep takes Pick back.
+func (l *Log) Keep(picked []uint32) {
+	for _, e := range picked {
+		l.word(e).And(^uint64(leaving))
+	}
+}
+
+// Evict takes the picked extents out of the log, but for those that somebody has held since.
+// It is right only after everything in them is durable here and on the peers or marked
+// on disk as different. On disk they leave with the next transaction.
+func (l *Log) Evict(picked []uint32) (gone []uint32) {
+	for _, e := range picked {
+		w := l.word(e)
+		if old := w.Load(); old&leaving != 0 && w.CompareAndSwap(old, 0) {
+			gone = append(gone, e)
+		}
+	}
+	l.vacate(gone)
+	return gone
+}
+
+func (l *Log) vacate(gone []uint32) {
+	left := make(map[uint32]bool, len(gone))
+	for _, e := range gone {
+		left[e] = true
+	}
+	for i, e := range l.slots {
+		if e != None && left[e] {
+			l.slots[i] = None
+			l.free = append(l.free, i)
+		}
+	}
+}
+
+// Hot returns the extents in the log, in ascending order.
+func (l *Log) Hot() []uint32 {
+	var hot []uint32
+	for _, e := range l.slots {
+		if e != None {
+			hot = append(hot, e)
+		}
+	}
+	slices.Sort(hot)
+	return hot
+}

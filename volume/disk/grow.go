@@ -1,0 +1,179 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/bitmap"
+	"github.com/takt-ha/takt/volume/meta"
+)
+
+// Grow makes room for size bytes of data, online; 0: as much as the store has. A
+// backing file grows with it, a block device must have grown before. What is new counts as
+// different on every peer that has a bitmap (a Clear takes it back if both sides are
+// known to be zero), durably before the new size counts.
+//
+// New metadata is written beside the old one, and one write of the superblock goes over
+// to it. Interrupted at any point, Open finds the one or the other.
+func (d *Disk) Grow(size int64) error {
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	d.saveMu.Lock()
+	defer d.saveMu.Unlock()
+	d.superMu.Lock()
+	defer d.superMu.Unlock()
+	if d.broken != nil {
+		return d.broken
+	}
+	old := d.Super()
+	g, err := d.planGrow(old, size)
+	if err != nil || g.next.Size == old.Size {
+		return err
+	}
+	if err := d.moveLocked(&g); err != nil {
+		d.shorten(g)
+		return errs.E("grow volume", errs.Other, d.o.Path, "The volume is as large as before.", err)
+	}
+	for _, m := range g.maps {
+		if m == nil {
+			continue
+		}
+		m.Set(old.Size, g.next.Size-old.Size)
+	}
+	d.size.Store(g.next.Size)
+	d.forgetOld(old, g.next)
+	return nil
+}
+
+// growth is what Grow is about to do.
+type growth struct {
+	next     meta.Super
+	old      meta.Super
+	dataWas  int64 // lengths of the stores before
+	metaWas  int64
+	dataNeed int64
+	metaNeed int64
+	maps     [meta.Nodes]*bitmap.Map
+}
+
+func (d *Disk) planGrow(old meta.Super, size int64) (g growth, err error) {
+	g = growth{next: old, old: old}
+	if g.dataWas, err = d.data.Capacity(); err != nil {
+		return g, d.failed("grow volume", err)
+	}
+	if g.metaWas, err = d.meta.Capacity(); err != nil {
+		return g, d.failed("grow volume", err)
+	}
+	internal := old.Layout.Internal
+	if size == 0 {
+		size = g.dataWas / volume.BlockSize * volume.BlockSize
+		if internal {
+			size = meta.Largest(g.dataWas)
+		}
+		size = max(size, old.Size)
+	}
+	if size < old.Size || size%volume.BlockSize != 0 || size > meta.MaxSize {
+		return g, errs.E("grow volume", errs.Invalid, d.o.Path, fmt.Sprintf("A volume only grows, by multiples of %d bytes.", volume.BlockSize),
+			fmt.Errorf("from %s to %s", bytes(old.Size), bytes(size)))
+	}
+	g.next.Size = size
+	g.dataNeed = size
+	if !internal {
+		g.next.Layout = externalAfter(old.Layout, size)
+		g.metaNeed = g.next.Layout.End()
+		return g, nil
+	}
+	g.dataNeed = max(g.dataWas, size+meta.Overhead(size))
+	g.next.Layout = meta.Internal(g.dataNeed, size)
+	if size > old.Size && g.next.Layout.Bitmaps < old.Layout.End() {
+		return g, errs.E("grow volume", errs.Invalid, d.o.Path, fmt.Sprintf("Grow it by at least %s, so that the new metadata fits behind the old.", bytes(meta.Overhead(size))),
+			errors.New("the new metadata would lie on the old"))
+	}
+	return g, nil
+}
+
+// externalAfter finds a place for larger bitmaps that does not touch the old ones.
+func externalAfter(old meta.Layout, size int64) meta.Layout {
+	l := meta.External(size)
+	need := volume.MaxPeers * l.Bitmap
+	switch {
+	case l.Bitmap == old.Bitmap:
+		l.Bitmaps = old.Bitmaps
+	case l.Bitmaps+need > old.Bitmaps:
+		l.Bitmaps = old.Bitmaps + volume.MaxPeers*old.Bitmap
+	}
+	return l
+}
+
+// moveLocked writes the new metadata and goes over to it.
+func (d *Disk) moveLocked(g *growth) error {
+	if _, err := lengthen(d.data, d.o.Path, g.dataWas, g.dataNeed); err != nil {
+		return err
+	}
+	if d.meta != d.data {
+		if _, err := lengthen(d.meta, d.o.metaPath(), g.metaWas, g.metaNeed); err != nil {
+			return err
+		}
+	}
+	d.log.Grow(g.next.Size)
+	if g.next.Layout.Actlog != g.old.Layout.Actlog {
+		ring := make([]byte, meta.ActlogBytes)
+		d.log.Rewrite(ring, g.old.Volume)
+		if _, err := d.meta.WriteAt(ring, g.next.Layout.Actlog); err != nil {
+			return err
+		}
+	}
+	if err := d.moveBitmaps(g); err != nil {
+		return err
+	}
+	if err := d.data.Sync(); err != nil { // its length, too
+		return err
+	}
+	if err := d.meta.Sync(); err != nil {
+		return err
+	}
+	return d.writeSuperLocked(g.next)
+}
+
+// moveBitmaps writes all bitmaps for the new size to their new place.
+func (d *Disk) moveBitmaps(g *growth) error {
+	d.stateMu.Lock()
+	g.maps = d.maps
+	also := d.also
+	d.stateMu.Unlock()
+	added := bitmap.New(g.next.Size)
+	added.Set(g.old.Size, g.next.Size-g.old.Size)
+	w := pageWriter{d: d, layout: g.next.Layout, buf: make([]byte, 0, batchPages*meta.Block)}
+	for p, m := range g.maps {
+		if m == nil {
+			continue
+		}
+		m.Grow(g.next.Size)
+		w.begin(volume.NodeID(p), m, append([]*bitmap.Map{added}, also[p]...))
+		w.all()
+		g.next.Saved |= 1 << p
+	}
+	err := w.end()
+	w.takeBack() // if this fails later on, the old place must get them
+	return err
+}
+
+// shorten gives back what a failed Grow has taken, so that the metadata is at the end again.
+func (d *Disk) shorten(g growth) {
+	if fi, err := d.data.Stat(); err == nil && fi.Mode()&fs.ModeDevice == 0 && d.Super().Size == g.old.Size {
+		_ = d.data.Truncate(g.dataWas) // best effort: Open searches, too
+	}
+}
+
+// forgetOld zeroes the old internal metadata, which is data now. If that fails, the
+// blocks read as what was there: they count as different anyway.
+func (d *Disk) forgetOld(old, next meta.Super) {
+	if old.Layout.Internal && old.Layout.Super != next.Layout.Super {
+		if n := min(old.Layout.End(), next.Size) - old.Layout.Bitmaps; n > 0 {
+			_ = d.Zero(old.Layout.Bitmaps, n, false)
+		}
+	}
+}

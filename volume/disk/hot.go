@@ -1,0 +1,253 @@
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/actlog"
+)
+
+// ErrClosed: the disk was closed meanwhile.
+var ErrClosed = errors.New("the disk is closed")
+
+// span returns the first and the last extent of a range that is not empty.
+func span(off, n int64) (first, last uint32) {
+	return uint32(off / volume.ExtentSize), uint32((off + n - 1) / volume.ExtentSize)
+}
+
+// Begin makes sure that the extents of the range are in the activity log on disk, and
+// holds them there until End. It must come before the first write to them here or on a peer.
+//
+// A range may span at most half of the log's extents (3 of the smallest log):
+// longer ones must be cut, see MaxBegin. A hot extent costs nothing; a new one
+// waits for the log to be written, and, if the log is full, for others to leave it (see OnEvict), and so for
+// those who hold them. So who holds extents must not depend on another Begin to let
+// them go: use TryBegin there.
+func (d *Disk) Begin(off, n int64) error {
+	if d.TryBegin(off, n) {
+		return nil
+	}
+	if err := d.inside(off, n); err != nil {
+		return err
+	}
+	if n > d.MaxBegin() {
+		return errs.E("begin write", errs.Invalid, d.o.Path, "", fmt.Errorf("%d bytes at once: at most %d", n, d.MaxBegin()))
+	}
+	first, last := span(off, n)
+	return d.admit(&arrival{first: first, last: last})
+}
+
+// MaxBegin is how many bytes a range may have for Begin: at least 8 MiB.
+func (d *Disk) MaxBegin() int64 {
+	return int64(min(d.log.Slots(), actlog.MaxAdmit)/2-1) * volume.ExtentSize
+}
+
+// TryBegin is Begin if that needs no waiting; false: it would, and nothing is held.
+func (d *Disk) TryBegin(off, n int64) bool {
+	if off < 0 || n <= 0 || n > d.size.Load()-off {
+		return n == 0
+	}
+	first, last := span(off, n)
+	for e := first; e <= last; e++ {
+		if !d.log.Hold(e) {
+			if e > first {
+				d.drop(first, e-1)
+			}
+			return false
+		}
+	}
+	return true
+}
+
+// End lets go what Begin or TryBegin held: the writes to it have completed, here and on the
+// peers, or are marked as different for those who do not have them.
+func (d *Disk) End(off, n int64) {
+	if n > 0 {
+		d.drop(span(off, n))
+	}
+}
+
+func (d *Disk) drop(first, last uint32) {
+	for e := first; e <= last; e++ {
+		if d.log.Drop(e) {
+			select {
+			case d.idle <- struct{}{}:
+			default:
+			}
+		}
+	}
+}
+
+// arrival is one Begin that needs the log to change.
+type arrival struct {
+	first, last uint32
+	served      bool // guarded by logMu
+	err         error
+}
+
+// queue are those that wait. Who gets logMu serves as many as fit in one transaction.
+type queue struct {
+	mu   sync.Mutex
+	wait []*arrival
+}
+
+func (q *queue) put(a *arrival) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.wait = append(q.wait, a)
+}
+
+// take returns the first ones, of at most max extents together; at least one.
+func (q *queue) take(max int) []*arrival {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	n := 0
+	for i, a := range q.wait {
+		if n += int(a.last-a.first) + 1; n > max && i > 0 {
+			group := q.wait[:i:i]
+			q.wait = q.wait[i:]
+			return group
+		}
+	}
+	group := q.wait
+	q.wait = nil
+	return group
+}
+
+func (d *Disk) admit(a *arrival) error {
+	d.arrivals.put(a)
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	for !a.served {
+		group := d.arrivals.take(min(d.log.Slots()/2, actlog.MaxAdmit))
+		err := d.serveLocked(group)
+		for _, b := range group {
+			b.served, b.err = true, err
+		}
+	}
+	return a.err
+}
+
+// serveLocked brings the extents of the group into the log and holds them for each of it.
+func (d *Disk) serveLocked(group []*arrival) error {
+	if d.broken != nil {
+		return d.broken
+	}
+	var all []uint32
+	for _, a := range group {
+		for e := a.first; e <= a.last; e++ {
+			all = append(all, e)
+		}
+	}
+	slices.Sort(all)
+	all = slices.Compact(all)
+	cold := slices.DeleteFunc(slices.Clone(all), d.log.Has)
+	if err := d.makeRoomLocked(len(cold), all); err != nil {
+		return err
+	}
+	if len(cold) > 0 {
+		t := d.log.Admit(cold)
+		if err := d.writeTransaction(t); err != nil {
+			d.broken = d.failed("write activity log", err)
+			return d.broken
+		}
+		d.log.Commit(t)
+	}
+	for _, a := range group {
+		for e := a.first; e <= a.last; e++ {
+			if !d.log.Hold(e) {
+				panic("disk: an extent left the activity log while somebody waited for it")
+			}
+		}
+	}
+	for _, e := range cold {
+		d.log.Drop(e)
+	}
+	return nil
+}
+
+// makeRoomLocked evicts until n extents fit, and never one of spare.
+func (d *Disk) makeRoomLocked(n int, spare []uint32) error {
+	for d.log.Free() < n {
+		// Some more than needed: what an eviction costs does not depend on how many leave.
+		want := min(max(n-d.log.Free(), d.log.Slots()/8), actlog.MaxAdmit)
+		picked := d.log.Pick(want, spare)
+		if len(picked) == 0 {
+			d.log.Wait(true)
+			picked = d.log.Pick(want, spare)
+		}
+		if len(picked) == 0 {
+			select {
+			case <-d.idle:
+			case <-d.closed:
+				return ErrClosed
+			}
+		}
+		d.log.Wait(false)
+		if err := d.evictLocked(picked); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// evictLocked is rule 2 of "What is durable, and when".
+func (d *Disk) evictLocked(picked []uint32) error {
+	if len(picked) == 0 {
+		return nil
+	}
+	if err := d.settle(picked); err != nil {
+		d.log.Keep(picked)
+		return err
+	}
+	d.log.Evict(picked)
+	return nil
+}
+
+// settle makes durable, here and on the peers, what was written to the extents, or the
+// marks that say that it is not.
+func (d *Disk) settle(extents []uint32) error {
+	if err := d.Sync(); err != nil {
+		return err
+	}
+	d.stateMu.Lock()
+	evict := d.evict
+	d.stateMu.Unlock()
+	if evict != nil {
+		if err := evict(extents); err != nil {
+			return err
+		}
+	}
+	return d.SaveBitmaps()
+}
+
+// Reset empties the activity log on disk, after everything in it is durable here and
+// on the peers, or marked: the end of a clean demotion. Nobody may hold an extent.
+func (d *Disk) Reset() error {
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	if d.broken != nil {
+		return d.broken
+	}
+	hot := d.log.Hot()
+	picked := d.log.Pick(len(hot), nil)
+	if len(picked) != len(hot) {
+		d.log.Keep(picked)
+		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes are still in flight"))
+	}
+	if err := d.evictLocked(picked); err != nil {
+		return err
+	}
+	if len(d.log.Hot()) > 0 {
+		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes were begun meanwhile"))
+	}
+	if err := d.writeTransaction(d.log.Clear()); err != nil {
+		d.broken = d.failed("write activity log", err)
+		return d.broken
+	}
+	return nil
+}
