@@ -254,9 +254,11 @@ func (m *Machine) advance() {
 	m.wake()
 }
 
-// mayDecide reports whether nothing has to be heard of or written down before a decision.
+// mayDecide reports whether nothing has to be heard of or written down before a
+// decision. Until a proposal that failed may be made again, what the nodes have
+// answered since is not written down.
 func (m *Machine) mayDecide() bool {
-	return m.run == nil && m.proposal == 0 && len(m.history) == 0 && !m.waitingForJoins()
+	return m.run == nil && m.proposal == 0 && len(m.history) == 0 && !m.waitingForJoins() && !m.now.Before(m.retryAt)
 }
 
 // wake asks for a tick at the next point in time that matters.
