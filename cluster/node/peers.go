@@ -53,7 +53,7 @@ func (m *Machine) onPeer(in Peer) {
 	switch in.Kind {
 	case PeerUp:
 		if in.Booted && !p.Alive {
-			m.hasBooted(p)
+			m.provenOff(p)
 		}
 		p.Alive, p.Gone, p.Left, p.Manager, p.Watchdog = true, false, false, in.Manager, in.Watchdog
 		p.goneAt, p.askAt = time.Time{}, time.Time{}
@@ -80,6 +80,9 @@ func (m *Machine) onPeer(in Peer) {
 		m.emit(LeaderLost{})
 	}
 	m.knows.stale = true
+	if p.Gone {
+		m.provenOff(p) // first: quorum would have it switched off once more
+	}
 	m.toQuorum(quorum.Seen{Node: p.Node, Alive: p.Alive, Gone: p.Gone, Left: p.Left})
 	m.toControl(controller.Peer{ID: p.Node, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Left: p.Left, Reason: p.Reason})
 }
@@ -92,12 +95,12 @@ func (m *Machine) startedAnew(p *peer, in Peer) {
 		return
 	}
 	m.onPeer(Peer{Kind: PeerLost, Node: p.Node, Manager: Down, Reason: in.Reason})
-	m.hasBooted(p)
+	m.provenOff(p)
 	m.onPeer(Peer{Kind: PeerUp, Node: p.Node, Manager: in.Manager, Reason: in.Reason})
 }
 
-// hasBooted lets a proof about a peer count that waits: it has been off.
-func (m *Machine) hasBooted(p *peer) {
+// provenOff lets a proof about a peer count that waits: it is gone, or has booted.
+func (m *Machine) provenOff(p *peer) {
 	if o := m.off[p.Node]; o != nil && !o.doubt.IsZero() {
 		m.spread(o)
 	}
