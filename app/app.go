@@ -215,7 +215,7 @@ func (a *App) open() error {
 	if _, err := hex.Decode(a.slots.opts.Cluster[:], []byte(a.id.ClusterID)); err != nil {
 		return fmt.Errorf("read the cluster's id: %w", err)
 	}
-	a.fencing = newFencing(a.agents.Fence(), a.log, func(s *fencer.Setup) { a.heart.tell(node.Setup{Setup: s}) })
+	a.fencing = newFencing(a.id.Name, a.agents.Fence(), a.log, func(s *fencer.Setup) { a.heart.tell(node.Setup{Setup: s}) })
 	a.fencing.planned = a.slots.update
 	a.fenceRuns = newFenceRuns(a.id.Name, a.fencing)
 	a.exec, err = executor.New(executor.Config{

@@ -103,6 +103,24 @@ func (a *App) requested(ctx context.Context, verb, name string, request func(uin
 // inquiry is one question for a device about a node, put to a member.
 type inquiry struct{ device, member string }
 
+// looks are the questions what stands in the way of a node's devices, put to every
+// member that may run them and to the node itself, which may have to obey.
+func (a *App) looks(name string) []inquiry {
+	var list []inquiry
+	for _, d := range a.fencing.list() {
+		if !fences(d, name) {
+			continue
+		}
+		for _, n := range a.fencing.view().kit.plan.Nodes {
+			runs := slices.ContainsFunc(d.Members, func(r fencer.Reach) bool { return string(r.Node) == n })
+			if (runs || n == name) && a.there(n) {
+				list = append(list, inquiry{string(d.ID), n})
+			}
+		}
+	}
+	return list
+}
+
 // asks are the questions that show whether a node could be fenced: every device
 // that fences it and can be asked, from every member that is there.
 func (a *App) asks(name string) []inquiry {
@@ -161,11 +179,11 @@ const (
 	questionGrace = 3 * time.Second
 )
 
-// question asks a device for the status of a node.
-func (a *App) question(ctx context.Context, name string, q inquiry) fenceAnswer {
+// question asks a device about a node.
+func (a *App) question(ctx context.Context, action, name string, q inquiry) fenceAnswer {
 	state, lead := a.store.State(), a.store.Leadership()
 	c := fenceCommand{Session: a.session + " questions", Command: a.questions.Add(1), Generation: state.Generation, Term: lead.Term,
-		Device: q.device, Action: fence.Status, Target: name, Left: questionTime.Milliseconds()}
+		Device: q.device, Action: action, Target: name, Left: questionTime.Milliseconds()}
 	ctx, done := context.WithTimeout(ctx, questionTime+questionGrace)
 	defer done()
 	var answer fenceAnswer
@@ -201,7 +219,7 @@ func (a *App) fenceStatus(ctx context.Context, name string) (*api.Outcome, error
 	}
 	out := &api.Outcome{Settled: true}
 	var lines []string
-	for i, got := range a.questionAll(ctx, name, asks) {
+	for i, got := range a.questionAll(ctx, fence.Status, name, asks) {
 		if !got.answers() {
 			out.Warnings = append(out.Warnings, asks[i].say(name, got))
 			continue
@@ -216,12 +234,12 @@ func (a *App) fenceStatus(ctx context.Context, name string) (*api.Outcome, error
 }
 
 // questionAll asks all at once; a device takes its questions one after the other.
-func (a *App) questionAll(ctx context.Context, name string, asks []inquiry) []fenceAnswer {
+func (a *App) questionAll(ctx context.Context, action, name string, asks []inquiry) []fenceAnswer {
 	got := make([]fenceAnswer, len(asks))
 	done := make(chan struct{}, len(asks))
 	for i, q := range asks {
 		a.background("question", func(context.Context) error {
-			got[i] = a.question(ctx, name, q)
+			got[i] = a.question(ctx, action, name, q)
 			done <- struct{}{}
 			return nil
 		})

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/takt-ha/takt/agent/fence"
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/fencer"
@@ -27,10 +28,13 @@ func (a *App) fenceTest(ctx context.Context, name string, v api.FenceVerb) (*api
 	id, _ := cib.ParseNodeID(findNode(a.root(), name).ID())
 	heard := id == a.self || a.peers.get(id).Alive
 	asks := a.asks(name)
-	if len(asks) == 0 && !(v.Force && len(a.fencing.tries(name)) > 0) {
+	doubts := a.fencing.doubts(name)
+	if len(asks)+len(doubts) == 0 && !(v.Force && len(a.fencing.tries(name)) > 0) {
 		return nil, a.notAsked(ctx, op, name)
 	}
-	got := judgeAnswers(name, heard, asks, a.questionAll(ctx, name, asks))
+	got := judgeAnswers(name, heard, asks, a.questionAll(ctx, fence.Status, name, asks))
+	got.broken = append(got.broken, doubts...)
+	got.see(a.questionAll(ctx, inspectAction, name, a.looks(name)))
 	if len(got.broken) > 0 {
 		return nil, errs.E(op, errs.Unavailable, name, "See that each device answers, and means this machine.", errors.New(strings.Join(append(got.broken, got.good...), "; ")))
 	}
@@ -77,6 +81,19 @@ func judgeAnswers(name string, heard bool, asks []inquiry, got []fenceAnswer) (a
 		}
 	}
 	return a
+}
+
+// see takes in what members have found to stand in a device's way.
+func (a *answers) see(got []fenceAnswer) {
+	for _, g := range got {
+		for _, f := range g.Found {
+			if f.Fatal {
+				a.broken = append(a.broken, f.Words)
+			} else {
+				a.warnings = append(a.warnings, f.Words)
+			}
+		}
+	}
 }
 
 // toItsEnd runs a test to its end although who asked for it goes away: a node that

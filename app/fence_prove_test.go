@@ -32,4 +32,9 @@ func TestJudgeAnswers(t *testing.T) {
 			t.Errorf("%s: %+v", c.name, a)
 		}
 	}
+	var a answers
+	a.see([]fenceAnswer{none, {Outcome: fencer.Done, Found: []deviceFault{{Words: "pill: on n2: a disk is lost"}, {Fatal: true, Words: "pill: on n3: no watchdog"}}}})
+	if len(a.warnings) != 1 || len(a.broken) != 1 {
+		t.Errorf("what members find: %+v", a)
+	}
 }

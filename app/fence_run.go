@@ -42,6 +42,17 @@ type fenceAnswer struct {
 	Words    string         `json:"words,omitempty"`
 	Verified bool           `json:"verified,omitempty"`
 	Took     int64          `json:"took_ms"`
+	Found    []deviceFault  `json:"found,omitempty"` // of inspectAction
+}
+
+// inspectAction asks a member what stands in a device's way there. It switches nothing, so
+// it may be asked about the member itself.
+const inspectAction = "inspect"
+
+// deviceFault is one thing that a member has found.
+type deviceFault struct {
+	Fatal bool   `json:"fatal,omitempty"` // the device cannot work like this
+	Words string `json:"words"`           // with the device and the member
 }
 
 // fenceRuns are the commands that run on this node, or have just ended.
@@ -129,6 +140,8 @@ func (r *fenceRuns) run(ctx context.Context, c fenceCommand) fenceAnswer {
 	switch {
 	case err != nil:
 		return fenceAnswer{Outcome: fencer.Undelivered, Words: line(err.Error())}
+	case c.Action == inspectAction:
+		return r.inspect(ctx, d)
 	case c.Target == r.self && !(c.Action == fence.On && d.Metadata().OnTarget):
 		return fenceAnswer{Outcome: fencer.Undelivered, Words: r.self + " does not fence itself"}
 	case ctx.Err() != nil:
@@ -146,6 +159,15 @@ func (r *fenceRuns) run(ctx context.Context, c fenceCommand) fenceAnswer {
 		case fence.PowerOff:
 			a.Power = fencer.PowerOff
 		}
+	}
+	return a
+}
+
+// inspect looks at a device from this node.
+func (r *fenceRuns) inspect(ctx context.Context, d *fence.Device) fenceAnswer {
+	a := fenceAnswer{Outcome: fencer.Done}
+	for _, f := range r.devices.seenHere(ctx, d) {
+		a.Found = append(a.Found, deviceFault{f.Severity == fence.Error, line(f.String())})
 	}
 	return a
 }

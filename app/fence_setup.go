@@ -154,6 +154,19 @@ func actionsOf(d *fence.Device) []fencer.Action {
 	return list
 }
 
+// doubts says which devices could not say whether they fence a node, and are not used
+// for it therefore.
+func (f *fencing) doubts(name string) (words []string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, p := range f.kit.plan.Primitives {
+		if a := f.kit.aims[hit{p.ID, name}]; a.unheard != "" && !a.Can {
+			words = append(words, fmt.Sprintf("%s: whether it can fence %s is not known: %s", p.ID, name, line(a.unheard)))
+		}
+	}
+	return words
+}
+
 // unheard says which devices could not say whom they fence.
 func (k *fenceKit) unheard() []fence.Finding {
 	var findings []fence.Finding

@@ -20,6 +20,7 @@ import (
 type fakeAgent struct {
 	name    string
 	actions []string
+	joins   bool
 	call    func(ctx context.Context, r fence.Request) fence.Answer // nil: all succeeds, and status is off
 
 	mu    sync.Mutex
@@ -29,7 +30,7 @@ type fakeAgent struct {
 func (f *fakeAgent) Name() string { return f.name }
 
 func (f *fakeAgent) Metadata(context.Context) (*fence.Metadata, error) {
-	return &fence.Metadata{Name: f.name, Actions: f.actions, Parameters: []fence.Parameter{{Name: "ip"}, {Name: "username"}, {Name: "plug"}}}, nil
+	return &fence.Metadata{Name: f.name, Actions: f.actions, Joins: f.joins, Parameters: []fence.Parameter{{Name: "ip"}, {Name: "username"}, {Name: "plug"}}}, nil
 }
 
 func (f *fakeAgent) Call(ctx context.Context, r fence.Request) fence.Answer {
@@ -60,7 +61,7 @@ func fake() *fakeAgent {
 // watched returns devices as a daemon has them for a CIB.
 func watched(t *testing.T, root *cib.Node, agents ...fence.Agent) *fencing {
 	t.Helper()
-	f := newFencing(fence.NewRegistry(fence.Options{Folders: []string{}, Native: agents}), slog.New(slog.DiscardHandler), func(*fencer.Setup) {})
+	f := newFencing("n1", fence.NewRegistry(fence.Options{Folders: []string{}, Native: agents}), slog.New(slog.DiscardHandler), func(*fencer.Setup) {})
 	f.update(t.Context(), root, false)
 	return f
 }
@@ -168,6 +169,31 @@ func TestOldSetupGoesOnWhileADeviceIsAsked(t *testing.T) {
 		}
 		if !fenceable() || !strings.Contains(findingsText(f), "what it said before holds") {
 			t.Errorf("a device that does not answer loses whom it fenced: %s", findingsText(f))
+		}
+	})
+}
+
+// TestNodeJoinsTheList: a node that is not on the list of a device to which nodes add themselves
+// is asked for again, and a person can read that it is not there yet.
+func TestNodeJoinsTheList(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		list := "n1,\nn3,\n"
+		a := fake()
+		a.actions, a.joins = append(a.actions, fence.List), true
+		a.call = func(context.Context, fence.Request) fence.Answer {
+			ans := exit(0)
+			ans.Stdout = list
+			return ans
+		}
+		root := fenceCIB(t, `<nvpair id="i2" name="pcmk_host_list" value="n2"/>`, "", `devices="ilo,pdu"`, `devices="ilo"`)
+		f := watched(t, root, a)
+		defer f.find.Close()
+		if got := strings.Join(f.doubts("n2"), "; "); !strings.Contains(got, "ilo: whether it can fence n2 is not known: the device lists no plug n2 yet") || len(f.doubts("n3")) > 0 {
+			t.Errorf("n2: %s; n3: %v", got, f.doubts("n3"))
+		}
+		list += "n2,\n"
+		if !f.update(t.Context(), root, true) || len(f.doubts("n2")) > 0 {
+			t.Errorf("n2 is on the list, and is not seen there: %v", f.doubts("n2"))
 		}
 	})
 }

@@ -19,6 +19,7 @@ import (
 // agents takes time, so it is done beside everything else, and its answers are
 // kept: until a new setup is whole, the old one goes on.
 type fencing struct {
+	self    string
 	find    *fence.Registry
 	log     *slog.Logger
 	changed func(*fencer.Setup)     // told of each new setup; it must not wait
@@ -39,11 +40,11 @@ type fencing struct {
 
 const (
 	fenceRefresh = 5 * time.Minute  // between two questions whom devices fence
-	fenceRetry   = 20 * time.Second // after one that was not answered
+	fenceRetry   = 10 * time.Second // after one that was not answered
 )
 
-func newFencing(find *fence.Registry, log *slog.Logger, changed func(*fencer.Setup)) *fencing {
-	return &fencing{find: find, log: log, changed: changed, news: make(chan struct{}, 1), ready: make(chan struct{}), kit: fenceKit{plan: &fencePlan{}}}
+func newFencing(self string, find *fence.Registry, log *slog.Logger, changed func(*fencer.Setup)) *fencing {
+	return &fencing{self: self, find: find, log: log, changed: changed, news: make(chan struct{}, 1), ready: make(chan struct{}), kit: fenceKit{plan: &fencePlan{}}}
 }
 
 // look says that the CIB may have changed.
@@ -218,6 +219,9 @@ func (f *fencing) askTarget(ctx context.Context, d *fence.Device, node string, l
 		f.log.Warn("a fence device does not say whether it can fence a node", "device", d.ID(), "target", node, "error", err)
 		return last
 	}
+	if !t.Can && t.How == fence.DynamicList && d.Metadata().Joins {
+		return aim{Target: t, unheard: t.Why + " yet"} // and is asked again soon
+	}
 	return aim{Target: t}
 }
 
@@ -248,11 +252,22 @@ func (f *fencing) list() []fencer.Device {
 	return slices.Clone(f.devices)
 }
 
+// seenHere is what stands in a device's way on this node, by its name: the words are
+// for people at other nodes, too.
+func (f *fencing) seenHere(ctx context.Context, d *fence.Device) []fence.Finding {
+	found := d.Inspect(ctx)
+	for i := range found {
+		found[i].Text = "on " + f.self + ": " + found[i].Text
+	}
+	return found
+}
+
 // rehearseTime bounds looking at devices that may never be the cluster's.
 const rehearseTime = 20 * time.Second
 
 // rehearse says, a line each, what would be wrong with the fence devices of a CIB
-// that another one is to be changed to. Nothing is asked of the devices themselves.
+// that another one is to be changed to: in the configuration, and on this node. Nothing
+// is asked of the devices themselves.
 func (f *fencing) rehearse(ctx context.Context, before, after *cib.Node) []string {
 	now := time.Now()
 	plan, old := readFencePlan(after, now), readFencePlan(before, now)
@@ -270,6 +285,7 @@ func (f *fencing) rehearse(ctx context.Context, before, after *cib.Node) []strin
 		if d != nil {
 			kit.devices[p.ID] = d
 			devices = append(devices, d)
+			findings = append(findings, f.seenHere(ctx, d)...)
 		}
 	}
 	findings = append(findings, fence.CheckTogether(devices)...)

@@ -77,6 +77,7 @@ func newLabUpCommand() *cobra.Command {
 	f.StringVar(&o.Profile, "profile", "default", "default or fast")
 	f.StringArrayVar(&o.Env, "env", nil, "NAME=VALUE for everything in the nodes, {node} standing for the node's name; may be repeated")
 	f.BoolVar(&o.Fence, "fence", false, "make the laboratory's power switch the fence device of every node")
+	f.DurationVar(&o.Boot, "boot", 0, "how long a node stays off that its watchdog has reset")
 	f.DurationVar(&o.Watchdog, "watchdog", 0, "give every node a watchdog with this time-out (0: none)")
 	f.BoolVar(&o.Witness, "witness", false, "make the last node a witness: it votes and runs nothing")
 	f.BoolVar(&o.Bare, "bare", false, "namespaces alone: form no cluster, start no daemon")

@@ -33,6 +33,9 @@ type Options struct {
 	Fence bool
 	// Watchdog, if not 0, gives every node a watchdog with this time-out.
 	Watchdog time.Duration
+	// Boot is how long a node stays off that its watchdog has reset; 0: it is back at once,
+	// as no machine is.
+	Boot time.Duration
 	// Witness makes the last node a witness: it votes and runs nothing.
 	Witness  bool
 	Bare     bool // namespaces only: no cluster is formed and no daemon started
@@ -89,6 +92,8 @@ func (o Options) Validate() error {
 		return bad(fmt.Sprintf("with %d links", o.Links), fmt.Sprintf("Use 1 to %d links.", MaxLinks))
 	case o.Watchdog != 0 && (o.Watchdog < 100*time.Millisecond || o.Watchdog > 10*time.Minute):
 		return bad(fmt.Sprintf("with a watchdog of %s", o.Watchdog), "Use 100ms to 10m.")
+	case o.Boot < 0 || o.Boot > 10*time.Minute:
+		return bad(fmt.Sprintf("with nodes that boot for %s", o.Boot), "Use 0 to 10m.")
 	case o.Bare && (o.Fence || o.Watchdog != 0 || o.Witness):
 		return bad("without a cluster and with fencing", "Leave --bare out, or --fence, --watchdog and --witness.")
 	case o.Witness && o.Nodes < 2:

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,6 +30,8 @@ type supervisorConfig struct {
 	Root     bool     `json:"root"` // really root: no user namespace around it
 	Attached bool     `json:"attached"`
 	Purge    bool     `json:"purge"`
+
+	Boot time.Duration `json:"boot"` // see Options
 }
 
 // supervisor owns the bridges and the nodes' first processes.

@@ -147,7 +147,7 @@ func (l *Lab) supervisorCommand(o Options, ready *os.File) (*exec.Cmd, error) {
 		return nil, err
 	}
 	c := supervisorConfig{Dir: o.Dir, Exe: o.Exe, Nodes: append(append([]string(nil), l.state.Nodes...), Client), Links: o.Links, Env: o.Env,
-		Root: root, Attached: o.Attached, Purge: o.Attached && o.Purge}
+		Root: root, Attached: o.Attached, Purge: o.Attached && o.Purge, Boot: o.Boot}
 	argument, err := json.Marshal(c)
 	if err != nil {
 		return nil, err

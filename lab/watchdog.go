@@ -115,6 +115,7 @@ func (t *timer) runOut() {
 func (s *supervisor) bite(node string) {
 	s.log.Info("the watchdog resets a node", "node", node)
 	err := s.setPower(node, "off", "watchdog")
+	time.Sleep(s.config.Boot) // whoever asked for the reset does not wait
 	if err == nil {
 		err = s.setPower(node, "on", "on")
 	}

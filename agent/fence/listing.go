@@ -102,7 +102,7 @@ func (d *Device) remembered(node string) (Target, bool) {
 		return Target{}, false
 	}
 	t := d.match(d.unlocated(node), outlets)
-	if !t.Can && age > d.settings.Fresh {
+	if !t.Can && (age > d.settings.Fresh || d.meta.Joins) {
 		return Target{}, false // it may have been plugged in since
 	}
 	if age > d.settings.Fresh {

@@ -34,6 +34,9 @@ type Metadata struct {
 	// Resets says that after reboot the status is off until the machine is up
 	// again, so that a reboot of the agent's own can be proven.
 	Resets bool `json:"resets,omitempty"`
+	// Joins says that nodes put themselves on the list, a while after the device is
+	// configured: one that is not there may be there in a moment.
+	Joins bool `json:"joins,omitempty"`
 }
 
 // Parameter describes one parameter.

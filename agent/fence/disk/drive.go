@@ -149,7 +149,7 @@ func (d *drive) open(op string, flag int) (osfs.File, error) {
 		f, err = d.fs.OpenFile(op, d.path, flag, 0)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s is not there: %w", d.path, err)
+		return nil, fmt.Errorf("%s is not there: %w", d.path, fs.ErrNotExist)
 	}
 	return f, err
 }

@@ -29,7 +29,7 @@ func diskKind(opts Options) *kind {
 			"off and reboot succeed when that must have happened: after twice the watchdog's time-out. Each node needs an armed watchdog; of one without nothing is ever proven. takt fence disk create makes the disks.",
 		[]string{fence.Off, fence.Reboot, fence.Status, fence.List, fence.Monitor},
 		fence.Parameter{Name: "devices", Type: "string", Required: true, ShortDesc: "the disks, with commas or blanks between: one or three, best by /dev/disk/by-id"})
-	meta.Resets = true
+	meta.Resets, meta.Joins = true, true
 	return &kind{meta: meta, run: d.run, check: d.check, inspect: d.inspect}
 }
 

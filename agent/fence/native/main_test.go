@@ -83,7 +83,7 @@ func TestMetadata(t *testing.T) {
 			if err != nil || code != 0 {
 				t.Fatalf("%s: %d, %v\n%s", a.Name(), code, err, out)
 			}
-			got.Waits, got.Resets = want.Waits, want.Resets
+			got.Waits, got.Resets, got.Joins = want.Waits, want.Resets, want.Joins
 			if !reflect.DeepEqual(got, want) {
 				t.Errorf("%s:\ngot  %+v\nwant %+v", a.Name(), got, want)
 			}
