@@ -189,7 +189,7 @@ func (a *App) question(ctx context.Context, action, name string, q inquiry) fenc
 	var answer fenceAnswer
 	var err error
 	if q.member == a.id.Name {
-		answer, err = a.fenceRuns.do(ctx, a.ctx, c)
+		answer, err = a.fenceRuns.do(ctx, a.ctx, 0, c)
 	} else {
 		id, _ := cib.ParseNodeID(findNode(a.root(), q.member).ID())
 		answer, err = a.executeThere(ctx, id, c)

@@ -67,6 +67,7 @@ type fenceRuns struct {
 }
 
 type fenceRun struct {
+	from   cib.NodeID // who decided, 0: this node
 	cancel context.CancelFunc
 	done   chan struct{} // closed once answer is there
 	answer fenceAnswer
@@ -79,10 +80,10 @@ func newFenceRuns(self string, devices *fencing) *fenceRuns {
 	return &fenceRuns{self: self, devices: devices, runs: map[fenceRecall]*fenceRun{}}
 }
 
-// do runs a command, or waits for the one that runs already. ctx bounds the
-// waiting alone; life, which is the daemon's, the command.
-func (r *fenceRuns) do(ctx, life context.Context, c fenceCommand) (fenceAnswer, error) {
-	run := r.begin(life, c)
+// do runs a command of a node (0: this one), or waits for it if it runs already. ctx
+// bounds the waiting alone; life, which is the daemon's, the command.
+func (r *fenceRuns) do(ctx, life context.Context, from cib.NodeID, c fenceCommand) (fenceAnswer, error) {
+	run := r.begin(life, from, c)
 	select {
 	case <-run.done:
 		return run.answer, nil
@@ -91,7 +92,7 @@ func (r *fenceRuns) do(ctx, life context.Context, c fenceCommand) (fenceAnswer, 
 	}
 }
 
-func (r *fenceRuns) begin(life context.Context, c fenceCommand) *fenceRun {
+func (r *fenceRuns) begin(life context.Context, from cib.NodeID, c fenceCommand) *fenceRun {
 	key := fenceRecall{c.Session, c.Command}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -99,7 +100,7 @@ func (r *fenceRuns) begin(life context.Context, c fenceCommand) *fenceRun {
 		return run
 	}
 	ctx, cancel := context.WithTimeout(life, time.Duration(c.Left)*time.Millisecond)
-	run := &fenceRun{cancel: cancel, done: make(chan struct{})}
+	run := &fenceRun{from: from, cancel: cancel, done: make(chan struct{})}
 	r.runs[key] = run
 	r.work.Go(func() {
 		defer cancel()
@@ -128,6 +129,25 @@ func (r *fenceRuns) recall(key fenceRecall) {
 	close(run.done)
 	r.runs[key] = run
 	time.AfterFunc(keepAnswer, func() { r.forget(key) })
+}
+
+// endStale ends what runs for nodes that decide no more, by what refuses says of them:
+// their successor knows nothing of it, and a second try of an off could hit a node that
+// is back and healthy.
+func (r *fenceRuns) endStale(refuses func(from cib.NodeID) error) {
+	r.mu.Lock()
+	var others []*fenceRun
+	for _, run := range r.runs {
+		if run.from != 0 {
+			others = append(others, run)
+		}
+	}
+	r.mu.Unlock()
+	for _, run := range others {
+		if errs.KindOf(refuses(run.from)) == errs.Stale {
+			run.cancel()
+		}
+	}
 }
 
 // run does what a command asks for.
@@ -193,7 +213,7 @@ func (a *App) execute(ctx context.Context, e node.Execute) (res fencer.Result, o
 	var answer fenceAnswer
 	var err error
 	if string(e.Member) == a.id.Name {
-		answer, err = a.fenceRuns.do(ctx, a.ctx, c)
+		answer, err = a.fenceRuns.do(ctx, a.ctx, 0, c)
 	} else {
 		answer, err = a.executeThere(ctx, e.MemberID, c)
 	}
@@ -279,7 +299,7 @@ func (a *App) answerFence(ctx context.Context, from cib.NodeID, c fenceCommand) 
 	if err := a.mayFenceFor(from); err != nil {
 		return fenceAnswer{}, err
 	}
-	return a.fenceRuns.do(ctx, a.ctx, c)
+	return a.fenceRuns.do(ctx, a.ctx, from, c)
 }
 
 func (a *App) answerRecall(_ context.Context, _ cib.NodeID, key fenceRecall) (struct{}, error) {

@@ -10,7 +10,9 @@ import (
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/agent/fence"
+	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/cluster/fencer"
+	"github.com/takt-ha/takt/internal/errs"
 )
 
 func order(command uint64, action, target string) fenceCommand {
@@ -33,7 +35,7 @@ func TestFenceCommandRunsOnce(t *testing.T) {
 		}
 		first := make(chan error)
 		go func() {
-			_, err := r.do(impatient, t.Context(), order(1, fence.Off, "n2"))
+			_, err := r.do(impatient, t.Context(), 0, order(1, fence.Off, "n2"))
 			first <- err
 		}()
 		synctest.Wait()
@@ -42,7 +44,7 @@ func TestFenceCommandRunsOnce(t *testing.T) {
 			t.Error("who went away got an answer")
 		}
 		for range 3 {
-			got, err := r.do(t.Context(), t.Context(), order(1, fence.Off, "n2"))
+			got, err := r.do(t.Context(), t.Context(), 0, order(1, fence.Off, "n2"))
 			if err != nil || got.Outcome != fencer.Done || got.Power != fencer.PowerOff || !got.Verified {
 				t.Fatalf("%+v, %v", got, err)
 			}
@@ -69,7 +71,7 @@ func TestFenceCommandsThatDoNotBegin(t *testing.T) {
 			command fenceCommand
 			words   string
 		}{{order(1, fence.Off, "n2"), "does not fence itself"}, {unknown, "no fence device nothing"}, {order(3, fence.Off, "n3"), "recalled"}, {late, "time was over"}} {
-			got, err := r.do(t.Context(), t.Context(), c.command)
+			got, err := r.do(t.Context(), t.Context(), 0, c.command)
 			if err != nil || got.Outcome != fencer.Undelivered || !strings.Contains(got.Words, c.words) {
 				t.Errorf("command %d: %+v, %v; want %q", c.command.Command, got, err, c.words)
 			}
@@ -92,7 +94,7 @@ func TestRecalledFenceCommandEnds(t *testing.T) {
 		a.asked = nil
 		got := make(chan fenceAnswer)
 		go func() {
-			answer, err := r.do(t.Context(), t.Context(), order(1, fence.Off, "n2"))
+			answer, err := r.do(t.Context(), t.Context(), 0, order(1, fence.Off, "n2"))
 			if err != nil {
 				t.Error(err)
 			}
@@ -102,6 +104,51 @@ func TestRecalledFenceCommandEnds(t *testing.T) {
 		r.recall(fenceRecall{"s", 1})
 		if answer := <-got; answer.Outcome != fencer.Failed || strings.Contains(answer.Words, "\n") {
 			t.Errorf("%+v", answer)
+		}
+	})
+}
+
+// TestCommandOfAPredecessorEnds: another node coordinates now, and what runs for the one
+// before is ended, so that its next try does not hit a node that is back. What runs for
+// the coordinator itself, or for this node, goes on.
+func TestCommandOfAPredecessorEnds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		a := fake()
+		a.call = func(ctx context.Context, r fence.Request) fence.Answer {
+			<-ctx.Done()
+			return fence.Answer{Result: agent.Result{Status: agent.Cancelled}}
+		}
+		r := newFenceRuns("n1", watched(t, fenceCIB(t), a))
+		life, end := context.WithCancel(t.Context())
+		ended := make(chan cib.NodeID, 3)
+		for i, from := range []cib.NodeID{0, 2, 3} {
+			c := order(uint64(i+1), fence.Status, "n2")
+			c.Session = from.String()
+			go func() {
+				if _, err := r.do(t.Context(), life, from, c); err != nil {
+					t.Error(err)
+				}
+				ended <- from
+			}()
+		}
+		synctest.Wait()
+		r.endStale(func(from cib.NodeID) error {
+			switch from {
+			case 0:
+				t.Error("this node is asked whether it may decide for itself")
+			case 2:
+				return errs.E("fence", errs.Stale, "n1", "", nil)
+			}
+			return nil
+		})
+		synctest.Wait()
+		if len(ended) != 1 || <-ended != 2 {
+			t.Error("what runs for node 2 was to end, and nothing else")
+		}
+		end()
+		synctest.Wait()
+		if len(ended) != 2 {
+			t.Errorf("%d more have ended with the daemon, want 2", len(ended))
 		}
 	})
 }

@@ -136,6 +136,7 @@ func (a *App) watchStore(ctx context.Context) error {
 	for {
 		a.heart.tellStore()
 		a.fencing.look()
+		a.fenceRuns.endStale(a.mayFenceFor)
 		root := a.root()
 		n, o, r := root.Path("configuration", "nodes"), root.Path("configuration", "crm_config"), root.Path("configuration", "resources")
 		if n != nodes || o != options || r != resources {
