@@ -22,6 +22,7 @@ type File struct {
 	mu       sync.Mutex
 	readOnly bool
 	users    int
+	changed  sync.Cond
 }
 
 // Open opens the file at path, and makes it size bytes long if size is not 0.
@@ -41,7 +42,9 @@ func Open(path string, size int64) (*File, error) {
 		f.Close()
 		return nil, err
 	}
-	return &File{f: f, size: st.Size()}, nil
+	d := &File{f: f, size: st.Size()}
+	d.changed.L = &d.mu
+	return d, nil
 }
 
 // Close closes the file.
@@ -52,6 +55,15 @@ func (d *File) SetReadOnly(on bool) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.readOnly = on
+}
+
+// AwaitUsers waits until exactly n have the device open.
+func (d *File) AwaitUsers(n int) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for d.users != n {
+		d.changed.Wait()
+	}
 }
 
 // Users is how many have the device open.
@@ -72,10 +84,12 @@ func (d *File) Open(writable bool) (func(), error) {
 		return nil, fmt.Errorf("this node is secondary: %w", syscall.EROFS)
 	}
 	d.users++
+	d.changed.Broadcast()
 	return sync.OnceFunc(func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.users--
+		d.changed.Broadcast()
 	}), nil
 }
 

@@ -53,34 +53,50 @@ func (c *conn) concludeLocked(o *op) {
 
 // readLocked notes the data of one slot of a read.
 func (c *conn) readLocked(o *op, s *slot, zero bool) {
-	if o.whole {
+	switch n := len(s.answer) - dataHeader; {
+	case o.whole:
 		c.wholeLocked(o, s)
-		return
+	case o != &s.own:
+		c.pieceLocked(o, s, zero)
+	case o.err != nil:
+		c.releaseLocked(s.buf, 1)
+		c.concludeLocked(o)
+	case zero:
+		c.releaseLocked(s.buf, 1)
+		c.acks = appendHole(c.acks, replyFlagDone, o.cookie, s.req.Offset, n)
+	case c.terms.structured:
+		appendData(s.answer[:0], replyFlagDone, o.cookie, s.req.Offset, n)
+		c.queueLocked(answer{s.answer, s.buf, 1})
+	default:
+		b := s.answer[dataHeader-simpleSize:]
+		appendSimple(b[:0], o.cookie, 0)
+		c.queueLocked(answer{b, s.buf, 1})
 	}
+}
+
+// pieceLocked notes a chunk of a read of several. All of them go the same way, because the
+// last one must not overtake another; so what has no data is written into the piece's headroom.
+func (c *conn) pieceLocked(o *op, s *slot, zero bool) {
 	last := uint16(0)
 	if o.left == 0 && o.err == nil {
 		last = replyFlagDone
 	}
-	n, at := len(s.answer)-dataHeader, s.req.Offset
+	n := len(s.answer) - dataHeader
+	s.buf.refs++
 	switch {
 	case s.req.Err != nil:
-		c.releaseLocked(s.buf, 1)
+		s.buf.refs--
 	case zero:
-		c.acks = appendHole(c.acks, last, o.cookie, at, n)
-		c.releaseLocked(s.buf, 1)
-	case c.terms.structured:
-		appendData(s.answer[:0], last, o.cookie, at, n)
-		c.queueLocked(answer{s.answer, s.buf, 1})
-	case o.err == nil:
-		b := s.answer[dataHeader-simpleSize:]
-		appendSimple(b[:0], o.cookie, 0)
-		c.queueLocked(answer{b, s.buf, 1})
+		c.queueLocked(answer{appendHole(s.buf.mem[:0], last, o.cookie, s.req.Offset, n), s.buf, 1})
 	default:
-		c.releaseLocked(s.buf, 1)
+		appendData(s.answer[:0], last, o.cookie, s.req.Offset, n)
+		c.queueLocked(answer{s.answer, s.buf, 1})
 	}
 	if o.left == 0 && o.err != nil {
-		c.concludeLocked(o)
+		s.buf.refs++
+		c.queueLocked(answer{appendError(s.buf.mem[64:64], c.terms, o.cookie, code(o.err), o.err.Error()), s.buf, 1})
 	}
+	c.releaseLocked(s.buf, 1)
 }
 
 // wholeLocked keeps the data of a read that must go as one until all is there.

@@ -129,7 +129,7 @@ func (c *conn) takeRead(r request, s *slot) {
 func (c *conn) takeLongRead(r request, s *slot) {
 	n := (int(r.length) + pieceSize - 1) / pieceSize
 	o := &op{cookie: r.cookie, cmd: r.cmd, offset: int64(r.offset), left: n}
-	o.whole = n > 1 && (!c.terms.structured || r.flags&cmdFlagDF != 0)
+	o.whole = !c.terms.structured || r.flags&cmdFlagDF != 0
 	var all []*chunk
 	if o.whole {
 		all, o.parts = c.chunks(n), make([]answer, n)

@@ -95,7 +95,13 @@ func (s *socket) send(parts [][]byte, wait bool) (int, error) {
 	return total, nil
 }
 
+// sendmsg sends the parts from byte skip of the first on, as far as one call takes them.
 func (s *socket) sendmsg(parts [][]byte, skip, flags int) (int, error) {
+	if len(parts) == 1 { // the usual case: no array to copy into the kernel
+		p := parts[0][skip:]
+		n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), uintptr(flags), 0, 0)
+		return result(n, errno)
+	}
 	k := 0
 	for ; k < len(parts) && k < maxParts; k++ {
 		p := parts[k][skip:]
@@ -107,6 +113,10 @@ func (s *socket) sendmsg(parts [][]byte, skip, flags int) (int, error) {
 	msg.SetIovlen(k)
 	n, _, errno := unix.Syscall(unix.SYS_SENDMSG, uintptr(s.fd), uintptr(unsafe.Pointer(&msg)), uintptr(flags))
 	clear(s.parts[:k])
+	return result(n, errno)
+}
+
+func result(n uintptr, errno unix.Errno) (int, error) {
 	if errno != 0 {
 		return 0, errno
 	}
