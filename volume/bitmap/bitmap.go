@@ -24,8 +24,10 @@ const (
 
 // Map is the set of marked blocks. The zero value is of no use: see New.
 type Map struct {
-	table  atomic.Pointer[table]
-	marked atomic.Int64 // blocks
+	table atomic.Pointer[table]
+	// marked counts blocks. It grows before a mark is set and shrinks after one was cleared, so
+	// that 0 always means that nothing is marked.
+	marked atomic.Int64
 }
 
 // table is the pages of a Map of one size.
@@ -39,9 +41,8 @@ type table struct {
 // dirty is set after a word was changed and taken back before the words are read for
 // the disk, so a change that has returned is in the page that is encoded next.
 type page struct {
-	words  [pageWords]atomic.Uint64
-	marked atomic.Int32 // blocks
-	dirty  atomic.Bool
+	words [pageWords]atomic.Uint64
+	dirty atomic.Bool
 }
 
 // New makes a Map for size bytes with nothing marked.
@@ -103,11 +104,8 @@ func (m *Map) Set(off, n int64) (changed int64) {
 		i := first / PageBlocks
 		base := i * PageBlocks
 		stop := min(end, base+PageBlocks)
-		changed += t.page(i).set(int(first-base), int(stop-base))
+		changed += m.set(t.page(i), int(first-base), int(stop-base))
 		first = stop
-	}
-	if changed != 0 {
-		m.marked.Add(changed)
 	}
 	return changed
 }
@@ -122,12 +120,9 @@ func (m *Map) Clear(off, n int64) (changed int64) {
 		base := i * PageBlocks
 		stop := min(end, base+PageBlocks)
 		if p := t.pages[i].Load(); p != nil {
-			changed += p.clear(int(first-base), int(stop-base))
+			changed += m.clear(p, int(first-base), int(stop-base))
 		}
 		first = stop
-	}
-	if changed != 0 {
-		m.marked.Add(-changed)
 	}
 	return changed
 }
@@ -138,112 +133,117 @@ func span(lo, hi int) (mask uint64, n int) {
 	return ^uint64(0) >> (64 - n) << (lo & 63), n
 }
 
-func (p *page) set(lo, hi int) int64 {
-	changed := 0
+// set marks the bits [lo, hi) of a page.
+func (m *Map) set(p *page, lo, hi int) (changed int64) {
 	for lo < hi {
 		mask, n := span(lo, hi)
-		w := &p.words[lo>>6]
-		if w.Load()&mask != mask {
-			changed += bits.OnesCount64(mask &^ w.Or(mask))
+		changed += m.or(p, lo>>6, mask)
+		lo += n
+	}
+	return changed
+}
+
+// or marks the bits of mask in a word.
+func (m *Map) or(p *page, word int, mask uint64) (changed int64) {
+	w := &p.words[word]
+	missing := mask &^ w.Load()
+	if missing == 0 {
+		return 0
+	}
+	expected := ones(missing)
+	m.marked.Add(expected)
+	if changed = ones(mask &^ w.Or(mask)); changed != expected {
+		m.marked.Add(changed - expected)
+	}
+	p.note()
+	return changed
+}
+
+// clear clears the bits [lo, hi) of a page.
+func (m *Map) clear(p *page, lo, hi int) (changed int64) {
+	for lo < hi {
+		mask, n := span(lo, hi)
+		if w := &p.words[lo>>6]; w.Load()&mask != 0 {
+			changed += ones(mask & w.And(^mask))
 		}
 		lo += n
 	}
-	p.note(changed)
-	return int64(changed)
+	if changed != 0 {
+		m.marked.Add(-changed)
+		p.note()
+	}
+	return changed
 }
 
-func (p *page) clear(lo, hi int) int64 {
-	changed := 0
-	for lo < hi {
-		mask, n := span(lo, hi)
-		w := &p.words[lo>>6]
-		if w.Load()&mask != 0 {
-			changed += bits.OnesCount64(mask & w.And(^mask))
-		}
-		lo += n
-	}
-	p.note(-changed)
-	return int64(changed)
-}
-
-// note counts a change and marks the page for the disk.
-func (p *page) note(delta int) {
-	if delta == 0 {
-		return
-	}
-	p.marked.Add(int32(delta))
+// note marks a page that has changed for the disk.
+func (p *page) note() {
 	if !p.dirty.Load() {
 		p.dirty.Store(true)
 	}
 }
 
+func ones(v uint64) int64 { return int64(bits.OnesCount64(v)) }
+
 // Next returns the next run of marked blocks at or after off: where it starts and
 // how many bytes it has, at most MaxRun. n = 0: there is none.
 func (m *Map) Next(off int64) (start, n int64) {
 	t := m.table.Load()
-	if off < 0 {
-		off = 0
+	if m.marked.Load() == 0 {
+		return 0, 0
 	}
-	first := t.find(off/volume.BlockSize, true)
+	first := t.find(max(0, off)/volume.BlockSize, t.blocks, true)
 	if first >= t.blocks {
 		return 0, 0
 	}
-	limit := min(t.blocks, first+MaxRun/volume.BlockSize)
-	end := first + 1
-	for end < limit && t.has(end) {
-		end++
-	}
+	end := t.find(first, min(t.blocks, first+MaxRun/volume.BlockSize), false)
 	return first * volume.BlockSize, (end - first) * volume.BlockSize
 }
 
-func (t *table) has(b int64) bool {
-	p := t.pages[b/PageBlocks].Load()
-	in := b % PageBlocks
-	return p != nil && p.words[in>>6].Load()>>(in&63)&1 != 0
-}
-
-// find returns the first block at or after b whose mark is as wanted, or t.blocks.
-func (t *table) find(b int64, want bool) int64 {
-	for b < t.blocks {
+// find returns the first block in [b, end) whose mark is as wanted, or end.
+func (t *table) find(b, end int64, want bool) int64 {
+	for b < end {
 		i := b / PageBlocks
-		in := int(b - i*PageBlocks)
 		p := t.pages[i].Load()
-		if (p == nil || p.marked.Load() == 0) && want {
-			b = (i + 1) * PageBlocks
-			continue
-		}
-		if p == nil {
+		base := i * PageBlocks
+		if p == nil && !want {
 			return b
 		}
-		if at := p.find(in, want); at < PageBlocks {
-			return min(t.blocks, i*PageBlocks+int64(at))
+		if p != nil {
+			stop := min(end-base, PageBlocks)
+			if at := p.find(int(b-base), int(stop), want); at < int(stop) {
+				return base + int64(at)
+			}
 		}
-		b = (i + 1) * PageBlocks
+		b = base + PageBlocks
 	}
-	return t.blocks
+	return end
 }
 
-// find returns the first bit at or after in that is as wanted, or PageBlocks.
-func (p *page) find(in int, want bool) int {
-	for in < PageBlocks {
+// find returns the first bit in [in, stop) that is as wanted, or stop.
+func (p *page) find(in, stop int, want bool) int {
+	for in < stop {
 		w := p.words[in>>6].Load()
 		if !want {
 			w = ^w
 		}
 		if w >>= in & 63; w != 0 {
-			return in + bits.TrailingZeros64(w)
+			return min(stop, in+bits.TrailingZeros64(w))
 		}
 		in = in&^63 + 64
 	}
-	return PageBlocks
+	return stop
 }
 
 // Any says whether the range of bytes touches a marked block.
 func (m *Map) Any(off, n int64) bool {
+	if m.marked.Load() == 0 {
+		return false
+	}
 	t := m.table.Load()
 	first, end := t.touched(off, n)
-	return first < end && t.find(first, true) < end
+	return first < end && t.find(first, end, true) < end
 }
 
-// Bytes is how many bytes are marked. It costs nothing.
+// Bytes is how many bytes are marked. It costs nothing. While marks are being set it can
+// be too high by those; it is never too low.
 func (m *Map) Bytes() int64 { return m.marked.Load() * volume.BlockSize }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"math/bits"
 
 	"github.com/takt-ha/takt/volume"
 )
@@ -24,8 +23,6 @@ var ErrRotten = errors.New("a page of the bitmap is damaged")
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func ones(v uint64) int { return bits.OnesCount64(v) }
-
 // Pages is how many pages the Map has on disk.
 func (m *Map) Pages() int { return len(m.table.Load().pages) }
 
@@ -34,11 +31,16 @@ func (m *Map) Pages() int { return len(m.table.Load().pages) }
 func (m *Map) NextDirty(from int) int {
 	t := m.table.Load()
 	for i := from; i < len(t.pages); i++ {
-		if p := t.pages[i].Load(); p != nil && p.dirty.Load() {
+		if t.dirty(i) {
 			return i
 		}
 	}
 	return -1
+}
+
+func (t *table) dirty(i int) bool {
+	p := t.pages[i].Load()
+	return p != nil && p.dirty.Load()
 }
 
 // Touch makes a page count as changed: for one that could not be written, or
@@ -74,7 +76,7 @@ func (m *Map) EncodePage(dst []byte, id [16]byte, peer volume.NodeID, i int, als
 
 func (t *table) orInto(dst []byte, i int) {
 	if i < len(t.pages) {
-		if p := t.pages[i].Load(); p != nil && p.marked.Load() != 0 {
+		if p := t.pages[i].Load(); p != nil {
 			p.orInto(dst)
 		}
 	}
@@ -108,9 +110,9 @@ func pageSum(b []byte, id [16]byte) uint32 {
 	return crc32.Update(sum, castagnoli, b[8:PageSize])
 }
 
-// DecodePage adds the marks of page i as it is on disk. If the page does not check out,
-// it marks every block of it, leaves the page changed so that it is written
-// anew, and returns ErrRotten, wrapped.
+// DecodePage adds the marks of page i as it is on disk, before the Map is shared. If the page does
+// not check out, it marks every block of it, leaves the page changed so that it is
+// written anew, and returns ErrRotten, wrapped.
 func (m *Map) DecodePage(src []byte, id [16]byte, peer volume.NodeID, i int) error {
 	if err := checkPage(src, id, peer, i); err != nil {
 		m.Set(int64(i)*PageBytes, PageBytes)
@@ -119,16 +121,15 @@ func (m *Map) DecodePage(src []byte, id [16]byte, peer volume.NodeID, i int) err
 	}
 	t := m.table.Load()
 	le := binary.LittleEndian
-	var changed int64
+	saved := !t.dirty(i)
 	for w := range pageWords {
 		if v := le.Uint64(src[pageHead+w*8:]) & t.valid(i, w); v != 0 {
-			p := t.page(int64(i))
-			n := ones(v &^ p.words[w].Or(v))
-			p.marked.Add(int32(n))
-			changed += int64(n)
+			m.or(t.page(int64(i)), w, v)
 		}
 	}
-	m.marked.Add(changed)
+	if p := t.pages[i].Load(); p != nil && saved {
+		p.dirty.Store(false)
+	}
 	return nil
 }
 

@@ -36,7 +36,7 @@ func (m *Map) AppendRuns(dst []byte, from int64) (piece []byte, next int64) {
 	b := min(t.blocks, from/volume.BlockSize&^63)
 	c := coder{dst: binary.AppendUvarint(dst, uint64(b)), start: len(dst)}
 	for b < t.blocks && c.room() {
-		if skip := t.find(b, true) &^ 63; skip > b && b%64 == 0 {
+		if skip := t.find(b, t.blocks, true) &^ 63; skip > b && b%64 == 0 {
 			c.run(kindClear, skip-b)
 			b = skip
 			continue

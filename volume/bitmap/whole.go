@@ -22,26 +22,17 @@ func (m *Map) Or(other *Map) (changed int64) {
 	to := m.table.Load()
 	for i := range min(len(from.pages), len(to.pages)) {
 		src := from.pages[i].Load()
-		if src == nil || src.marked.Load() == 0 {
+		if src == nil {
 			continue
 		}
 		dst := to.page(int64(i))
 		for w := range src.words {
 			if v := src.words[w].Load() & to.valid(i, w); v != 0 {
-				changed += dst.or(w, v)
+				changed += m.or(dst, w, v)
 			}
 		}
 	}
-	m.marked.Add(changed)
 	return changed
-}
-
-// or marks the bits of v in word w.
-func (p *page) or(w int, v uint64) int64 {
-	old := p.words[w].Or(v)
-	changed := ones(v &^ old)
-	p.note(changed)
-	return int64(changed)
 }
 
 // valid is the mask of the bits in word w of page i that stand for blocks of the volume.
@@ -74,11 +65,11 @@ func (m *Map) Grow(size int64) {
 // Runs calls f for each run of marked blocks, in order and not cut, until f returns false.
 func (m *Map) Runs(f func(off, n int64) bool) {
 	t := m.table.Load()
-	for b := t.find(0, true); b < t.blocks; {
-		end := t.find(b, false)
+	for b := t.find(0, t.blocks, true); b < t.blocks; {
+		end := t.find(b, t.blocks, false)
 		if !f(b*volume.BlockSize, (end-b)*volume.BlockSize) {
 			return
 		}
-		b = t.find(end, true)
+		b = t.find(end, t.blocks, true)
 	}
 }

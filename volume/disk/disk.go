@@ -158,3 +158,6 @@ func closeBoth(data, metadata osfs.Device) error {
 	}
 	return err
 }
+
+// Path is the backing store's.
+func (d *Disk) Path() string { return d.o.Path }
