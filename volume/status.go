@@ -55,3 +55,12 @@ type Progress struct {
 	Left    int64   `json:"left_ms"` // -1: unknown
 	Found   int64   `json:"found"`   // verify: bytes that differ
 }
+
+// Event is something that happened to a volume.
+type Event struct {
+	Time  int64  `json:"time_ms"` // Unix milliseconds
+	Kind  string `json:"kind"`    // role, disk, connection, sync, split-brain, frozen, quorum, set, fence, size, error
+	Node  string `json:"node"`
+	Peer  string `json:"peer,omitempty"`
+	Words string `json:"words"`
+}

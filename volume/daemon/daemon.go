@@ -1,0 +1,188 @@
+// Package daemon is the process of one volume: it wires a replica, its front ends and
+// its control socket, runs handlers, and ends when the volume is taken down.
+package daemon
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/internal/osfs"
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/control"
+	"github.com/takt-ha/takt/volume/disk"
+	"github.com/takt-ha/takt/volume/front/nbd"
+	"github.com/takt-ha/takt/volume/replica"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// Options are what the process is told.
+type Options struct {
+	Config volume.Config
+	Paths  Paths
+	Log    *slog.Logger
+}
+
+// Daemon is a running volume. It is control.Backend.
+type Daemon struct {
+	o       Options
+	replica *replica.Replica
+	nbd     *nbd.Server
+	events  events
+	all     sync.WaitGroup
+}
+
+// Run runs the volume until it is taken down or ctx ends. ready is called when it can be spoken to.
+func Run(ctx context.Context, o Options, ready func()) error {
+	unlock, err := lock(o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	d := &Daemon{o: o}
+	if d.replica, err = replica.New(d.replicaOptions()); err != nil {
+		return err
+	}
+	defer d.replica.Close()
+	if err := d.replica.Start(); err != nil {
+		return err
+	}
+	d.nbd = nbd.New(d.replica, nbd.Config{Name: o.Config.Name, Log: o.Log})
+	ln, err := nbd.Listen(o.Paths.NBD)
+	if err != nil {
+		return errs.E("listen for NBD clients", errs.Unavailable, o.Paths.NBD, "", err)
+	}
+	if err := owned(o.Paths.NBD, o.Config.Mode); err != nil {
+		return err
+	}
+	failed := make(chan error, 2)
+	d.all.Go(func() { failed <- d.nbd.Serve(ln) })
+	d.all.Go(func() { failed <- control.Serve(ctx, o.Paths.Control, d, o.Log) })
+	if _, err := d.replica.Ask(ctx, state.Asked{Verb: "up"}); err != nil {
+		d.o.Log.Error("the volume is up, but not whole", "error", err)
+	}
+	ready()
+	select {
+	case err = <-failed:
+	case <-d.replica.Done():
+	case <-ctx.Done():
+	}
+	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	err = errors.Join(err, d.nbd.Close(bounded))
+	stop()
+	d.all.Wait()
+	return err
+}
+
+func (d *Daemon) replicaOptions() replica.Options {
+	o := replica.Options{Config: d.o.Config, Log: d.o.Log, RunHook: d.hook, Event: d.event}
+	if self := d.self(); self.Disk != "none" {
+		o.OpenDisk = func() (*disk.Disk, error) { return disk.Open(osfs.OS{}, DiskOptions(d.o.Config)) }
+	}
+	return o
+}
+
+// DiskOptions are the options of a volume's disk on this node.
+func DiskOptions(c volume.Config) disk.Options {
+	o := disk.Options{Volume: c.Name, Self: c.Self, Size: c.Size, Extents: c.Disk.Extents, NoFlush: c.Disk.NoFlush}
+	if id, err := hex.DecodeString(c.ID); err == nil {
+		copy(o.ID[:], id)
+	}
+	for _, n := range c.Nodes {
+		if n.ID == c.Self {
+			o.Path, o.Meta = n.Disk, n.Meta
+		} else {
+			o.Peers = append(o.Peers, n.ID)
+		}
+	}
+	return o
+}
+
+// lock makes this process the only one of the volume.
+func lock(o Options) (func(), error) {
+	for _, p := range []string{o.Paths.Lock, o.Paths.Control, o.Paths.NBD} {
+		if err := os.MkdirAll(filepath.Dir(p), 0o755); err != nil {
+			return nil, errs.E("start volume", errs.Permission, o.Config.Name, "", err)
+		}
+	}
+	f, err := os.OpenFile(o.Paths.Lock, os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
+	if err != nil {
+		return nil, errs.E("start volume", errs.Permission, o.Config.Name, "", err)
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, errs.E("start volume", errs.Exists, o.Config.Name, "It is up already; \"takt volume status\" shows it.", fmt.Errorf("%s is held: %w", o.Paths.Lock, err))
+	}
+	return func() { f.Close() }, nil
+}
+
+func (d *Daemon) self() volume.Node { return d.node(d.o.Config.Self) }
+
+func (d *Daemon) node(id volume.NodeID) volume.Node {
+	for _, n := range d.o.Config.Nodes {
+		if n.ID == id {
+			return n
+		}
+	}
+	return volume.Node{}
+}
+
+// Status is the volume as it stands.
+func (d *Daemon) Status() volume.Status {
+	s := d.replica.Status()
+	s.NBDSocket, s.Front = d.o.Paths.NBD, "nbd"
+	return s
+}
+
+// Ask does a verb.
+func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
+	in := state.Asked{Verb: a.Verb, AllPeers: a.Peer == "", Force: a.Force, Discard: a.Discard, Clear: a.Clear, Size: a.Size, Start: a.Start, Stop: a.Stop}
+	if a.Peer != "" {
+		id, err := d.peer(a.Peer)
+		if err != nil {
+			return "", err
+		}
+		in.Peer = id
+	}
+	return d.replica.Ask(ctx, in)
+}
+
+func (d *Daemon) peer(name string) (volume.NodeID, error) {
+	for _, n := range d.o.Config.Nodes {
+		if n.Name == name && n.ID != d.o.Config.Self {
+			return n.ID, nil
+		}
+	}
+	return 0, errs.E("find peer", errs.NotFound, name, "\"takt volume status\" names the peers.", nil)
+}
+
+// Set tells the replica the set of up-to-date replicas.
+func (d *Daemon) Set(s control.Set) error {
+	in := state.SetSaid{Version: s.Version, Quorate: s.Quorate}
+	for _, name := range s.Members {
+		found := false
+		for _, n := range d.o.Config.Nodes {
+			if n.Name == name {
+				in.Members |= 1 << n.ID
+				found = true
+			}
+		}
+		if !found {
+			return errs.E("set the up-to-date replicas", errs.NotFound, name, "The volume has no such node.", nil)
+		}
+	}
+	d.replica.SetSaid(in)
+	return nil
+}

@@ -1,0 +1,164 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+	"syscall"
+
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/disk"
+	"github.com/takt-ha/takt/volume/proto"
+)
+
+// apply does a write, zero or trim of the peer. In-line on a disk that answers at once; else
+// a worker does it, and writes that overlap wait for one another.
+func (in *inbox) apply(h proto.Header, payload []byte) error {
+	p, r := in.p, in.p.r
+	length := int64(len(payload))
+	if h.Kind != proto.Write {
+		if len(payload) != 8 {
+			return errors.New("a zero or trim without its length")
+		}
+		length = int64(binary.LittleEndian.Uint64(payload))
+	} else if h.Flags&proto.FlagPacked != 0 {
+		var err error
+		if payload, err = proto.Unpack(payload); err != nil {
+			return err
+		}
+		length = int64(len(payload))
+	}
+	if length < 0 || h.Offset > r.size.Load()-length {
+		return errors.New("a write behind the end of the volume")
+	}
+	p.received += uint64(len(payload))
+	d := r.disk.Load()
+	if d == nil {
+		in.nack(h.Seq, "there is no disk")
+		return nil
+	}
+	if r.writing() {
+		return in.applyBeside(d, h, append([]byte(nil), payload...), length)
+	}
+	if d.Fast() {
+		in.finished(h, in.write(d, h, payload, length))
+		return nil
+	}
+	in.later(d, h, append([]byte(nil), payload...), length)
+	return nil
+}
+
+// write does it, and keeps the books.
+func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64) error {
+	r, from := in.p.r, in.p.node.ID
+	var err error
+	switch {
+	case h.Kind == proto.Zero:
+		err = d.Zero(h.Offset, n, h.Flags&proto.FlagNoHole != 0)
+	case h.Kind == proto.Trim:
+		err = d.Trim(h.Offset, n)
+	case h.Flags&proto.FlagFUA != 0:
+		return r.noted(d, d.WriteDurable(payload, h.Offset), from, h.Offset, n)
+	default:
+		_, err = d.WriteAt(payload, h.Offset)
+	}
+	if err == nil && h.Flags&proto.FlagFUA != 0 {
+		err = d.Sync()
+	}
+	return r.noted(d, err, from, h.Offset, n)
+}
+
+// noted keeps the bitmaps after a write of a peer: towards it the blocks are the same now; towards
+// the others they may not be until it says so.
+func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, off, n int64) error {
+	if err != nil {
+		r.diskFailed(d, "write", err)
+		return err
+	}
+	d.Bitmap(from).Clear(off, n)
+	r.eachPeer(func(p *peer) { p.mayLack(from, off, n) })
+	return nil
+}
+
+func (in *inbox) finished(h proto.Header, err error) {
+	if err != nil {
+		in.nack(h.Seq, err.Error())
+		return
+	}
+	in.answer(proto.Ack, h.Seq)
+}
+
+// later lets a worker write. Its acknowledgement goes out by itself.
+func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64) {
+	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
+	in.queue(h.Offset, n, func() {
+		err := in.write(d, h, payload, n)
+		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
+		if err != nil {
+			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
+		}
+		in.l.append(answer, []byte(text))
+		in.l.kick()
+	})
+}
+
+// syncDisk makes durable what came before it in the stream.
+func (in *inbox) syncDisk(h proto.Header) {
+	d := in.p.r.disk.Load()
+	if d == nil {
+		in.nack(h.Seq, "there is no disk")
+		return
+	}
+	do := func() error {
+		err := d.Sync()
+		if err == nil {
+			in.p.flushedHere()
+			return nil
+		}
+		in.p.r.diskFailed(d, "flush", err)
+		return err
+	}
+	if d.Fast() {
+		in.finished(h, do())
+		return
+	}
+	in.queue(0, 1<<62, func() {
+		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
+		if err := do(); err != nil {
+			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
+		}
+		in.l.append(answer, []byte(text))
+		in.l.kick()
+	})
+}
+
+func (in *inbox) nack(seq uint64, why string) {
+	in.pushAck()
+	in.l.append(proto.Header{Kind: proto.Nack, Seq: seq}, []byte(why))
+}
+
+// serve answers a read of a peer that has no disk, or no good block there.
+func (in *inbox) serve(h proto.Header) {
+	r := in.p.r
+	d := r.disk.Load()
+	if d == nil {
+		in.nack(h.Seq, "there is no disk")
+		return
+	}
+	if h.Offset > r.size.Load()-int64(h.Span) {
+		in.nack(h.Seq, syscall.EINVAL.Error())
+		return
+	}
+	do := func() {
+		buf := make([]byte, h.Span)
+		if _, err := d.ReadAt(buf, h.Offset); err != nil {
+			in.l.append(proto.Header{Kind: proto.Nack, Seq: h.Seq}, []byte(err.Error()))
+			return
+		}
+		in.l.append(proto.Header{Kind: proto.ReadData, Seq: h.Seq, Offset: h.Offset, Span: h.Span}, buf)
+	}
+	if d.Fast() {
+		do()
+		return
+	}
+	in.queue(h.Offset, int64(h.Span), func() { do(); in.l.kick() })
+}

@@ -1,0 +1,262 @@
+package replica
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"sync"
+	"time"
+
+	"github.com/takt-ha/takt/volume/proto"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// meeting pairs the two streams of a peer that dials.
+type meeting struct {
+	mu   sync.Mutex
+	half map[string]net.Conn // pair and stream → the first of two
+}
+
+// listen accepts the peers with a higher id; those with a lower one are dialled.
+func (r *Replica) listen() (net.Listener, error) {
+	l, err := net.Listen("tcp", r.self().Address)
+	if err != nil {
+		return nil, err
+	}
+	r.all.Go(func() {
+		<-r.ctx.Done()
+		l.Close()
+	})
+	r.all.Go(func() {
+		m := &meeting{half: map[string]net.Conn{}}
+		for {
+			c, err := l.Accept()
+			if errors.Is(err, net.ErrClosed) {
+				return
+			}
+			if err != nil {
+				pause(r.ctx, time.Second) // no descriptors: the next one may be accepted again
+				continue
+			}
+			r.all.Go(func() { r.accept(m, c.(*net.TCPConn)) })
+		}
+	})
+	return l, nil
+}
+
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}
+
+func (r *Replica) accept(m *meeting, tcp *net.TCPConn) {
+	w, err := newWire(tcp)
+	if err != nil {
+		return
+	}
+	from := w.remote.String()
+	stop := context.AfterFunc(r.ctx, func() { w.Close() })
+	defer stop()
+	c, g, err := r.welcome(w)
+	if err != nil {
+		w.Close()
+		r.log.Warn("a connection was not accepted", "from", from, "error", err)
+		return
+	}
+	p := r.peers[g.From]
+	p.mu.Lock()
+	wanted := p.dial
+	p.mu.Unlock()
+	if !wanted {
+		w.Close()
+		return
+	}
+	other := map[string]string{"data": "control", "control": "data"}[g.Stream]
+	m.mu.Lock()
+	first, ok := m.half[g.Pair+other]
+	delete(m.half, g.Pair+other)
+	if !ok {
+		m.half[g.Pair+g.Stream] = c
+	}
+	m.mu.Unlock()
+	if !ok {
+		// The other half must come soon.
+		pause(r.ctx, greetLimit)
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if m.half[g.Pair+g.Stream] == c {
+			delete(m.half, g.Pair+g.Stream)
+			c.Close()
+		}
+		return
+	}
+	data, control := c, first
+	if g.Stream == "control" {
+		data, control = first, c
+	}
+	p.serve(data, control)
+}
+
+// dialler connects to a peer with a lower id for as long as that is wanted.
+func (p *peer) dialler() {
+	for p.r.ctx.Err() == nil {
+		p.mu.Lock()
+		want := p.dial && p.link == nil
+		p.mu.Unlock()
+		if want {
+			if err := p.connectOnce(); err != nil {
+				p.say(err)
+			}
+		}
+		select {
+		case <-p.again:
+		case <-time.After(min(p.r.cfg.Net.ConnectInterval, time.Second)):
+		case <-p.r.ctx.Done():
+		}
+	}
+}
+
+func (p *peer) connectOnce() error {
+	pair := newPair()
+	data, err := p.dialStream("data", pair)
+	if err != nil {
+		return err
+	}
+	control, err := p.dialStream("control", pair)
+	if err != nil {
+		data.Close()
+		return err
+	}
+	p.serve(data, control)
+	return nil
+}
+
+// say notes why there is no connection; a refusal is told once.
+func (p *peer) say(err error) {
+	p.mu.Lock()
+	news := p.trouble != err.Error()
+	p.trouble = err.Error()
+	p.mu.Unlock()
+	if news {
+		p.r.log.Warn("no connection", "peer", p.node.Name, "address", p.node.Address, "error", err)
+	}
+}
+
+// serve runs a connection to its end: both say hello, the machine decides what follows.
+func (p *peer) serve(data, control net.Conn) {
+	r := p.r
+	l := newLink(p, data, control, r.cfg.Net.SendBuffer)
+	stop := context.AfterFunc(r.ctx, l.close)
+	defer stop()
+	p.mu.Lock()
+	old := p.link
+	p.mu.Unlock()
+	if old != nil { // the peer has begun anew before the loss of the old connection was noticed
+		p.lost(old, errors.New("the peer has connected again"))
+	}
+	p.mu.Lock()
+	if !p.dial {
+		p.mu.Unlock()
+		l.close()
+		return
+	}
+	p.link, p.trouble, p.ring, p.recent = l, "", ring{}, recent{}
+	p.lastWord = time.Now()
+	p.mu.Unlock()
+	r.tellNow(state.PeerMet{Peer: p.node.ID})
+	r.all.Go(l.sender)
+	r.all.Go(func() { p.pings(l) })
+	r.all.Go(func() { p.pong(l) })
+	p.receive(l)
+}
+
+// pings asks the peer for a sign of life, and ends the connection if none comes.
+// Lateness of this process is its own: a ping that was sent late is awaited as long.
+func (p *peer) pings(l *link) {
+	n := p.r.cfg.Net
+	for {
+		pause := time.NewTimer(min(n.PingInterval, n.Timeout))
+		select {
+		case <-l.gone:
+			pause.Stop()
+			return
+		case <-pause.C:
+		}
+		sent := time.Now()
+		if _, err := l.control.Write(proto.Append(nil, proto.Header{Kind: proto.Ping})); err != nil {
+			p.lost(l, err)
+			return
+		}
+		answer := time.NewTimer(n.Timeout)
+		select {
+		case <-l.gone:
+			answer.Stop()
+			return
+		case <-answer.C:
+		}
+		p.mu.Lock()
+		silent := p.lastWord.Before(sent)
+		p.mu.Unlock()
+		if silent {
+			p.lost(l, fmt.Errorf("no answer to a ping within %d ms", n.Timeout.Milliseconds()))
+			return
+		}
+	}
+}
+
+// pong reads the control stream: answers pings, and notes signs of life.
+func (p *peer) pong(l *link) {
+	head := make([]byte, proto.HeaderSize)
+	for {
+		_, err := io.ReadFull(l.control, head)
+		var h proto.Header
+		if err == nil {
+			h, err = proto.Decode(head)
+		}
+		if err == nil && h.Kind == proto.Ping {
+			_, err = l.control.Write(proto.Append(nil, proto.Header{Kind: proto.Pong}))
+		}
+		if err != nil {
+			p.lost(l, err)
+			return
+		}
+		p.mu.Lock()
+		p.lastWord = time.Now()
+		p.mu.Unlock()
+	}
+}
+
+// want begins or ends the connecting to a peer.
+func (p *peer) want(yes bool) {
+	p.mu.Lock()
+	p.dial = yes
+	p.mu.Unlock()
+	if yes {
+		select {
+		case p.again <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// drop ends the connection, after what was told is sent.
+func (p *peer) drop(why string, retry bool) {
+	p.mu.Lock()
+	l := p.link
+	p.dial = retry
+	p.mu.Unlock()
+	if l == nil {
+		return
+	}
+	p.r.all.Go(func() {
+		l.data.SetWriteDeadline(time.Now().Add(time.Second)) // a peer that does not read must not keep us
+		l.kick()
+		p.lost(l, errors.New(why))
+	})
+}

@@ -1,0 +1,207 @@
+package replica
+
+import (
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// gate stands between the front ends and the data path. It keeps requests while
+// they are frozen, and it keeps *answers* back from the moment in which a peer or
+// the disk is lost until the machine has dealt with it: the client must not hear
+// of a write before the smaller set of replicas is recorded.
+type gate struct {
+	r    *Replica
+	open atomic.Bool // mode is IOOpen and nothing is pending: the fast path
+	own  atomic.Bool // this replica is primary: its front ends may write, now or later
+
+	mu      sync.Mutex
+	mode    state.IOMode
+	why     []string
+	ask     bool             // writes wait for GoOn …
+	asked   bool             // … which has been asked for
+	pending int              // losses that the machine has not dealt with
+	parked  []*front.Request // not begun
+	held    []*front.Request // done, not told
+}
+
+// hold keeps answers back until release.
+func (g *gate) hold() {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.pending++
+	g.open.Store(false)
+}
+
+// release undoes one hold.
+func (g *gate) release() {
+	g.mu.Lock()
+	g.pending--
+	g.turnLocked()
+}
+
+// set changes what happens with requests.
+func (g *gate) set(mode state.IOMode, ask bool, why []string) {
+	g.mu.Lock()
+	g.mode, g.ask, g.asked, g.why = mode, ask, false, why
+	g.own.Store(mode != state.IOClosed && mode != state.IOReadOnly)
+	g.turnLocked()
+}
+
+// goOn lets writes through that waited for it.
+func (g *gate) goOn() {
+	g.mu.Lock()
+	g.ask, g.asked = false, false
+	g.turnLocked()
+}
+
+// wroteLocked asks the machine, once, whether writes may go on.
+func (g *gate) wroteLocked() {
+	if g.ask && !g.asked && g.pending == 0 && g.mode == state.IOOpen {
+		g.asked = true
+		g.r.tellLater(state.Wrote{}, nil)
+	}
+}
+
+// reads says whether the operation changes nothing.
+func reads(op front.Op) bool { return op == front.Read || op == front.Cache }
+
+// turnLocked lets through what the mode allows now, and unlocks.
+func (g *gate) turnLocked() {
+	open := g.mode == state.IOOpen && g.pending == 0 && !g.ask
+	g.open.Store(open)
+	var parked, held []*front.Request
+	if len(g.parked)+len(g.held) > 0 {
+		g.wroteLocked()
+	}
+	if g.pending == 0 && g.mode != state.IOFrozen && !g.ask {
+		parked, g.parked = g.parked, nil
+		held, g.held = g.held, nil
+	}
+	mode := g.mode
+	g.mu.Unlock()
+	for _, req := range held {
+		if mode == state.IOError && req.Op != front.Read {
+			req.Err = syscall.EIO
+		}
+	}
+	var s sinks
+	for _, req := range append(held, parked...) {
+		s.add(req.Sink)
+	}
+	for _, req := range held {
+		req.Sink.Done(req)
+	}
+	for _, sink := range s {
+		sink.Flush()
+	}
+	if len(parked) > 0 {
+		// Not here: the caller may be the loop, and a request may have to wait for a peer.
+		g.r.all.Go(func() {
+			g.r.Submit(parked)
+			s.flush()
+		})
+	}
+}
+
+// pass returns the requests of a batch that may begin; the others are parked or refused.
+func (g *gate) pass(batch []*front.Request) []*front.Request {
+	if g.open.Load() {
+		return batch
+	}
+	g.mu.Lock()
+	mode := g.mode
+	if mode == state.IOFrozen {
+		g.parked = append(g.parked, batch...)
+		g.mu.Unlock()
+		return nil
+	}
+	if g.ask && mode == state.IOOpen {
+		batch = g.parkWritesLocked(batch)
+	}
+	g.mu.Unlock()
+	if mode == state.IOOpen {
+		return batch // begun, but not told of before a loss is dealt with
+	}
+	var on []*front.Request
+	for _, req := range batch {
+		if err := refusal(mode, req.Op); err != 0 {
+			req.Err = err
+			req.Sink.Done(req)
+			continue
+		}
+		on = append(on, req)
+	}
+	return on
+}
+
+// parkWritesLocked keeps the writes of a batch and returns the rest.
+func (g *gate) parkWritesLocked(batch []*front.Request) []*front.Request {
+	var on []*front.Request
+	for _, req := range batch {
+		if reads(req.Op) {
+			on = append(on, req)
+			continue
+		}
+		g.parked = append(g.parked, req)
+		g.wroteLocked()
+	}
+	return on
+}
+
+// park keeps a request that no replica could take until something changes.
+func (g *gate) park(req *front.Request) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.parked = append(g.parked, req)
+}
+
+func refusal(mode state.IOMode, op front.Op) syscall.Errno {
+	switch {
+	case mode == state.IOOpen, mode == state.IOReadOnly && (reads(op) || op == front.Flush):
+		return 0
+	case mode == state.IOError:
+		return syscall.EIO
+	case mode == state.IOReadOnly:
+		return syscall.EPERM
+	}
+	return syscall.ESHUTDOWN
+}
+
+// finish tells of a completed request, now or when the gate opens. It returns whether it was now.
+func (g *gate) finish(req *front.Request) bool {
+	if !g.open.Load() {
+		g.mu.Lock()
+		if g.pending > 0 || g.mode == state.IOFrozen || g.ask && !reads(req.Op) {
+			g.wroteLocked()
+			g.held = append(g.held, req)
+			g.mu.Unlock()
+			return false
+		}
+		g.mu.Unlock()
+	}
+	req.Sink.Done(req)
+	return true
+}
+
+// sinks are the front ends that have answers to send, each once.
+type sinks []front.Sink
+
+func (s *sinks) add(sink front.Sink) {
+	for _, have := range *s {
+		if have == sink {
+			return
+		}
+	}
+	*s = append(*s, sink)
+}
+
+func (s *sinks) flush() {
+	for _, sink := range *s {
+		sink.Flush()
+	}
+	*s = (*s)[:0]
+}

@@ -1,0 +1,106 @@
+package replica
+
+import (
+	"net"
+	"sync"
+
+	"github.com/takt-ha/takt/volume/proto"
+)
+
+// link is one connection with a peer: its data stream, its control stream, and
+// what waits to be sent.
+type link struct {
+	p             *peer
+	data, control net.Conn
+	limit         int // bytes of the buffer from which on the stream counts as full
+
+	mu      sync.Mutex
+	out     []byte // encoded messages, in order
+	spare   []byte
+	sending bool
+	closed  bool
+	wake    chan struct{} // to the sender that readers use
+	gone    chan struct{}
+	jobs    sequence // of the receiver, on a disk that takes its time
+	once    sync.Once
+}
+
+func newLink(p *peer, data, control net.Conn, limit int) *link {
+	return &link{p: p, data: data, control: control, limit: limit, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+}
+
+// append puts a message into the buffer; kick sends it.
+func (l *link) append(h proto.Header, payload []byte) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !l.closed {
+		l.out = proto.AppendMessage(l.out, h, payload)
+	}
+}
+
+// full says whether more should wait.
+func (l *link) full() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.out) > l.limit
+}
+
+// kick sends until the buffer is empty. One thread sends, the others leave their
+// messages to it.
+func (l *link) kick() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.sending {
+		return
+	}
+	for len(l.out) > 0 && !l.closed {
+		buf := l.out
+		l.out, l.sending = l.spare[:0], true
+		l.mu.Unlock()
+		_, err := l.data.Write(buf)
+		l.p.mu.Lock()
+		l.p.roomy.Broadcast()
+		l.p.mu.Unlock()
+		l.mu.Lock()
+		l.sending = false
+		if l.spare = buf; cap(buf) > 4*l.limit {
+			l.spare = nil
+		}
+		if err != nil {
+			l.closed = true
+			go l.p.lost(l, err) // not here: the caller may hold what lost needs
+		}
+	}
+}
+
+// kickLater lets the link's own sender send: for threads that read from a peer, which must not wait.
+func (l *link) kickLater() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+// sender sends for those who must not wait, until the link is closed.
+func (l *link) sender() {
+	for {
+		select {
+		case <-l.wake:
+			l.kick()
+		case <-l.gone:
+			return
+		}
+	}
+}
+
+// close ends both streams; readers and senders wake up.
+func (l *link) close() {
+	l.once.Do(func() {
+		close(l.gone)
+		l.data.Close()
+		l.control.Close()
+		l.mu.Lock()
+		l.closed = true
+		l.mu.Unlock()
+	})
+}

@@ -1,0 +1,95 @@
+package replica
+
+import (
+	"errors"
+	"sync"
+	"sync/atomic"
+	"syscall"
+
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/disk"
+	"github.com/takt-ha/takt/volume/front"
+)
+
+// op is one write, zero, trim or flush of a front end on its way. It is complete
+// when all its shares are: one is Submit's own, one the local disk's, one each peer's.
+type op struct {
+	r      *Replica
+	req    *front.Request
+	span   span
+	locked bool
+	hot    *disk.Disk // in whose activity log it holds its extents
+
+	shares atomic.Int32
+	copies atomic.Int32 // replicas that have it
+	failed atomic.Int32 // errno of the first failure
+}
+
+var ops = sync.Pool{New: func() any { return new(op) }}
+
+func (r *Replica) newOp(req *front.Request) *op {
+	o := ops.Get().(*op)
+	o.r, o.req, o.span.off, o.span.n = r, req, req.Offset, req.Length
+	o.locked, o.hot = false, nil
+	o.shares.Store(1)
+	o.copies.Store(0)
+	o.failed.Store(0)
+	r.counts.inFlight.Add(1)
+	return o
+}
+
+// share ends one share: err is nil if a replica has the write now. s collects
+// whose answers are to be sent; nil if the caller does that by itself.
+func (o *op) share(err error, counts bool, s *sinks) {
+	if err != nil {
+		o.failed.CompareAndSwap(0, int32(errno(err)))
+	} else if counts {
+		o.copies.Add(1)
+	}
+	if o.shares.Add(-1) > 0 {
+		return
+	}
+	r, req := o.r, o.req
+	// A failure matters only if no replica has it: else the machine detaches or drops who failed, before the answer goes out.
+	if fail := o.failed.Load(); fail != 0 && (o.copies.Load() == 0 || r.cfg.Disk.OnIOError == "pass_on") {
+		req.Err = syscall.Errno(fail)
+	}
+	again := req.Err == nil && o.copies.Load() == 0 && req.Op != front.Flush
+	if o.hot != nil {
+		o.hot.End(o.span.off, o.span.n)
+	}
+	if o.locked {
+		r.locks.drop(&o.span)
+	}
+	ops.Put(o)
+	r.counts.inFlight.Add(-1)
+	if again {
+		r.gate.park(req) // whoever should have it is gone; perhaps another replica takes it
+		return
+	}
+	r.finish(req, s)
+}
+
+// finish tells of a completed request; s, where not nil, collects whom to send the answer for.
+func (r *Replica) finish(req *front.Request, s *sinks) {
+	sink := req.Sink // the request is the front end's again after Done
+	if r.gate.finish(req) && s != nil {
+		s.add(sink)
+	}
+}
+
+// errno is the number that a client gets for err.
+func errno(err error) syscall.Errno {
+	var n syscall.Errno
+	if errors.As(err, &n) && (n == syscall.ENOSPC || n == syscall.EPERM || n == syscall.EINVAL) {
+		return n
+	}
+	return syscall.EIO
+}
+
+// mark notes that the range differs on the peer.
+func (r *Replica) mark(peer volume.NodeID, off, n int64) {
+	if d := r.disk.Load(); d != nil {
+		d.Bitmap(peer).Set(off, n)
+	}
+}

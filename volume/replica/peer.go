@@ -1,0 +1,319 @@
+package replica
+
+import (
+	"encoding/binary"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/proto"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// peer is another replica: what is under way to it, and what it may lack.
+type peer struct {
+	r    *Replica
+	node volume.Node
+
+	mu        sync.Mutex
+	roomy     *sync.Cond // the stream has room again, or is gone
+	link      *link      // nil: not connected
+	flow      state.PeerFlow
+	ring      ring                       // requests that it has not answered
+	recent    recent                     // writes that it has, and may not have flushed
+	dial      bool                       // try to connect
+	congested bool                       // the machine has been told so
+	sync      *run                       // the resync or verify under way, if any
+	doubts    [volume.MaxPeers + 1]doubt // by writer: what it wrote here and this peer may lack
+	theirs    atomic.Bool                // its bitmap has arrived since the last resync began
+
+	sent, received uint64 // bytes of data
+	lastWord       time.Time
+	trouble        string        // why there is no connection
+	again          chan struct{} // try to connect now
+}
+
+// awaited is a request that the peer has not answered.
+type awaited struct {
+	what   what
+	span   int64
+	off    int64
+	op     *op                 // of a change or flush that waits for the answer; nil: nobody waits
+	read   func([]byte, error) // of a remote read
+	run    *run                // of a resync or verify
+	epoch  int                 // of a flush: see recent
+	done   func(error)         // of a flush of our own
+	gotten bool                // protocol B: received
+}
+
+// what is the kind of an awaited request.
+type what uint8
+
+const (
+	nothing what = iota
+	aChange
+	aFlush
+	aRead
+	aBlock // of a resync
+	aHash  // of a verify or a resync by checksums
+)
+
+func newPeer(r *Replica, n volume.Node) *peer {
+	p := &peer{r: r, node: n, again: make(chan struct{}, 1)}
+	p.roomy = sync.NewCond(&p.mu)
+	return p
+}
+
+// replicate sends a change to the peer, or marks its range: one or the other, decided under the lock
+// under which the flow changes.
+func (p *peer) replicate(o *op) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch {
+	case p.flow == state.FlowNone:
+	case p.flow == state.FlowMark || p.link == nil:
+		p.r.mark(p.node.ID, o.span.off, o.span.n)
+	default:
+		a := awaited{what: aChange, off: o.span.off, span: o.span.n}
+		if p.node.Protocol != volume.ProtocolA || o.req.FUA || p.r.disk.Load() == nil {
+			o.shares.Add(1)
+			a.op = o
+		}
+		p.sendChangeLocked(o.req, a)
+	}
+}
+
+func (p *peer) sendChangeLocked(req *front.Request, a awaited) {
+	h := proto.Header{Kind: proto.Write, Offset: req.Offset, Seq: p.ring.push(a)}
+	if req.FUA {
+		h.Flags |= proto.FlagFUA
+	}
+	if req.NoHole {
+		h.Flags |= proto.FlagNoHole
+	}
+	payload := req.Data
+	if req.Op != front.Write {
+		h.Kind = proto.Zero
+		if req.Op == front.Trim {
+			h.Kind = proto.Trim
+		}
+		payload = binary.LittleEndian.AppendUint64(nil, uint64(req.Length))
+	}
+	h.Span = uint32(len(req.Data))
+	p.sent += uint64(len(req.Data))
+	p.appendLocked(h, payload)
+	p.congestionLocked()
+}
+
+// appendLocked puts content into the stream, compressed where that is wanted and worth it.
+func (p *peer) appendLocked(h proto.Header, payload []byte) {
+	if p.r.cfg.Net.Compress && h.Kind == proto.Write {
+		if packed, ok := proto.Pack(payload); ok {
+			h.Flags |= proto.FlagPacked
+			payload = packed
+		}
+	}
+	p.link.append(h, payload)
+}
+
+// congestionLocked tells the machine when more is under way to the peer than the link is meant to hold, and
+// when half of it has arrived.
+func (p *peer) congestionLocked() {
+	n := p.r.cfg.Net
+	if n.CongestionFill == 0 || n.OnCongestion == "" || n.OnCongestion == "block" {
+		return
+	}
+	limit := n.CongestionFill
+	if p.congested {
+		limit /= 2
+	}
+	if now := p.ring.bytes > limit; now != p.congested {
+		p.congested = now
+		p.r.tellLater(state.Congested{Peer: p.node.ID, Now: now}, nil)
+	}
+}
+
+// flushFor sends a client's flush on, if the peer counts for it.
+func (p *peer) flushFor(o *op) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.link == nil || p.flow == state.FlowMark || p.flow == state.FlowNone || p.node.Protocol == volume.ProtocolA {
+		return
+	}
+	o.shares.Add(1)
+	p.flushLocked(awaited{what: aFlush, op: o})
+}
+
+func (p *peer) flushLocked(a awaited) {
+	a.epoch = p.recent.cut()
+	p.link.append(proto.Header{Kind: proto.Flush, Seq: p.ring.push(a)}, nil)
+}
+
+// flush asks the peer to make durable what it has, and calls done when it has, or
+// when it is lost: its unflushed blocks are marked by then. It returns false, and does not call done, if there is nothing to flush.
+func (p *peer) flush(done func(error)) bool {
+	p.mu.Lock()
+	if p.link == nil || p.recent.empty() && !p.ring.changes() {
+		p.mu.Unlock()
+		return false
+	}
+	p.flushLocked(awaited{what: aFlush, done: done})
+	p.mu.Unlock()
+	p.kick()
+	return true
+}
+
+// kick sends what waits in the buffer. The caller may wait for room in the socket.
+func (p *peer) kick() {
+	p.mu.Lock()
+	l := p.link
+	p.mu.Unlock()
+	if l != nil {
+		l.kick()
+	}
+}
+
+// answered takes the requests seq to seq+count-1 out; they have been done, or failed with err.
+func (p *peer) answered(l *link, seq uint64, count uint32, err error, s *sinks) {
+	for i := range uint64(count) {
+		p.mu.Lock()
+		if p.link != l {
+			p.mu.Unlock()
+			return
+		}
+		a, ok := p.ring.take(seq + i)
+		if ok && err == nil {
+			p.noteLocked(a)
+		}
+		if p.congested {
+			p.congestionLocked()
+		}
+		p.mu.Unlock()
+		if ok {
+			p.conclude(a, err, s)
+		}
+	}
+}
+
+// noteLocked keeps what follows from an answer for the blocks: what the peer has now
+// it can still lose with its power, until a flush.
+func (p *peer) noteLocked(a awaited) {
+	switch a.what {
+	case aChange, aBlock:
+		p.recent.add(a.off, a.span, a.what == aBlock)
+	case aFlush:
+		d := p.r.disk.Load()
+		for _, e := range p.recent.flushed(a.epoch) {
+			if e.synced && d != nil {
+				d.Bitmap(p.node.ID).Clear(e.off, e.n)
+			}
+		}
+	}
+}
+
+// conclude tells who waits for the answer.
+func (p *peer) conclude(a awaited, err error, s *sinks) {
+	if err != nil && (a.what == aChange || a.what == aBlock) {
+		p.r.mark(p.node.ID, a.off, a.span)
+	}
+	switch {
+	case a.op != nil && !a.gotten:
+		a.op.share(err, a.what == aChange, s)
+	case a.read != nil:
+		a.read(nil, err)
+	case a.run != nil:
+		a.run.answered(a, err)
+	case a.done != nil:
+		a.done(err)
+	}
+}
+
+// received ends the waiting of protocol B: the peer has the bytes.
+func (p *peer) receivedUpTo(l *link, seq uint64, count uint32, s *sinks) {
+	for i := range uint64(count) {
+		p.mu.Lock()
+		var o *op
+		if a := p.ring.at(seq + i); p.link == l && a != nil && a.op != nil && !a.gotten {
+			o, a.gotten = a.op, true
+			a.op = nil
+		}
+		p.mu.Unlock()
+		if o != nil {
+			o.share(nil, true, s)
+		}
+	}
+}
+
+// lost ends a connection: what was under way or unflushed becomes dirty, and the machine hears of it
+// before any client hears of a write that the peer did not confirm.
+func (p *peer) lost(l *link, why error) {
+	p.mu.Lock()
+	if p.link != l {
+		p.mu.Unlock()
+		l.close()
+		return
+	}
+	p.r.gate.hold()
+	p.link, p.congested = nil, false
+	if p.flow != state.FlowNone {
+		p.flow = state.FlowMark
+	}
+	waiting := p.ring.drain()
+	for _, e := range p.recent.drain() {
+		p.r.mark(p.node.ID, e.off, e.n)
+	}
+	for _, a := range waiting {
+		if a.what == aChange || a.what == aBlock {
+			p.r.mark(p.node.ID, a.off, a.span)
+		}
+	}
+	run := p.sync
+	p.sync = nil
+	p.theirs.Store(false)
+	p.roomy.Broadcast()
+	p.mu.Unlock()
+	l.close()
+	p.r.markDoubts(p.node.ID)
+	p.r.syncFrom.CompareAndSwap(int32(p.node.ID), -1)
+	if run != nil {
+		run.end()
+	}
+	var s sinks
+	for _, a := range waiting {
+		p.gone(a, &s)
+	}
+	s.flush()
+	p.r.tellLater(state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}, p.r.gate.release)
+}
+
+// gone concludes a request whose peer is lost: a change or flush no longer waits for it.
+func (p *peer) gone(a awaited, s *sinks) {
+	if a.op != nil && !a.gotten {
+		a.op.share(nil, false, s)
+		return
+	}
+	if a.what != aFlush {
+		p.conclude(a, errHungUp, s)
+	} else if a.done != nil {
+		a.done(nil)
+	}
+}
+
+// await waits until the stream has room for a large message. Only threads that do not read
+// from a peer may call it.
+func (p *peer) await() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for p.link != nil && p.link.full() {
+		l := p.link
+		p.mu.Unlock()
+		l.kick()
+		p.mu.Lock()
+		if p.link == l && l.full() {
+			p.roomy.Wait()
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package replica
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"runtime"
+	"syscall"
+
+	"github.com/takt-ha/takt/volume/proto"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// inbox is what a thread that reads a data stream has in hand.
+type inbox struct {
+	p     *peer
+	l     *link
+	sinks sinks
+	ack   proto.Header // Ack that is being put together: consecutive numbers are one message
+}
+
+// readBuffer is how much is asked for at once: many small messages cost one system call.
+const readBuffer = 256 << 10
+
+// receive reads the data stream until it ends.
+func (p *peer) receive(l *link) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	in := &inbox{p: p, l: l}
+	p.lost(l, in.run(l.data))
+}
+
+func (in *inbox) run(c net.Conn) error {
+	buf := make([]byte, readBuffer)
+	have := 0
+	for {
+		n, err := c.Read(buf[have:])
+		if err != nil {
+			return err
+		}
+		have += n
+		used, need, err := in.messages(buf[:have])
+		if err != nil {
+			return err
+		}
+		in.flush()
+		have = copy(buf, buf[used:have])
+		if need > len(buf) {
+			buf = append(make([]byte, 0, need), buf[:have]...)[:need]
+		}
+	}
+}
+
+// messages handles all complete messages in b. It returns how many bytes they
+// were, and how many the next one has.
+func (in *inbox) messages(b []byte) (used, need int, err error) {
+	for len(b)-used >= proto.HeaderSize {
+		h, err := proto.Decode(b[used:])
+		if err != nil {
+			return used, 0, err
+		}
+		end := used + proto.HeaderSize + h.Length
+		if end > len(b) {
+			return used, proto.HeaderSize + h.Length, nil
+		}
+		payload := b[used+proto.HeaderSize : end]
+		if err := h.Check(payload); err != nil {
+			return used, 0, err
+		}
+		if err := in.message(h, payload); err != nil {
+			return used, 0, fmt.Errorf("message %d: %w", h.Kind, err)
+		}
+		used = end
+	}
+	return used, proto.HeaderSize, nil
+}
+
+func (in *inbox) message(h proto.Header, payload []byte) error {
+	p := in.p
+	switch h.Kind {
+	case proto.Write, proto.Zero, proto.Trim:
+		return in.apply(h, payload)
+	case proto.Flush:
+		in.syncDisk(h)
+	case proto.Ack:
+		p.answered(in.l, h.Seq, h.Span, nil, &in.sinks)
+	case proto.Received:
+		p.receivedUpTo(in.l, h.Seq, h.Span, &in.sinks)
+	case proto.Nack:
+		p.answered(in.l, h.Seq, 1, fmt.Errorf("%s: %w", payload, syscall.EIO), &in.sinks)
+	case proto.Read:
+		in.serve(h)
+	case proto.ReadData:
+		p.arrived(in.l, h.Seq, payload, &in.sinks)
+	case proto.BitmapRuns, proto.BitmapEnd:
+		return p.theirBitmap(h, payload)
+	case proto.SyncHash, proto.VerifyHash:
+		in.compare(h, payload)
+	case proto.Same, proto.Differs:
+		p.compared(in.l, h)
+	case proto.PeerDone:
+		p.doneEverywhere(h.Seq)
+	case proto.Hello:
+		var hello state.Hello
+		if err := json.Unmarshal(payload, &hello); err != nil {
+			return err
+		}
+		in.flush()
+		p.r.tellNow(state.PeerUp{Peer: p.node.ID, Hello: hello})
+	case proto.Said:
+		var said state.Said
+		if err := json.Unmarshal(payload, &said); err != nil {
+			return err
+		}
+		in.flush() // the machine must not wait for answers that lie here
+		p.r.tellNow(state.PeerSaid{Peer: p.node.ID, Said: said})
+	default:
+		return errors.New("of a kind that this version does not know")
+	}
+	return nil
+}
+
+// answer acknowledges a request; neighbours go together.
+func (in *inbox) answer(kind proto.Kind, seq uint64) {
+	if in.ack.Span > 0 && in.ack.Kind == kind && in.ack.Seq+uint64(in.ack.Span) == seq {
+		in.ack.Span++
+		return
+	}
+	in.pushAck()
+	in.ack = proto.Header{Kind: kind, Seq: seq, Span: 1}
+}
+
+func (in *inbox) pushAck() {
+	if in.ack.Span > 0 {
+		in.l.append(in.ack, nil)
+		in.ack.Span = 0
+	}
+}
+
+// flush sends what the batch has brought about.
+func (in *inbox) flush() {
+	in.pushAck()
+	if in.p.r.writing() {
+		in.l.kickLater() // a primary's readers must never wait for room
+	} else {
+		in.l.kick()
+	}
+	in.sinks.flush()
+}

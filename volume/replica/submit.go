@@ -1,0 +1,218 @@
+package replica
+
+import (
+	"syscall"
+
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/disk"
+	"github.com/takt-ha/takt/volume/front"
+)
+
+// Size is the size of the volume in bytes; 0 while it is not known.
+func (r *Replica) Size() int64 { return r.size.Load() }
+
+// Submit begins requests: see front.Device.
+func (r *Replica) Submit(batch []*front.Request) {
+	for _, req := range r.gate.pass(batch) {
+		r.begin(req)
+	}
+	r.eachPeer(func(p *peer) { p.kick() })
+	if r.cfg.Net.OnCongestion != "pull-ahead" {
+		r.eachPeer(func(p *peer) { p.await() })
+	}
+}
+
+func (r *Replica) begin(req *front.Request) {
+	req.Err = nil
+	if req.Op != front.Flush && (req.Offset < 0 || req.Length < 0 || req.Offset > r.size.Load()-req.Length) {
+		req.Err = syscall.EINVAL
+		if req.Op == front.Write || req.Op == front.Zero {
+			req.Err = syscall.ENOSPC // as a disk that ends there
+		}
+		req.Sink.Done(req)
+		return
+	}
+	switch req.Op {
+	case front.Read:
+		r.read(req)
+	case front.Cache:
+		req.Sink.Done(req)
+	case front.Flush:
+		r.flush(req)
+	default:
+		r.change(req)
+	}
+}
+
+// change does a write, zero or trim.
+func (r *Replica) change(req *front.Request) {
+	if req.Length == 0 {
+		r.finish(req, nil)
+		return
+	}
+	if d := r.disk.Load(); r.mirrored() && d != nil && req.Length > d.MaxBegin() {
+		r.split(req, d.MaxBegin())
+		return
+	}
+	r.counts.written.Add(req.Length)
+	o := r.newOp(req)
+	if r.mirrored() {
+		r.order(o, nil)
+		return
+	}
+	r.here(o, r.disk.Load(), nil)
+	o.share(nil, false, nil)
+}
+
+// order waits, without blocking the caller, until nobody else holds the range and until its extents are in
+// the activity log; then the change goes to all replicas.
+func (r *Replica) order(o *op, s *sinks) {
+	if !r.locks.take(&o.span, func() { r.aside(func(s *sinks) { r.order(o, s) }) }) {
+		return
+	}
+	o.locked = true
+	d := r.disk.Load()
+	if d == nil {
+		r.everywhere(o, nil, s)
+		return
+	}
+	if d.TryBegin(o.span.off, o.span.n) {
+		o.hot = d
+		r.ordered(o, d, s)
+		return
+	}
+	r.aside(func(s *sinks) {
+		if err := d.Begin(o.span.off, o.span.n); err != nil {
+			r.diskFailed(d, "metadata", err)
+			r.everywhere(o, nil, s)
+			return
+		}
+		o.hot = d
+		r.ordered(o, d, s)
+	})
+}
+
+// ordered goes on with a change whose range and extents are held.
+func (r *Replica) ordered(o *op, d *disk.Disk, s *sinks) {
+	if r.syncFrom.Load() < 0 {
+		r.everywhere(o, d, s)
+		return
+	}
+	r.complete(d, o.span.off, o.span.n, func() {
+		r.aside(func(s *sinks) { r.everywhere(o, d, s) })
+	})
+}
+
+// everywhere sends a change to the peers and does it here.
+func (r *Replica) everywhere(o *op, d *disk.Disk, s *sinks) {
+	r.eachPeer(func(p *peer) { p.replicate(o) })
+	r.here(o, d, s)
+	o.share(nil, false, s)
+}
+
+// here does the local share of a change.
+func (r *Replica) here(o *op, d *disk.Disk, s *sinks) {
+	if d == nil {
+		return
+	}
+	o.shares.Add(1)
+	r.local(d, s, func(s *sinks) {
+		err := change(d, o.req)
+		if err != nil {
+			r.diskFailed(d, "write", err)
+		} else if from := r.syncFrom.Load(); from >= 0 {
+			d.Bitmap(volume.NodeID(from)).Clear(o.span.off, o.span.n)
+		}
+		o.share(err, true, s)
+	})
+}
+
+func change(d *disk.Disk, req *front.Request) (err error) {
+	switch req.Op {
+	case front.Write:
+		if req.FUA {
+			return d.WriteDurable(req.Data, req.Offset)
+		}
+		_, err = d.WriteAt(req.Data, req.Offset)
+	case front.Zero:
+		err = d.Zero(req.Offset, req.Length, req.NoHole)
+	case front.Trim:
+		err = d.Trim(req.Offset, req.Length)
+	}
+	if err == nil && req.FUA {
+		err = d.Sync()
+	}
+	return err
+}
+
+// flush makes durable what was completed before, here and on the peers.
+func (r *Replica) flush(req *front.Request) {
+	o := r.newOp(req)
+	r.eachPeer(func(p *peer) { p.flushFor(o) })
+	if d := r.disk.Load(); d != nil {
+		o.shares.Add(1)
+		r.local(d, nil, func(s *sinks) {
+			err := d.Sync()
+			if err != nil {
+				r.diskFailed(d, "flush", err)
+			}
+			o.share(err, true, s)
+		})
+	}
+	o.share(nil, false, nil)
+}
+
+// read answers from the local disk if its data is good, else from a peer.
+func (r *Replica) read(req *front.Request) {
+	r.counts.read.Add(req.Length)
+	d := r.disk.Load()
+	if d == nil || r.stale(d, req.Offset, req.Length) {
+		r.readRemote(req)
+		return
+	}
+	r.counts.inFlight.Add(1)
+	r.local(d, nil, func(s *sinks) {
+		_, err := d.ReadAt(req.Data, req.Offset)
+		r.counts.inFlight.Add(-1)
+		if err != nil && r.cfg.Disk.OnIOError != "pass_on" {
+			r.diskFailed(d, "read", err)
+			if r.readRemote(req) {
+				return
+			}
+		}
+		if err != nil {
+			req.Err = errno(err)
+		}
+		r.finish(req, s)
+	})
+}
+
+// stale says whether blocks of the range are better on a peer: this replica is the target of a resync.
+func (r *Replica) stale(d *disk.Disk, off, n int64) bool {
+	from := r.syncFrom.Load()
+	return from >= 0 && d.Bitmap(volume.NodeID(from)).Any(off, n)
+}
+
+// local runs f on the local disk: at once if the disk answers at once, else in
+// the background, which then also sends the answers.
+func (r *Replica) local(d *disk.Disk, s *sinks, f func(*sinks)) {
+	if d.Fast() {
+		f(s)
+		return
+	}
+	r.aside(func(s *sinks) {
+		r.slots <- struct{}{}
+		f(s)
+		<-r.slots
+	})
+}
+
+// aside runs f in a goroutine of its own and sends what comes of it: for who must not wait.
+func (r *Replica) aside(f func(*sinks)) {
+	r.all.Go(func() {
+		var s sinks
+		f(&s)
+		s.flush()
+		r.eachPeer(func(p *peer) { p.kick() })
+	})
+}
