@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test sim bench bench-scheduler lint clean man scheduler-cases scheduler-fuzz
+.PHONY: build demo test sim bench bench-scheduler bench-volume lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -31,6 +31,11 @@ bench: build
 # installed; SLOW=1 asks it, too, where it needs many minutes.
 bench-scheduler: build
 	$(GO) run ./bench/scheduler -takt $(CURDIR)/bin/takt $(if $(SLOW),-slow) -only '$(ONLY)'
+
+# Volumes beside nbdkit under fio's nbd engine, backing files in memory.
+bench-volume: build
+	$(GO) build -trimpath -o bin/bench-volume ./bench/volume
+	bin/bench-volume -takt $(CURDIR)/bin/takt -out bench/out -only '$(ONLY)'
 
 # The recorded cases of another implementation (no part of this repository):
 # passed and total per milestone and group, and what fails.

@@ -1,13 +1,40 @@
-// Command volume measures volumes beside other servers of block devices.
+// Command volume measures volumes beside a plain NBD server in C (nbdkit's file
+// plugin) under the same load of fio's nbd engine, backing files in memory.
 //
-//	go run ./bench/volume serve SOCKET FILE SIZE   # a plain file behind the volume's NBD server
+//	go run ./bench/volume -takt bin/takt
+//	go run ./bench/volume -only alone -for 1s          # some rows, shorter runs
+//	go run ./bench/volume serve SOCKET FILE SIZE       # a plain file behind the volume's NBD server
+//
+// All runs of a load are interleaved, and a ratio is the median of the ratios within
+// rounds: figures of one machine and hour say little, ratios within a run say more. The table goes to the
+// terminal, everything to bench/out/volume.json. What is not installed is left out, with a line.
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
 	"fmt"
 	"os"
+	"os/exec"
+	"os/signal"
+	"path/filepath"
 	"strconv"
+	"strings"
+	"syscall"
+	"time"
 )
+
+type options struct {
+	takt string
+	out  string
+	dir  string // of backing files and sockets
+	only string
+	runs int
+	each time.Duration
+	size int64
+}
 
 func main() {
 	if err := run(os.Args[1:]); err != nil {
@@ -17,12 +44,85 @@ func main() {
 }
 
 func run(args []string) error {
-	if len(args) != 4 || args[0] != "serve" {
-		return fmt.Errorf("want: serve SOCKET FILE SIZE")
+	if len(args) > 0 && args[0] == "serve" {
+		return serveArgs(args[1:])
 	}
-	size, err := strconv.ParseInt(args[3], 0, 64)
+	if len(args) > 0 && args[0] == "echo" {
+		return echo(os.Stdout)
+	}
+	var o options
+	fs := flag.NewFlagSet("bench/volume", flag.ContinueOnError)
+	fs.StringVar(&o.takt, "takt", "bin/takt", "the binary to measure")
+	fs.StringVar(&o.out, "out", "bench/out", "folder for the results in JSON")
+	fs.StringVar(&o.dir, "dir", "/dev/shm", "folder for backing files: in memory, or the disk is measured")
+	fs.StringVar(&o.only, "only", "", "only the rows whose name contains this")
+	fs.IntVar(&o.runs, "runs", 5, "rounds; each measures everything once")
+	fs.DurationVar(&o.each, "for", 2*time.Second, "length of one run of fio")
+	fs.Int64Var(&o.size, "size", 256<<20, "size of the volumes in bytes")
+	if err := fs.Parse(args); err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	return measure(ctx, o)
+}
+
+func serveArgs(args []string) error {
+	if len(args) != 3 {
+		return errors.New("want: serve SOCKET FILE SIZE")
+	}
+	size, err := strconv.ParseInt(args[2], 0, 64)
 	if err != nil {
 		return err
 	}
-	return serve(args[1], args[2], size)
+	return serve(args[0], args[1], size)
+}
+
+// results is what bench/out/volume.json holds.
+type results struct {
+	Command   string    `json:"command"`
+	Time      time.Time `json:"time"`
+	RoundTrip float64   `json:"loopback_round_trip_us"`
+	Rows      []row     `json:"rows"`
+	Left      []string  `json:"left_out"`
+}
+
+func measure(ctx context.Context, o options) error {
+	if _, err := exec.LookPath("fio"); err != nil {
+		return errors.New("fio is not installed: it makes the load")
+	}
+	dir, err := os.MkdirTemp(o.dir, "takt-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	o.dir = dir
+	all := results{Command: strings.Join(os.Args, " "), Time: time.Now()}
+	targets, left, stop, err := startAll(ctx, o)
+	defer stop()
+	if err != nil {
+		return err
+	}
+	all.Left = left
+	for _, l := range left {
+		fmt.Fprintln(os.Stderr, "left out:", l)
+	}
+	m := &measurement{o: o, targets: targets}
+	if err := m.rounds(ctx); err != nil {
+		return err
+	}
+	all.RoundTrip, all.Rows = median(m.trips), m.rows()
+	printTable(os.Stdout, all)
+	return write(filepath.Join(o.out, "volume.json"), all)
+}
+
+func write(path string, v any) error {
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		return err
+	}
+	b, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, append(b, '\n'), 0o644)
 }

@@ -102,7 +102,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab"},
-	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume"},
+	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume"},
 	"golang.org/x/crypto":               {"cluster/link"},
 	"github.com/hanwen/go-fuse/v2":      {"volume/front/fuse"},
 	"github.com/klauspost/compress":     {"volume/proto"},
