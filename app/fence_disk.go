@@ -32,6 +32,7 @@ type slotOptions struct {
 // for each set that a device names.
 type slots struct {
 	opts slotOptions
+	news chan struct{} // there are other sets
 
 	mu    sync.Mutex
 	sets  map[string]*slotWatch // by the disks, guarded by mu
@@ -55,23 +56,34 @@ type slotWatch struct {
 const slotEvery = 100 * time.Millisecond
 
 func newSlots(opts slotOptions) *slots {
-	return &slots{opts: opts, sets: map[string]*slotWatch{}}
+	return &slots{opts: opts, news: make(chan struct{}, 1), sets: map[string]*slotWatch{}}
 }
 
 // run tells doubts until ctx ends, and then stops to watch. What lies in the slots
 // is obeyed by the next daemon.
 func (s *slots) run(ctx context.Context) error {
-	tick := time.NewTicker(slotEvery)
-	defer tick.Stop()
 	for {
+		var tick <-chan time.Time
+		if s.watching() {
+			tick = time.After(slotEvery)
+		}
 		select {
 		case <-ctx.Done():
 			s.update(nil)
 			return nil
-		case <-tick.C:
+		case <-s.news:
+		case <-tick:
 			s.tell()
 		}
 	}
+}
+
+// watching reports whether there is anything to look at: most clusters have no disk to
+// fence with, and ten looks a second at nothing are most of what an idle daemon does.
+func (s *slots) watching() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sets) > 0
 }
 
 // update watches the disks that these primitives name, and no others.
@@ -100,6 +112,10 @@ func (s *slots) update(primitives []fence.Primitive) {
 	}
 	s.begun = s.begun || primitives != nil
 	s.mu.Unlock()
+	select {
+	case s.news <- struct{}{}:
+	default:
+	}
 	for _, w := range gone {
 		w.stop()
 		<-w.done

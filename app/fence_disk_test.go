@@ -67,6 +67,9 @@ func TestSlotsAddedLater(t *testing.T) {
 	s := newSlots(slotOptions{Node: "n2", Boot: "b", Dog: func() time.Duration { return 0 },
 		Doubt: func(why string) { doubts <- why }, Reset: func(string) {}, Log: slog.New(slog.DiscardHandler)})
 	s.update([]fence.Primitive{})
+	if s.watching() {
+		t.Error("it looks at disks that are not there")
+	}
 	s.update([]fence.Primitive{{ID: "pill", Type: "fence_takt_disk", Params: fence.Params{"devices": "/nowhere/disk"}}})
 	s.tell()
 	if len(doubts) > 0 {
