@@ -45,13 +45,14 @@ type Client struct {
 	once       sync.Once
 	configured chan struct{} // closed once the pulse has been configured for the first time
 
-	done chan struct{} // closed when keep and deliver have ended
+	done  chan struct{} // closed when keep and deliver have ended
+	hurry chan struct{} // beatEvery may have become shorter
 
 	mu     sync.Mutex
 	conn   *conn   // nil while there is none
 	config *Config // last given
 	view   *View
-	armed  bool // the pulse, or an earlier life of it, has armed the watchdog
+	armed  int // time-out in ms of the watchdog that the pulse, or an earlier life of it, has armed; 0: none
 }
 
 // Attach connects to the pulse on a socket, and starts one if none answers. The
@@ -60,7 +61,7 @@ func Attach(ctx context.Context, opt ClientOptions) (*Client, error) {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	c := &Client{opt: opt, events: make(chan Event, eventBacklog), seen: make(chan Event), configured: make(chan struct{}), done: make(chan struct{})}
+	c := &Client{opt: opt, events: make(chan Event, eventBacklog), seen: make(chan Event), configured: make(chan struct{}), done: make(chan struct{}), hurry: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	conn, err := c.connect(ctx)
 	if err != nil {
@@ -84,9 +85,7 @@ func (c *Client) Configure(ctx context.Context, cfg Config) error {
 	if err := cfg.Validate(); err != nil {
 		return err
 	}
-	c.mu.Lock()
-	c.config = &cfg
-	c.mu.Unlock()
+	c.note(func() { c.config = &cfg })
 	_, err := c.ask(ctx, request{Type: askConfigure, Config: &cfg})
 	if err == nil {
 		c.once.Do(func() { close(c.configured) })
@@ -214,7 +213,7 @@ func (c *Client) restore(conn *conn) bool {
 		ok = ok && conn.send(request{ID: conn.id(), Type: askConfigure, Config: c.config}) == nil
 	}
 	if c.view != nil {
-		ok = ok && conn.send(request{ID: conn.id(), Type: askView, View: c.view, Before: c.armed}) == nil
+		ok = ok && conn.send(request{ID: conn.id(), Type: askView, View: c.view, Before: c.armed > 0}) == nil
 	}
 	if !ok {
 		conn.close()

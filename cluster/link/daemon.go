@@ -43,14 +43,15 @@ func (e *Engine) managerState(now int64) ManagerState {
 	switch {
 	case e.view.State == ManagerLeaving:
 		return ManagerLeaving
-	case !e.attached || e.stuck(now, e.patience()):
+	case !e.attached || e.stuck(now, e.cfg.patience()):
 		return ManagerDown
 	}
 	return e.view.State
 }
 
-func (e *Engine) patience() int64 {
-	if w := e.cfg.Watchdog; w != nil {
+// patience is how long, in ns, a daemon may give no sign of life.
+func (c *Config) patience() int64 {
+	if w := c.Watchdog; w != nil {
 		return min(patience, int64(w.Timeout)*ms/2)
 	}
 	return patience

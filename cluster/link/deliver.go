@@ -31,7 +31,7 @@ func (c *Client) deliver() {
 			case e.Kind == StandingMove:
 				held, overdue, configured = e.Standing != Isolated, nil, nil
 			case e.Kind == WatchdogMove:
-				c.noteArmed(e.Watchdog > 0)
+				c.noteArmed(e.Watchdog)
 			}
 			if e.Kind != pulseGone {
 				c.pass(c.events, e)
@@ -56,10 +56,10 @@ func (c *Client) grace() time.Duration {
 	return time.Duration(max(0, c.config.Deadtime*7/10-2*c.config.Keepalive)) * time.Millisecond
 }
 
-func (c *Client) noteArmed(armed bool) {
-	c.mu.Lock()
-	c.armed = c.armed || armed
-	c.mu.Unlock()
+func (c *Client) noteArmed(timeout int) {
+	if timeout > 0 {
+		c.note(func() { c.armed = timeout })
+	}
 }
 
 func (c *Client) pass(to chan<- Event, e Event) {
