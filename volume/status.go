@@ -5,6 +5,7 @@ type Status struct {
 	Name      string           `json:"name"`
 	Node      string           `json:"node"`
 	Minor     int              `json:"minor"`
+	Running   bool             `json:"running"` // its process answers; else what follows is from its file and its metadata
 	Role      Role             `json:"role"`
 	Disk      DiskState        `json:"disk_state"`
 	Client    bool             `json:"client,omitempty"` // diskless by design
@@ -43,6 +44,7 @@ type ConnectionInfo struct {
 	Received  uint64    `json:"received"`
 	Pending   int       `json:"pending"` // writes that the peer has not acknowledged
 	Unflushed int64     `json:"unflushed"`
+	Found     int64     `json:"verify_found"`       // bytes that the last verify found
 	Sync      *Progress `json:"progress,omitempty"` // of a resync or verify
 }
 
@@ -56,11 +58,32 @@ type Progress struct {
 	Found   int64   `json:"found"`   // verify: bytes that differ
 }
 
-// Event is something that happened to a volume.
+// Event is something that happened to a volume, or what was there when somebody began to listen.
 type Event struct {
-	Time  int64  `json:"time_ms"` // Unix milliseconds
-	Kind  string `json:"kind"`    // role, disk, connection, sync, split-brain, frozen, quorum, set, fence, size, error
+	Time int64 `json:"time_ms"` // Unix milliseconds
+	// Action is "exists" for the state of a thing when the stream began, "-" for the end of these, "change" for a new
+	// state, and "note" for what happened in words.
+	Action string `json:"action"`
+	// Kind is "volume" or "connection" of a state; of a note: role, disk, connection, sync, split-brain, frozen,
+	// quorum, set, fence, size, config, error.
+	Kind  string `json:"kind"`
+	Name  string `json:"name"` // of the volume
 	Node  string `json:"node"`
 	Peer  string `json:"peer,omitempty"`
-	Words string `json:"words"`
+	Words string `json:"words,omitempty"`
+	State *State `json:"state,omitempty"` // of "exists" and "change"
+}
+
+// State is what an event of a state says: of the volume, or of a connection.
+type State struct {
+	Role       string   `json:"role,omitempty"`
+	Disk       string   `json:"disk_state,omitempty"`
+	Size       int64    `json:"size,omitempty"`
+	Quorum     *bool    `json:"quorum,omitempty"`
+	Suspended  []string `json:"suspended,omitempty"`
+	Connection string   `json:"connection_state,omitempty"`
+	PeerRole   string   `json:"peer_role,omitempty"`
+	PeerDisk   string   `json:"peer_disk_state,omitempty"`
+	Percent    *float64 `json:"percent,omitempty"` // of a resync or verify: of whole percents
+	OutOfSync  *int64   `json:"out_of_sync,omitempty"`
 }

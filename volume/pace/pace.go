@@ -25,6 +25,9 @@ type Controller struct {
 // New makes a Controller with the options' rates.
 func New(o volume.SyncOptions) *Controller { return &Controller{o: o} }
 
+// Set changes the rates while it runs.
+func (c *Controller) Set(o volume.SyncOptions) { c.o = o }
+
 // window is how much may be under way when nobody else is.
 const window = 8 << 20
 

@@ -116,7 +116,7 @@ func (p *peer) dialler() {
 		}
 		select {
 		case <-p.again:
-		case <-time.After(min(p.r.cfg.Net.ConnectInterval, time.Second)):
+		case <-time.After(min(p.r.live().Net.ConnectInterval, time.Second)):
 		case <-p.r.ctx.Done():
 		}
 	}
@@ -151,7 +151,7 @@ func (p *peer) say(err error) {
 // serve runs a connection to its end: both say hello, the machine decides what follows.
 func (p *peer) serve(data, control net.Conn) {
 	r := p.r
-	l := newLink(p, data, control, r.cfg.Net.SendBuffer)
+	l := newLink(p, data, control, r.live().Net.SendBuffer)
 	stop := context.AfterFunc(r.ctx, l.close)
 	defer stop()
 	p.mu.Lock()
@@ -179,7 +179,7 @@ func (p *peer) serve(data, control net.Conn) {
 // pings asks the peer for a sign of life, and ends the connection if none comes.
 // Lateness of this process is its own: a ping that was sent late is awaited as long.
 func (p *peer) pings(l *link) {
-	n := p.r.cfg.Net
+	n := p.r.live().Net
 	for {
 		pause := time.NewTimer(min(n.PingInterval, n.Timeout))
 		select {

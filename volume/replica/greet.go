@@ -65,7 +65,7 @@ func readJSON(c net.Conn, kind proto.Kind, v any) error {
 // dialStream opens one stream to the peer and greets it.
 func (p *peer) dialStream(stream, pair string) (net.Conn, error) {
 	r := p.r
-	d := net.Dialer{Timeout: r.cfg.Net.Timeout}
+	d := net.Dialer{Timeout: r.live().Net.Timeout}
 	tcp, err := d.DialContext(r.ctx, "tcp", p.node.Address)
 	if err != nil {
 		return nil, err

@@ -209,7 +209,7 @@ func (r *Replica) dropDisk(d *disk.Disk) bool {
 // diskFailed tells the machine of an error of the disk, once; unless the
 // errors are to be passed on, nobody hears of the request before that is dealt with.
 func (r *Replica) diskFailed(d *disk.Disk, op string, err error) {
-	if r.cfg.Disk.OnIOError == "pass_on" {
+	if r.live().Disk.OnIOError == "pass_on" {
 		r.log.Error("the disk failed", "operation", op, "error", err)
 		return
 	}

@@ -51,7 +51,7 @@ func (o *op) share(err error, counts bool, s *sinks) {
 	}
 	r, req := o.r, o.req
 	// A failure matters only if no replica has it: else the machine detaches or drops who failed, before the answer goes out.
-	if fail := o.failed.Load(); fail != 0 && (o.copies.Load() == 0 || r.cfg.Disk.OnIOError == "pass_on") {
+	if fail := o.failed.Load(); fail != 0 && (o.copies.Load() == 0 || r.live().Disk.OnIOError == "pass_on") {
 		req.Err = syscall.Errno(fail)
 	}
 	again := req.Err == nil && o.copies.Load() == 0 && req.Op != front.Flush

@@ -110,7 +110,7 @@ func (p *peer) sendChangeLocked(req *front.Request, a awaited) {
 
 // appendLocked puts content into the stream, compressed where that is wanted and worth it.
 func (p *peer) appendLocked(h proto.Header, payload []byte) {
-	if p.r.cfg.Net.Compress && h.Kind == proto.Write {
+	if p.r.live().Net.Compress && h.Kind == proto.Write {
 		if packed, ok := proto.Pack(payload); ok {
 			h.Flags |= proto.FlagPacked
 			payload = packed
@@ -122,7 +122,7 @@ func (p *peer) appendLocked(h proto.Header, payload []byte) {
 // congestionLocked tells the machine when more is under way to the peer than the link is meant to hold, and
 // when half of it has arrived.
 func (p *peer) congestionLocked() {
-	n := p.r.cfg.Net
+	n := p.r.live().Net
 	if n.CongestionFill == 0 || n.OnCongestion == "" || n.OnCongestion == "block" {
 		return
 	}

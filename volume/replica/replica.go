@@ -50,7 +50,8 @@ type Options struct {
 
 // Replica is one replica of a volume. It is a front.Device.
 type Replica struct {
-	cfg  volume.Config
+	cfg  volume.Config // as at the start: what never changes while it runs
+	conf atomic.Pointer[volume.Config]
 	o    Options
 	log  *slog.Logger
 	tls  *tls.Config
@@ -105,6 +106,7 @@ func New(o Options) (*Replica, error) {
 	r := &Replica{cfg: o.Config, o: o, log: o.Log, slots: make(chan struct{}, 64), inputs: make(chan asked, 256), shutdown: make(chan struct{}), began: time.Now()}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.gate.r = r
+	r.conf.Store(&r.cfg)
 	r.syncFrom.Store(-1)
 	r.from.Store(new([]volume.NodeID))
 	r.loop.machine = state.New(o.Config)

@@ -57,7 +57,7 @@ func (p *peer) syncEffect(e state.Sync) {
 			return
 		}
 		p.stopSyncLocked()
-		s := &run{p: p, l: p.link, began: time.Now(), verify: e.Do == "verify" || e.Do == "verify-target", sends: e.Do == "source" || e.Do == "verify", from: e.Start, to: e.Stop, pace: pace.New(p.r.cfg.Sync)}
+		s := &run{p: p, l: p.link, began: time.Now(), verify: e.Do == "verify" || e.Do == "verify-target", sends: e.Do == "source" || e.Do == "verify", from: e.Start, to: e.Stop, pace: pace.New(p.r.live().Sync)}
 		s.moved = sync.NewCond(&s.mu)
 		if s.to <= 0 || s.to > p.r.size.Load() {
 			s.to = p.r.size.Load()
@@ -251,7 +251,7 @@ func (s *run) block(d *disk.Disk, off, n int64) {
 	if !d.Bitmap(s.p.node.ID).Any(off, n) {
 		return // an application has written it meanwhile
 	}
-	s.send(d, off, n, s.p.r.cfg.Sync.Checksum)
+	s.send(d, off, n, s.p.r.live().Sync.Checksum)
 }
 
 // send reads and puts into the stream; the range is locked.
@@ -270,7 +270,7 @@ func (s *run) send(d *disk.Disk, off, n int64, hash bool) {
 		}
 		sum := sha256.Sum256(buf)
 		buf = sum[:]
-	case !s.p.r.cfg.Disk.NoThin && zeroes(buf):
+	case !s.p.r.live().Disk.NoThin && zeroes(buf):
 		h.Kind = proto.Zero
 		buf = binary.LittleEndian.AppendUint64(nil, uint64(n))
 	}

@@ -94,7 +94,7 @@ func (r *Replica) Status() volume.Status {
 	v := r.loop.machine.View()
 	r.loop.Unlock()
 	s := volume.Status{
-		Name: r.cfg.Name, Node: r.self().Name, Minor: r.cfg.Minor, Role: v.Role, Disk: v.Disk, Client: v.Client,
+		Name: r.cfg.Name, Running: true, Node: r.self().Name, Minor: r.live().Minor, Role: v.Role, Disk: v.Disk, Client: v.Client,
 		Size: r.size.Load(), Backing: r.self().Disk, Meta: r.self().Meta, Frozen: v.Frozen, Quorum: v.Quorum, Advice: v.Advice,
 		Read: uint64(r.counts.read.Load()), Written: uint64(r.counts.written.Load()), InFlight: int(r.counts.inFlight.Load()),
 	}
@@ -120,7 +120,7 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 	}
 	c := volume.ConnectionInfo{
 		Node: p.node.ID, Name: p.node.Name, Address: p.node.Address, State: pv.State, Why: pv.Why, Role: pv.Role, Disk: pv.Disk,
-		Protocol: p.node.Protocol, TLS: !p.r.cfg.Net.Plain, Sent: p.sent, Received: p.received, Pending: p.ring.open, Unflushed: p.recent.bytes(),
+		Found: pv.Found, Protocol: p.node.Protocol, TLS: !p.r.cfg.Net.Plain, Sent: p.sent, Received: p.received, Pending: p.ring.open, Unflushed: p.recent.bytes(),
 	}
 	if c.Why == "" && p.link == nil {
 		c.Why = p.trouble

@@ -17,7 +17,7 @@ func (r *Replica) Submit(batch []*front.Request) {
 		r.begin(req)
 	}
 	r.eachPeer(func(p *peer) { p.kick() })
-	if r.cfg.Net.OnCongestion != "pull-ahead" {
+	if r.live().Net.OnCongestion != "pull-ahead" {
 		r.eachPeer(func(p *peer) { p.await() })
 	}
 }
@@ -174,7 +174,7 @@ func (r *Replica) read(req *front.Request) {
 	r.local(d, nil, func(s *sinks) {
 		_, err := d.ReadAt(req.Data, req.Offset)
 		r.counts.inFlight.Add(-1)
-		if err != nil && r.cfg.Disk.OnIOError != "pass_on" {
+		if err != nil && r.live().Disk.OnIOError != "pass_on" {
 			r.diskFailed(d, "read", err)
 			if r.readRemote(req) {
 				return

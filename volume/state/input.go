@@ -95,6 +95,9 @@ type (
 	}
 	// OtherSync: a volume of Config.Sync.After is (or is no longer) in the middle of a resync.
 	OtherSync struct{ Busy bool }
+	// Configured: what may change in the configuration while the volume is in use has changed. Nodes,
+	// disks, addresses and the identity are the same as in New.
+	Configured struct{ Config volume.Config }
 	// Settled answers Settle.
 	Settled struct{}
 	// Drawn answers NeedGeneration.
@@ -106,22 +109,23 @@ type (
 	Tick struct{ Now time.Duration }
 )
 
-func (Attached) input()  {}
-func (DiskGone) input()  {}
-func (PeerMet) input()   {}
-func (Greeted) input()   {}
-func (PeerUp) input()    {}
-func (PeerDown) input()  {}
-func (PeerSaid) input()  {}
-func (Asked) input()     {}
-func (SyncEnded) input() {}
-func (Wrote) input()     {}
-func (Opened) input()    {}
-func (Closed) input()    {}
-func (SetSaid) input()   {}
-func (HookEnded) input() {}
-func (Congested) input() {}
-func (OtherSync) input() {}
-func (Settled) input()   {}
-func (Drawn) input()     {}
-func (Tick) input()      {}
+func (Attached) input()   {}
+func (DiskGone) input()   {}
+func (PeerMet) input()    {}
+func (Greeted) input()    {}
+func (PeerUp) input()     {}
+func (PeerDown) input()   {}
+func (PeerSaid) input()   {}
+func (Asked) input()      {}
+func (SyncEnded) input()  {}
+func (Wrote) input()      {}
+func (Opened) input()     {}
+func (Closed) input()     {}
+func (SetSaid) input()    {}
+func (HookEnded) input()  {}
+func (Congested) input()  {}
+func (OtherSync) input()  {}
+func (Settled) input()    {}
+func (Configured) input() {}
+func (Drawn) input()      {}
+func (Tick) input()       {}

@@ -104,6 +104,8 @@ func (m *Machine) take(in Input) {
 		m.onHook(in)
 	case OtherSync:
 		m.otherSync = in.Busy
+	case Configured:
+		m.onConfigured(in.Config)
 	case Settled:
 		m.onSettled()
 	case Drawn:
