@@ -10,16 +10,13 @@ import (
 
 // Controller paces one resync or verify.
 type Controller struct {
-	o       volume.SyncOptions
-	rate    float64 // bytes a second allowed; 0: no limit
-	tokens  float64
-	last    time.Duration
-	app     int64
-	appAt   time.Duration
-	busy    bool // the application works
-	acked   int64
-	ackedAt time.Duration
-	speed   float64 // bytes a second that the peer answers
+	o      volume.SyncOptions
+	rate   float64 // bytes a second allowed; 0: no limit
+	tokens float64
+	last   time.Duration
+	app    int64
+	appAt  time.Duration
+	demand float64 // bytes a second of the application
 }
 
 // New makes a Controller with the options' rates.
@@ -31,30 +28,25 @@ func (c *Controller) Set(o volume.SyncOptions) { c.o = o }
 // window is how much may be under way when nobody else is.
 const window = 8 << 20
 
-// Answered notes that the peer has answered n bytes; now is the time since the start.
-func (c *Controller) Answered(now time.Duration, n int64) {
-	c.acked += n
-	if d := now - c.ackedAt; d >= 100*time.Millisecond {
-		c.speed = float64(c.acked) / d.Seconds()
-		c.acked, c.ackedAt = 0, now
-	}
-}
+// share is the part of the application's throughput that a resync may have beside it.
+const share = 0.1
 
 // Next says how long to wait before n more bytes may go; 0: now. inFlight are the bytes under
 // way, app is a count of bytes of the application that grows.
 func (c *Controller) Next(now time.Duration, n, inFlight, app int64) time.Duration {
-	if now-c.appAt >= 100*time.Millisecond {
-		c.busy = app != c.app
+	if d := now - c.appAt; d >= 100*time.Millisecond {
+		c.demand = float64(app-c.app) / d.Seconds()
 		c.app, c.appAt = app, now
 	}
 	limit := int64(window)
 	rate := float64(c.o.MaxRate)
 	if c.o.NoPlan {
 		rate = float64(c.o.Rate)
-	} else if c.busy {
+	} else if c.demand > 0 {
 		limit = max(c.o.FillTarget, 2*n)
-		if rate = 0.1 * c.speed; rate < float64(c.o.MinRate) {
-			rate = float64(c.o.MinRate)
+		rate = max(share*c.demand, float64(c.o.MinRate))
+		if c.o.MaxRate > 0 {
+			rate = min(rate, float64(c.o.MaxRate))
 		}
 	}
 	if inFlight > 0 && inFlight+n > limit {

@@ -71,6 +71,7 @@ const (
 	FlagFUA    = 1 << iota // durable before it is acknowledged
 	FlagSync               // of a resync, not of an application
 	FlagNoHole             // Zero: keep it allocated
+	FlagAlone              // Write, Zero, Trim: the sender has no disk to do it on
 	FlagPacked             // the payload is compressed; its first 4 bytes are the length before
 )
 

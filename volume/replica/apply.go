@@ -57,25 +57,29 @@ func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64) er
 	case h.Kind == proto.Trim:
 		err = d.Trim(h.Offset, n)
 	case h.Flags&proto.FlagFUA != 0:
-		return r.noted(d, d.WriteDurable(payload, h.Offset), from, h.Offset, n)
+		return r.noted(d, d.WriteDurable(payload, h.Offset), from, h, n)
 	default:
 		_, err = d.WriteAt(payload, h.Offset)
 	}
 	if err == nil && h.Flags&proto.FlagFUA != 0 {
 		err = d.Sync()
 	}
-	return r.noted(d, err, from, h.Offset, n)
+	return r.noted(d, err, from, h, n)
 }
 
-// noted keeps the bitmaps after a write of a peer: towards it the blocks are the same now; towards
+// noted keeps the bitmaps after a write of a peer: towards it the blocks are the same now, if it has a disk; towards
 // the others they may not be until it says so.
-func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, off, n int64) error {
+func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Header, n int64) error {
 	if err != nil {
 		r.diskFailed(d, "write", err)
 		return err
 	}
-	d.Bitmap(from).Clear(off, n)
-	r.eachPeer(func(p *peer) { p.mayLack(from, off, n) })
+	if h.Flags&proto.FlagAlone != 0 {
+		d.Bitmap(from).Set(h.Offset, n)
+	} else {
+		d.Bitmap(from).Clear(h.Offset, n)
+	}
+	r.eachPeer(func(p *peer) { p.mayLack(from, h.Offset, n) })
 	return nil
 }
 

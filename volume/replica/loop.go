@@ -152,7 +152,6 @@ func drawGeneration() volume.Generation {
 
 // writeSuper makes the superblock durable, with the bitmaps that it speaks of.
 func (r *Replica) writeSuper(s meta.Super) state.Input {
-	r.loop.super = s
 	d := r.disk.Load()
 	if d == nil {
 		return nil
@@ -177,10 +176,11 @@ func (r *Replica) attach() state.Input {
 		return state.DiskGone{Op: "attach", Err: err.Error()}
 	}
 	in := state.Attached{Super: d.Super()}
-	r.loop.super = in.Super
 	d.OnEvict(r.flushPeers)
 	r.size.Store(in.Super.Size)
+	r.alone.Lock()
 	r.disk.Store(d)
+	r.alone.Unlock()
 	return in
 }
 
@@ -226,7 +226,6 @@ func (r *Replica) grow(size int64) state.Input {
 		if err := d.Grow(size); err != nil {
 			return state.DiskGone{Op: "grow", Err: err.Error()}
 		}
-		r.loop.super = d.Super()
 	}
 	r.size.Store(size)
 	return nil

@@ -69,7 +69,7 @@ func newPeer(r *Replica, n volume.Node) *peer {
 
 // replicate sends a change to the peer, or marks its range: one or the other, decided under the lock
 // under which the flow changes.
-func (p *peer) replicate(o *op) {
+func (p *peer) replicate(o *op, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -78,16 +78,20 @@ func (p *peer) replicate(o *op) {
 		p.r.mark(p.node.ID, o.span.off, o.span.n)
 	default:
 		a := awaited{what: aChange, off: o.span.off, span: o.span.n}
-		if p.node.Protocol != volume.ProtocolA || o.req.FUA || p.r.disk.Load() == nil {
+		if p.node.Protocol != volume.ProtocolA || o.req.FUA || !here {
 			o.shares.Add(1)
 			a.op = o
 		}
-		p.sendChangeLocked(o.req, a)
+		p.sendChangeLocked(o.req, a, here)
 	}
 }
 
-func (p *peer) sendChangeLocked(req *front.Request, a awaited) {
+// sendChangeLocked sends a change; here says whether this replica does it, too.
+func (p *peer) sendChangeLocked(req *front.Request, a awaited, here bool) {
 	h := proto.Header{Kind: proto.Write, Offset: req.Offset, Seq: p.ring.push(a)}
+	if !here {
+		h.Flags |= proto.FlagAlone
+	}
 	if req.FUA {
 		h.Flags |= proto.FlagFUA
 	}
@@ -231,12 +235,12 @@ func (p *peer) conclude(a awaited, err error, s *sinks) {
 	}
 }
 
-// received ends the waiting of protocol B: the peer has the bytes.
+// receivedUpTo ends the waiting of protocol B: the peer has the bytes.
 func (p *peer) receivedUpTo(l *link, seq uint64, count uint32, s *sinks) {
 	for i := range uint64(count) {
 		p.mu.Lock()
 		var o *op
-		if a := p.ring.at(seq + i); p.link == l && a != nil && a.op != nil && !a.gotten {
+		if a := p.ring.at(seq + i); p.node.Protocol == volume.ProtocolB && p.link == l && a != nil && a.op != nil && !a.gotten {
 			o, a.gotten = a.op, true
 			a.op = nil
 		}

@@ -26,7 +26,6 @@ import (
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
-	"github.com/takt-ha/takt/volume/meta"
 	"github.com/takt-ha/takt/volume/state"
 )
 
@@ -60,6 +59,7 @@ type Replica struct {
 	all  sync.WaitGroup
 
 	disk  atomic.Pointer[disk.Disk]
+	alone sync.RWMutex // held for reading while a change goes out that no disk here takes part in
 	size  atomic.Int64
 	peers [volume.MaxPeers + 1]*peer // nil where nobody is
 	locks locks
@@ -76,7 +76,6 @@ type Replica struct {
 		machine    *state.Machine
 		answers    map[uint64]chan answer
 		nextID     uint64
-		super      meta.Super
 	}
 	users    atomic.Int32
 	counts   counts

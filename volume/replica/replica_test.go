@@ -230,7 +230,12 @@ func fill(n int, seed byte) []byte {
 // begun is a pair that is in step, the first of which is primary.
 func begun(t *testing.T, n int, size int64, change func(*volume.Config)) []*site {
 	t.Helper()
-	sites := pairOf(t, n, size, change)
+	return begin(t, pairOf(t, n, size, change))
+}
+
+// begin starts the replicas and makes the first primary.
+func begin(t *testing.T, sites []*site) []*site {
+	t.Helper()
 	for _, s := range sites {
 		s.up()
 	}

@@ -297,7 +297,6 @@ func (s *run) answered(a awaited, err error) {
 	}
 	s.inFlight.Add(-a.span)
 	s.mu.Lock()
-	s.pace.Answered(time.Since(s.began), a.span)
 	s.moved.Broadcast()
 	s.mu.Unlock()
 }

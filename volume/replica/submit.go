@@ -71,9 +71,14 @@ func (r *Replica) order(o *op, s *sinks) {
 		return
 	}
 	o.locked = true
+	r.heat(o, s)
+}
+
+// heat brings the extents of a change whose range is held into the activity log.
+func (r *Replica) heat(o *op, s *sinks) {
 	d := r.disk.Load()
 	if d == nil {
-		r.everywhere(o, nil, s)
+		r.withoutDisk(o, s)
 		return
 	}
 	if d.TryBegin(o.span.off, o.span.n) {
@@ -84,12 +89,25 @@ func (r *Replica) order(o *op, s *sinks) {
 	r.aside(func(s *sinks) {
 		if err := d.Begin(o.span.off, o.span.n); err != nil {
 			r.diskFailed(d, "metadata", err)
-			r.everywhere(o, nil, s)
+			r.withoutDisk(o, s)
 			return
 		}
 		o.hot = d
 		r.ordered(o, d, s)
 	})
+}
+
+// withoutDisk sends a change that is done on the peers alone. A disk that is attached meanwhile takes
+// part in it, or learns from the peers, after it, what it lacks.
+func (r *Replica) withoutDisk(o *op, s *sinks) {
+	r.alone.RLock()
+	if r.disk.Load() != nil {
+		r.alone.RUnlock()
+		r.heat(o, s)
+		return
+	}
+	r.everywhere(o, nil, s)
+	r.alone.RUnlock()
 }
 
 // ordered goes on with a change whose range and extents are held.
@@ -105,7 +123,7 @@ func (r *Replica) ordered(o *op, d *disk.Disk, s *sinks) {
 
 // everywhere sends a change to the peers and does it here.
 func (r *Replica) everywhere(o *op, d *disk.Disk, s *sinks) {
-	r.eachPeer(func(p *peer) { p.replicate(o) })
+	r.eachPeer(func(p *peer) { p.replicate(o, d != nil) })
 	r.here(o, d, s)
 	o.share(nil, false, s)
 }

@@ -59,6 +59,7 @@ func (in *inbox) compare(h proto.Header, theirs []byte) {
 		do()
 		return
 	}
+	theirs = bytes.Clone(theirs) // the buffer is filled anew meanwhile
 	in.queue(h.Offset, n, func() { do(); in.l.kick() })
 }
 

@@ -119,6 +119,9 @@ func (m *Machine) mode() IO {
 	if m.stopped != "" {
 		return IO{Mode: IOError, Why: []string{m.stopped}}
 	}
+	if m.disk == volume.Negotiating && len(from) == 0 {
+		return IO{Mode: IOFrozen, Why: []string{"the peers are being asked what the disk is worth that was attached"}}
+	}
 	if m.disk != volume.UpToDate && len(from) == 0 {
 		return IO{Mode: m.without(), Why: []string{"no replica with up-to-date data can be reached"}}
 	}

@@ -1,0 +1,215 @@
+package replica
+
+import (
+	"bytes"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"sync"
+	"syscall"
+	"testing"
+
+	"github.com/takt-ha/takt/internal/osfs"
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/state"
+)
+
+// writer writes random, overlapping ranges from several threads until it is told to stop.
+func writer(t *testing.T, s *site, threads int) (stop func()) {
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	for k := range threads {
+		all.Go(func() {
+			rnd := rand.New(rand.NewPCG(uint64(k), 9))
+			for n := byte(0); ; n++ {
+				select {
+				case <-end:
+					return
+				default:
+				}
+				data := bytes.Repeat([]byte{n, byte(k), 1}, 1+rnd.IntN(6000))
+				req := front.Request{Op: front.Write, Offset: rnd.Int64N(s.cfg.Size - int64(len(data))), Data: data}
+				switch rnd.IntN(12) {
+				case 0:
+					req = front.Request{Op: front.Flush}
+				case 1:
+					req.Op, req.Length, req.Data = front.Zero, int64(len(data)), nil
+				case 2:
+					req.FUA = true
+				}
+				if err := s.do(t, s.r, req); err != nil {
+					t.Errorf("%v at %d: %v", req.Op, req.Offset, err)
+					return
+				}
+			}
+		})
+	}
+	return sync.OnceFunc(func() { close(end); all.Wait() })
+}
+
+// settled flushes, and waits until all are in step.
+func settled(t *testing.T, sites []*site) {
+	t.Helper()
+	for _, s := range sites {
+		s.until("in step", inStep)
+	}
+	if err := sites[0].do(t, sites[0].r, front.Request{Op: front.Flush}); err != nil {
+		t.Error(err)
+	}
+	same(t, sites)
+}
+
+// TestOverlaps: many threads write the same blocks; every replica ends with the same.
+func TestOverlaps(t *testing.T) {
+	for _, p := range []volume.Protocol{volume.ProtocolA, volume.ProtocolB, volume.ProtocolC} {
+		t.Run(p.String(), func(t *testing.T) {
+			s := begun(t, 2, 1<<20, func(c *volume.Config) {
+				for i := range c.Nodes {
+					c.Nodes[i].Protocol = p
+				}
+			})
+			stop := writer(t, s[0], 8)
+			s[0].until("much is written", func(st volume.Status) bool { return st.Written > 20<<20 })
+			stop()
+			settled(t, s)
+		})
+	}
+}
+
+// TestResyncUnderWrites: a replica comes back while the application goes on, and is cut off in the middle, more than once.
+func TestResyncUnderWrites(t *testing.T) {
+	for _, checksum := range []bool{false, true} {
+		s := begun(t, 2, 32<<20, func(c *volume.Config) { c.Sync.Checksum = checksum })
+		stop := writer(t, s[0], 4)
+		for range 3 {
+			s[1].r.Close()
+			s[0].until("alone", func(st volume.Status) bool { return st.Peers[0].State == volume.Connecting })
+			written := s[0].r.Status().Written
+			s[0].until("more is written", func(st volume.Status) bool { return st.Written > written+4<<20 })
+			s[1].up()
+			s[0].until("a resync runs, or has run", func(st volume.Status) bool { return st.Peers[0].State >= volume.Connected })
+		}
+		s[0].until("in step", func(st volume.Status) bool {
+			return st.Peers[0].State == volume.Connected && st.Peers[0].Disk == volume.UpToDate
+		})
+		stop()
+		settled(t, s)
+	}
+}
+
+// TestDiskless: a primary without a disk reads and writes through its peers.
+func TestDiskless(t *testing.T) {
+	s := begun(t, 2, 8<<20, nil)
+	s[0].write(4096, fill(10000, 3))
+	s[0].must(state.Asked{Verb: "detach"})
+	s[0].until("diskless", func(st volume.Status) bool { return st.Disk == volume.Diskless })
+	if got := s[0].read(4096, 10000); !bytes.Equal(got, fill(10000, 3)) {
+		t.Error("a read through the peer brings something else")
+	}
+	s[0].write(1000, fill(5000, 4))
+	s[0].must(state.Asked{Verb: "attach"})
+	stop := writer(t, s[0], 4) // while the primary is the target of the resync
+	s[0].until("in step", inStep)
+	stop()
+	settled(t, s)
+}
+
+// TestDiskFails: the primary's disk fails under writes; nobody sees an error.
+func TestDiskFails(t *testing.T) {
+	faulty := osfs.NewFaulty(osfs.OS{})
+	sites := pairOf(t, 2, 8<<20, nil)
+	sites[0].fs = faulty
+	s := begin(t, sites)
+	stop := writer(t, s[0], 4)
+	s[0].until("much is written", func(st volume.Status) bool { return st.Written > 1<<20 })
+	faulty.FailIf(func(op, _ string) bool { return true }, syscall.EIO)
+	s[0].until("diskless", func(st volume.Status) bool { return st.Disk == volume.Diskless })
+	written := s[0].r.Status().Written
+	s[0].until("it goes on", func(st volume.Status) bool { return st.Written > written+1<<20 })
+	faulty.Heal()
+	s[0].must(state.Asked{Verb: "attach"})
+	s[0].until("in step", inStep)
+	stop()
+	settled(t, s)
+}
+
+// TestVerify: what rotted on one disk is found, and copied anew after a reconnect.
+func TestVerify(t *testing.T) {
+	s := begun(t, 2, 8<<20, nil)
+	s[0].write(0, fill(4<<20, 5))
+	settled(t, s)
+	f, err := os.OpenFile(s[1].options().Path, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.WriteAt([]byte("rot"), 1<<20); err != nil {
+		t.Fatal(err)
+	}
+	f.Close()
+	stop := writer(t, s[0], 2) // verifying must not mistake a write under way for rot
+	s[0].must(state.Asked{Verb: "verify", AllPeers: true})
+	s[0].until("it is done", func(st volume.Status) bool { return st.Peers[0].State == volume.Connected })
+	stop()
+	if got := s[0].r.Status().Peers[0].OutOfSync; got == 0 || got > maxBlock {
+		t.Errorf("%d bytes differ, want one piece", got)
+	}
+	s[0].must(state.Asked{Verb: "disconnect", AllPeers: true})
+	s[0].must(state.Asked{Verb: "connect", AllPeers: true})
+	settled(t, s)
+}
+
+// TestThird: with three replicas the primary dies under writes; what it wrote last is made the same on the survivors.
+func TestThird(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	stop := writer(t, s[0], 8)
+	s[0].until("much is written", func(st volume.Status) bool { return st.Written > 8<<20 })
+	s[0].r.stop() // its threads fall silent where they are
+	s[0].r.eachPeer(func(p *peer) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.link != nil {
+			p.link.close()
+		}
+	})
+	for _, o := range s[1:] {
+		o.until("without the primary", func(st volume.Status) bool { return st.Peers[0].State == volume.Connecting })
+	}
+	s[1].must(state.Asked{Verb: "primary"})
+	s[2].until("the survivors agree", func(st volume.Status) bool {
+		return st.Disk == volume.UpToDate && st.Peers[1].State == volume.Connected && st.Peers[1].OutOfSync == 0
+	})
+	s[1].until("the survivors agree", func(st volume.Status) bool {
+		return st.Peers[1].State == volume.Connected && st.Peers[1].OutOfSync == 0
+	})
+	if err := s[1].do(t, s[1].r, front.Request{Op: front.Flush}); err != nil {
+		t.Error(err)
+	}
+	same(t, s[1:])
+	_ = stop // its writes never end: nobody answers them
+}
+
+// TestStrangers: who is not a peer of the volume is told so, and changes nothing.
+func TestStrangers(t *testing.T) {
+	s := pairOf(t, 2, 1<<20, nil)
+	s[0].up()
+	s[1].cfg.Net.Secret = "another"
+	s[1].up()
+	s[1].until("it says why", func(st volume.Status) bool { return st.Peers[0].Why != "" })
+	t.Log(s[1].r.Status().Peers[0].Why)
+	if st := s[0].r.Status(); st.Peers[0].State != volume.Connecting {
+		t.Errorf("a stranger is %v", st.Peers[0].State)
+	}
+}
+
+// TestPrimaryOnly: a secondary refuses requests.
+func TestPrimaryOnly(t *testing.T) {
+	s := begun(t, 2, 1<<20, nil)
+	err := s[1].do(t, s[1].r, front.Request{Op: front.Write, Data: make([]byte, 4096)})
+	if !errors.Is(err, syscall.ESHUTDOWN) {
+		t.Errorf("a write on the secondary: %v", err)
+	}
+	if _, err := s[1].r.Open(true); err == nil {
+		t.Error("a secondary was opened for writing")
+	}
+}
