@@ -50,13 +50,17 @@ type side struct {
 	} `json:"lat_ns"`
 }
 
-// fio runs one load. where are the arguments that name the target.
+// fio runs one load for so long, or once over the whole size if long is 0. where are the
+// arguments that name the target.
 func fio(ctx context.Context, l load, size int64, long time.Duration, where ...string) (figures, error) {
 	ctx, cancel := context.WithTimeout(ctx, long+time.Minute)
 	defer cancel()
-	args := append([]string{"--name=load", "--output-format=json", "--time_based", "--randrepeat=0", "--norandommap",
+	args := append([]string{"--name=load", "--output-format=json", "--randrepeat=0", "--norandommap",
 		"--rw=" + l.rw, "--bs=" + l.block, "--iodepth=" + strconv.Itoa(l.depth),
-		"--size=" + strconv.FormatInt(size, 10), fmt.Sprintf("--runtime=%dms", long.Milliseconds())}, where...)
+		"--size=" + strconv.FormatInt(size, 10)}, where...)
+	if long > 0 {
+		args = append(args, "--time_based", fmt.Sprintf("--runtime=%dms", long.Milliseconds()))
+	}
 	out, err := exec.CommandContext(ctx, "fio", args...).Output()
 	if err != nil {
 		return figures{}, fmt.Errorf("fio %s: %w\n%s", strings.Join(args, " "), err, out)

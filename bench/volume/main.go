@@ -34,6 +34,8 @@ type options struct {
 	runs int
 	each time.Duration
 	size int64
+	// plain: measure the volume's NBD server over a plain file, too.
+	plain bool
 }
 
 func main() {
@@ -58,7 +60,8 @@ func run(args []string) error {
 	fs.StringVar(&o.only, "only", "", "only the rows whose name contains this")
 	fs.IntVar(&o.runs, "runs", 5, "rounds; each measures everything once")
 	fs.DurationVar(&o.each, "for", 2*time.Second, "length of one run of fio")
-	fs.Int64Var(&o.size, "size", 256<<20, "size of the volumes in bytes")
+	fs.Int64Var(&o.size, "size", 512<<20, "size of the volumes in bytes")
+	fs.BoolVar(&o.plain, "plain", false, "measure the volume's NBD server over a plain file, too")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -91,6 +94,11 @@ func measure(ctx context.Context, o options) error {
 	if _, err := exec.LookPath("fio"); err != nil {
 		return errors.New("fio is not installed: it makes the load")
 	}
+	exe, err := filepath.Abs(o.takt)
+	if err != nil {
+		return err
+	}
+	o.takt = exe
 	dir, err := os.MkdirTemp(o.dir, "takt-bench-")
 	if err != nil {
 		return err

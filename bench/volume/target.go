@@ -3,8 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
-	"math/rand"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -12,6 +12,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/takt-ha/takt/volume/control"
 )
 
 // target is something with an NBD socket.
@@ -20,7 +22,8 @@ type target struct {
 	uri  string
 	// processes serve it; their time and memory count.
 	processes []*exec.Cmd
-	words     bytes.Buffer // what they said on standard error
+	controls  []*control.Client // of a volume's replicas
+	words     bytes.Buffer      // what they said on standard error
 }
 
 // The targets by name.
@@ -40,27 +43,44 @@ func startAll(ctx context.Context, o options) (targets []*target, left []string,
 	if err != nil {
 		return nil, nil, stop, err
 	}
-	begin := func(name, export string, args ...string) error {
-		t, err := startServer(ctx, o, name, export, args)
-		if err == nil {
+	keep := func(t *target, err error) error {
+		if t != nil {
 			targets = append(targets, t)
 		}
 		return err
 	}
 	if _, missing := exec.LookPath("nbdkit"); missing != nil {
 		left = append(left, "the reference: nbdkit is not installed")
-	} else if err = begin(reference, "", "nbdkit", "-f", "-U", "SOCKET", "file", "FILE"); err != nil {
+	} else if err = keep(startServer(ctx, o, reference, "", "nbdkit", "-f", "-U", "SOCKET", "file", "FILE")); err != nil {
 		return targets, left, stop, err
 	}
-	err = begin(plain, "plain", self, "serve", "SOCKET", "FILE", strconv.FormatInt(o.size, 10))
+	if o.plain {
+		err = keep(startServer(ctx, o, plain, "plain", self, "serve", "SOCKET", "FILE", strconv.FormatInt(o.size, 10)))
+	}
+	for i, name := range []string{alone, mirror, mirrorTLS} {
+		if err == nil {
+			err = keep(startVolume(ctx, o, name, min(i+1, 2), name != mirrorTLS))
+		}
+	}
+	for _, t := range targets {
+		if err == nil {
+			err = fill(ctx, o, t)
+		}
+	}
 	return targets, left, stop, err
 }
 
-// startServer fills a backing file and starts a server of it; SOCKET and FILE stand for
+// fill writes noise everywhere, so that nobody gains by holes.
+func fill(ctx context.Context, o options, t *target) error {
+	_, err := fio(ctx, load{rw: "write", block: "1m", depth: 4}, o.size, 0, "--ioengine=nbd", "--uri="+t.uri, "--refill_buffers")
+	return err
+}
+
+// startServer makes a backing file and starts a server of it; SOCKET and FILE stand for
 // their paths.
-func startServer(ctx context.Context, o options, name, export string, args []string) (*target, error) {
+func startServer(ctx context.Context, o options, name, export string, args ...string) (*target, error) {
 	file, socket := filepath.Join(o.dir, name+".img"), filepath.Join(o.dir, name+".sock")
-	if err := fill(file, o.size); err != nil {
+	if err := errors.Join(os.WriteFile(file, nil, 0o600), os.Truncate(file, o.size)); err != nil {
 		return nil, err
 	}
 	for i, a := range args {
@@ -75,24 +95,6 @@ func startServer(ctx context.Context, o options, name, export string, args []str
 		return nil, err
 	}
 	return t, nil
-}
-
-// fill writes noise, so that nobody gains by holes.
-func fill(path string, size int64) error {
-	f, err := os.Create(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	b := make([]byte, 1<<20)
-	r := rand.New(rand.NewSource(1))
-	for at := int64(0); at < size; at += int64(len(b)) {
-		r.Read(b)
-		if _, err := f.Write(b[:min(int64(len(b)), size-at)]); err != nil {
-			return err
-		}
-	}
-	return f.Close()
 }
 
 // start starts one process of the target.
