@@ -17,6 +17,7 @@
 package actlog
 
 import (
+	"cmp"
 	"slices"
 	"sync/atomic"
 
@@ -46,16 +47,17 @@ type Log struct {
 	now     atomic.Uint32            // transactions so far
 	waiting atomic.Bool              // somebody wants to hear of an extent that nobody holds any more
 
-	slots  []uint32 // what is in the log on disk: the extent in each slot, or None
-	free   []int    // empty slots, the next one last
-	cursor int      // the next slot to be repeated in a transaction
-	seq    uint64   // of the last transaction
+	slots  []uint32       // what is in the log on disk: the extent in each slot, or None
+	slotOf map[uint32]int // the inverse
+	free   []int          // empty slots, the next one last
+	cursor int            // the next slot to be repeated in a transaction
+	seq    uint64         // of the last transaction
 }
 
 // New makes an empty log for a volume of size bytes with so many slots. seq is the number of
 // the last transaction on disk.
 func New(size int64, slots int, seq uint64) *Log {
-	l := &Log{slots: make([]uint32, slots), seq: seq}
+	l := &Log{slots: make([]uint32, slots), slotOf: make(map[uint32]int), seq: seq}
 	l.now.Store(1)
 	for i := slots - 1; i >= 0; i-- {
 		l.slots[i] = None
@@ -123,33 +125,40 @@ func (l *Log) Seq() uint64 { return l.seq }
 // Pick chooses up to n extents to make room: those that nobody holds, the coldest
 // first, and none of spare. They are leaving from now on, until Evict or Keep.
 func (l *Log) Pick(n int, spare []uint32) []uint32 {
-	type candidate struct{ used, extent uint32 }
-	var idle []candidate
+	coldest := make([]idle, 0, n+1) // ascending
 	for _, e := range l.slots {
 		if e == None || slices.Contains(spare, e) {
 			continue
 		}
-		if w := l.word(e).Load(); w&(holders|leaving) == 0 {
-			idle = append(idle, candidate{uint32(w), e})
+		w := l.word(e).Load()
+		c := idle{uint32(w), e}
+		if w&(holders|leaving) != 0 || len(coldest) == n && (n == 0 || c.cmp(coldest[n-1]) > 0) {
+			continue
 		}
+		at, _ := slices.BinarySearchFunc(coldest, c, idle.cmp)
+		coldest = slices.Insert(coldest, at, c)
+		coldest = coldest[:min(n, len(coldest))]
 	}
-	slices.SortFunc(idle, func(a, b candidate) int {
-		if a.used != b.used {
-			return int(int64(a.used) - int64(b.used))
-		}
-		return int(int64(a.extent) - int64(b.extent))
-	})
 	var picked []uint32
-	for _, c := range idle {
-		if len(picked) == n {
-			break
-		}
+	for _, c := range coldest {
 		w := l.word(c.extent)
-		if old := w.Load(); old&holders == 0 && w.CompareAndSwap(old, old|leaving) {
+		if old := w.Load(); old&(in|holders|leaving) == in && w.CompareAndSwap(old, old|leaving) {
 			picked = append(picked, c.extent)
 		}
 	}
 	return picked
+}
+
+// idle is an extent that nobody holds.
+type idle struct{ used, extent uint32 }
+
+// cmp puts what was used longest ago first. The count of transactions may wrap round:
+// then some extents leave too early, which costs time alone.
+func (c idle) cmp(d idle) int {
+	if c.used != d.used {
+		return cmp.Compare(c.used, d.used)
+	}
+	return cmp.Compare(c.extent, d.extent)
 }
 
 // Keep takes Pick back.
@@ -169,21 +178,13 @@ func (l *Log) Evict(picked []uint32) (gone []uint32) {
 			gone = append(gone, e)
 		}
 	}
-	l.vacate(gone)
-	return gone
-}
-
-func (l *Log) vacate(gone []uint32) {
-	left := make(map[uint32]bool, len(gone))
 	for _, e := range gone {
-		left[e] = true
+		slot := l.slotOf[e]
+		delete(l.slotOf, e)
+		l.slots[slot] = None
+		l.free = append(l.free, slot)
 	}
-	for i, e := range l.slots {
-		if e != None && left[e] {
-			l.slots[i] = None
-			l.free = append(l.free, i)
-		}
-	}
+	return gone
 }
 
 // Hot returns the extents in the log, in ascending order.

@@ -30,6 +30,7 @@ func (l *Log) Admit(extents []uint32) Transaction {
 		slot := l.free[len(l.free)-1]
 		l.free = l.free[:len(l.free)-1]
 		l.slots[slot] = e
+		l.slotOf[e] = slot
 	}
 	t := l.next(extents)
 	t.admitted = extents
@@ -47,14 +48,8 @@ func (l *Log) next(extents []uint32) Transaction {
 			t.Entries = append(t.Entries, Entry{uint16(slot), l.slots[slot]})
 		}
 	}
-	want := make(map[uint32]bool, len(extents))
 	for _, e := range extents {
-		want[e] = true
-	}
-	for slot, e := range l.slots {
-		if e != None && want[e] {
-			tell(slot)
-		}
+		tell(l.slotOf[e])
 	}
 	for i := max(0, len(l.free)-MaxAdmit); i < len(l.free); i++ {
 		tell(l.free[i]) // evicted since: they were put there last
@@ -84,6 +79,7 @@ func (l *Log) Clear() Transaction {
 			l.word(e).Store(0)
 		}
 	}
+	clear(l.slotOf)
 	l.free = l.free[:0]
 	for i := len(l.slots) - 1; i >= 0; i-- {
 		l.slots[i] = None
