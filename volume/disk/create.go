@@ -56,6 +56,9 @@ func create(st stores, o *Options, s meta.Super) error {
 	if err := s.Check(); err != nil {
 		return errs.E("create volume", errs.Invalid, o.Path, "", err)
 	}
+	if err := st.data.Sync(); err != nil { // its length
+		return errs.E("create volume", errs.Other, o.Path, "", err)
+	}
 	if err := format(st.meta, s); err != nil {
 		return errs.E("create volume", errs.Other, o.metaPath(), "", err)
 	}

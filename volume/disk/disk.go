@@ -68,14 +68,30 @@ type Disk struct {
 
 	log      *actlog.Log
 	arrivals queue
-	logMu    sync.Mutex    // held over everything that changes the log but Hold and Drop
-	broken   error         // guarded by logMu: the ring could not be written
-	idle     chan struct{} // an extent is held by nobody any more
+	logMu    sync.Mutex            // held over everything that changes the log but Hold and Drop
+	broken   atomic.Pointer[error] // what is on disk of the metadata is not known: see fail
+	idle     chan struct{}         // an extent is held by nobody any more
 	closed   chan struct{}
 	closing  sync.Once
 	alWrites atomic.Uint64
 	bmWrites atomic.Uint64
 	notes    []string
+}
+
+// fail makes every later change of the metadata fail: a write of it failed in a way after which nobody
+// knows what is on disk. What is hot stays hot, so that writes may go on until the
+// replica detaches; a new Open finds out.
+func (d *Disk) fail(err error) error {
+	d.broken.CompareAndSwap(nil, &err)
+	return err
+}
+
+// failedBefore is the error of fail.
+func (d *Disk) failedBefore() error {
+	if err := d.broken.Load(); err != nil {
+		return *err
+	}
+	return nil
 }
 
 // Super returns the superblock as it was last read or written.

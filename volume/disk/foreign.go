@@ -85,15 +85,15 @@ func foreign(f osfs.Device, whole bool) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if what, err := foreignEnd(f, size); what != "" || err != nil {
-		return what, err
-	}
 	b, err := readUpTo(f, min(size, head), 0)
 	if err != nil {
 		return "", err
 	}
 	if what := ownMagic(b); what != "" {
 		return what, nil
+	}
+	if what, err := foreignEnd(f, size); what != "" || err != nil {
+		return what, err
 	}
 	for _, s := range signatures {
 		if whole && len(b) >= s.at+len(s.text) && string(b[s.at:s.at+len(s.text)]) == s.text {

@@ -25,8 +25,8 @@ func (d *Disk) Grow(size int64) error {
 	defer d.saveMu.Unlock()
 	d.superMu.Lock()
 	defer d.superMu.Unlock()
-	if d.broken != nil {
-		return d.broken
+	if err := d.failedBefore(); err != nil {
+		return err
 	}
 	old := d.Super()
 	g, err := d.planGrow(old, size)
@@ -36,6 +36,9 @@ func (d *Disk) Grow(size int64) error {
 	if err := d.moveLocked(&g); err != nil {
 		d.shorten(g)
 		return errs.E("grow volume", errs.Other, d.o.Path, "The volume is as large as before.", err)
+	}
+	if err := d.writeSuperLocked(g.next); err != nil {
+		return d.fail(err) // the size is the old one or the new one, and so is the place of everything else
 	}
 	for _, m := range g.maps {
 		if m == nil {
@@ -108,7 +111,7 @@ func externalAfter(old meta.Layout, size int64) meta.Layout {
 	return l
 }
 
-// moveLocked writes the new metadata and goes over to it.
+// moveLocked writes the new metadata, all but the superblock.
 func (d *Disk) moveLocked(g *growth) error {
 	if _, err := lengthen(d.data, d.o.Path, g.dataWas, g.dataNeed); err != nil {
 		return err
@@ -132,10 +135,7 @@ func (d *Disk) moveLocked(g *growth) error {
 	if err := d.data.Sync(); err != nil { // its length, too
 		return err
 	}
-	if err := d.meta.Sync(); err != nil {
-		return err
-	}
-	return d.writeSuperLocked(g.next)
+	return d.meta.Sync()
 }
 
 // moveBitmaps writes all bitmaps for the new size to their new place.

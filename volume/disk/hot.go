@@ -134,8 +134,8 @@ func (d *Disk) admit(a *arrival) error {
 
 // serveLocked brings the extents of the group into the log and holds them for each of it.
 func (d *Disk) serveLocked(group []*arrival) error {
-	if d.broken != nil {
-		return d.broken
+	if err := d.failedBefore(); err != nil {
+		return err
 	}
 	var all []uint32
 	for _, a := range group {
@@ -152,8 +152,7 @@ func (d *Disk) serveLocked(group []*arrival) error {
 	if len(cold) > 0 {
 		t := d.log.Admit(cold)
 		if err := d.writeTransaction(t); err != nil {
-			d.broken = d.failed("write activity log", err)
-			return d.broken
+			return d.fail(d.failed("write activity log", err))
 		}
 		d.log.Commit(t)
 	}
@@ -230,8 +229,8 @@ func (d *Disk) settle(extents []uint32) error {
 func (d *Disk) Reset() error {
 	d.logMu.Lock()
 	defer d.logMu.Unlock()
-	if d.broken != nil {
-		return d.broken
+	if err := d.failedBefore(); err != nil {
+		return err
 	}
 	hot := d.log.Hot()
 	picked := d.log.Pick(len(hot), nil)
@@ -246,8 +245,7 @@ func (d *Disk) Reset() error {
 		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes were begun meanwhile"))
 	}
 	if err := d.writeTransaction(d.log.Clear()); err != nil {
-		d.broken = d.failed("write activity log", err)
-		return d.broken
+		return d.fail(d.failed("write activity log", err))
 	}
 	return nil
 }

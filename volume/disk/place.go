@@ -25,6 +25,9 @@ func readFull(f osfs.Device, p []byte, off int64) error {
 	return err
 }
 
+// errMoved: the store has become shorter since the superblock was written, or the metadata was copied.
+var errMoved = errors.New("the superblock is not where it was written")
+
 // found is a superblock and where it was.
 type found struct {
 	super meta.Super
@@ -43,7 +46,7 @@ func readSuper(f osfs.Device, at int64) (found, error) {
 	}
 	s, whole, err := meta.Choose(b[:meta.Block], b[meta.Block:])
 	if err == nil && s.Layout.Super != at {
-		err = fmt.Errorf("%w: it belongs at %d and was found at %d", meta.ErrCorrupt, s.Layout.Super, at)
+		err = fmt.Errorf("%w: it belongs at byte %d and was found at %d", errMoved, s.Layout.Super, at)
 	}
 	return found{s, whole, at}, err
 }
@@ -60,7 +63,7 @@ func locate(f osfs.Device, o *Options) (found, error) {
 		return found{}, o.explain(err)
 	}
 	got, err := readSuper(f, size/meta.Block*meta.Block-meta.SuperBytes)
-	if err == nil || !errors.Is(err, meta.ErrNone) && !errors.Is(err, meta.ErrCorrupt) {
+	if err == nil || !errors.Is(err, meta.ErrNone) && !errors.Is(err, meta.ErrCorrupt) && !errors.Is(err, errMoved) {
 		return got, o.explain(err)
 	}
 	if before, ok := o.earlier(f, size); ok {
@@ -116,6 +119,9 @@ func (o *Options) explain(err error) error {
 		return nil
 	case errors.Is(err, meta.ErrNewer):
 		return errs.E("open volume metadata", errs.Invalid, path, "Install the version of takt that wrote it, or a newer one. Nothing was changed.", err)
+	case errors.Is(err, errMoved):
+		return errs.E("open volume metadata", errs.Corrupt, path,
+			`It was cut off or copied. Restore it, or "takt volume create --force" here and a full resync from a good replica.`, err)
 	case errors.Is(err, meta.ErrCorrupt):
 		return errs.E("open volume metadata", errs.Corrupt, path,
 			`Both copies of the superblock are damaged. If another replica is good: "takt volume create --force" here, then a full resync.`, err)

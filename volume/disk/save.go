@@ -43,6 +43,9 @@ func (d *Disk) writeSuper(s meta.Super) error {
 
 // writeSuperLocked needs superMu.
 func (d *Disk) writeSuperLocked(s meta.Super) error {
+	if err := d.failedBefore(); err != nil {
+		return err
+	}
 	s.Sequence = d.Super().Sequence + 1
 	if err := s.Check(); err != nil {
 		return errs.E("write superblock", errs.Invalid, d.o.metaPath(), "", err)
@@ -77,6 +80,9 @@ func (d *Disk) writeTransaction(t actlog.Transaction) error {
 func (d *Disk) SaveBitmaps() error {
 	d.saveMu.Lock()
 	defer d.saveMu.Unlock()
+	if err := d.failedBefore(); err != nil {
+		return err
+	}
 	var saved uint8
 	w := pageWriter{d: d, layout: d.Super().Layout, buf: make([]byte, 0, batchPages*meta.Block)}
 	for p := range volume.NodeID(meta.Nodes) {
