@@ -77,7 +77,7 @@ var tiers = map[string]Tier{
 	"volume/replica": {Imports: []string{"volume", "volume/actlog", "volume/bitmap", "volume/disk", "volume/front", "volume/meta", "volume/pace", "volume/proto", "volume/state"}},
 	"volume/config":  {Imports: []string{"volume", "importer/drbd"}},
 	"volume/control": {Imports: []string{"volume", "api"}},
-	"volume/daemon":  {Imports: []string{"volume/...", "internal/osfs"}},
+	"volume/daemon":  {Imports: []string{"volume/...", "internal/osfs", "internal/command"}},
 	"importer/drbd":  {Pure: true, Imports: []string{"volume"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},

@@ -73,4 +73,4 @@ func (d *duration) UnmarshalText(b []byte) error {
 }
 
 // MarshalText writes it.
-func (d duration) MarshalText() ([]byte, error) { return []byte(time.Duration(d).String()), nil }
+func (d duration) MarshalText() ([]byte, error) { return []byte(shortDuration(time.Duration(d))), nil }

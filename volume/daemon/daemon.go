@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -29,16 +30,20 @@ import (
 type Options struct {
 	Config volume.Config
 	Paths  Paths
+	Reload func() (volume.Config, error) // reads the configuration anew, for "adjust"
 	Log    *slog.Logger
 }
 
 // Daemon is a running volume. It is control.Backend.
 type Daemon struct {
 	o       Options
+	live    atomic.Pointer[volume.Config] // as "adjust" has left it; o.Config is as it was at the start
 	replica *replica.Replica
 	nbd     *nbd.Server
 	events  events
 	all     sync.WaitGroup
+
+	adjusting sync.Mutex // held over adjust
 }
 
 // Run runs the volume until it is taken down or ctx ends. ready is called when it can be spoken to.
@@ -51,6 +56,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d := &Daemon{o: o}
+	d.live.Store(&o.Config)
 	if d.replica, err = replica.New(d.replicaOptions()); err != nil {
 		return err
 	}
@@ -148,6 +154,9 @@ func (d *Daemon) Status() volume.Status {
 
 // Ask does a verb.
 func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
+	if a.Verb == "adjust" {
+		return d.adjust()
+	}
 	in := state.Asked{Verb: a.Verb, AllPeers: a.Peer == "", Force: a.Force, Discard: a.Discard, Clear: a.Clear, Size: a.Size, Start: a.Start, Stop: a.Stop}
 	if a.Peer != "" {
 		id, err := d.peer(a.Peer)

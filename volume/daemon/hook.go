@@ -2,73 +2,58 @@ package daemon
 
 import (
 	"context"
-	"errors"
-	"fmt"
-	"os"
-	"os/exec"
-	"os/user"
-	"strconv"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
+	"github.com/takt-ha/takt/internal/command"
 	"github.com/takt-ha/takt/volume"
 )
 
-// hookLimit ends a handler that hangs.
-const hookLimit = 5 * time.Minute
+// How long a handler may take, and how much time it has to end when that is over.
+const (
+	hookLimit = 5 * time.Minute
+	hookGrace = 5 * time.Second
+)
 
 // hook runs a handler as drbd.conf(5) describes it, by the shell, and returns its exit
-// code; -1 if there is none or it could not be run.
+// code; -1 if there is none, it could not be run, or it was ended because it took too long: then it
+// and everything that it started are gone. It is called outside of the data path.
 func (d *Daemon) hook(ctx context.Context, name string, peer volume.NodeID, env map[string]string) int {
-	command := d.o.Config.Hooks[name]
-	if command == "" {
+	line := d.config().Hooks[name]
+	if line == "" {
 		return -1
 	}
-	ctx, stop := context.WithTimeout(ctx, hookLimit)
-	defer stop()
-	cmd := exec.CommandContext(ctx, "/bin/sh", "-c", command)
-	cmd.Env = []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
-	for k, v := range env {
-		cmd.Env = append(cmd.Env, k+"="+v)
-	}
-	out, err := cmd.CombinedOutput()
-	code := 0
-	var exit *exec.ExitError
+	began := time.Now()
+	got := command.Run(ctx, command.Spec{Path: "/bin/sh", Args: []string{"-c", line}, Env: hookEnvironment(name, env), Timeout: hookLimit, Grace: hookGrace, Limit: 4096})
+	log := d.o.Log.With("handler", name, "peer", d.node(peer).Name, "took", time.Since(began).Round(time.Millisecond), "said", strings.TrimSpace(got.Output))
 	switch {
-	case errors.As(err, &exit):
-		code = exit.ExitCode()
-	case err != nil:
-		code = -1
+	case got.Err != nil:
+		log.Error("a handler could not be run", "error", got.Err)
+	case got.TimedOut:
+		log.Error("a handler took too long and was ended", "limit", hookLimit)
+	case got.Cancelled:
+		log.Warn("a handler was ended, since the volume ends")
+	case got.Signal != 0:
+		log.Error("a handler was ended by a signal", "signal", got.Signal.String())
+	case got.Exit != 0:
+		log.Warn("a handler ended", "exit", got.Exit)
+	default:
+		log.Info("a handler ended", "exit", 0)
 	}
-	d.o.Log.Info("a handler ended", "handler", name, "peer", d.node(peer).Name, "exit", code, "said", strings.TrimSpace(string(out[:min(len(out), 4096)])))
-	return code
+	if got.Err != nil || got.TimedOut || got.Cancelled || got.Signal != 0 {
+		return -1
+	}
+	return got.Exit
 }
 
-// owned gives a socket the owner and mode of "user:group:mode"; empty: root alone.
-func owned(path, mode string) error {
-	if mode == "" {
-		return os.Chmod(path, 0o600)
+// hookEnvironment is the whole environment of a handler: what the machine knows, and a PATH with the
+// folders of system tools. As with DRBD the handler's own name is in DRBD_HANDLER.
+func hookEnvironment(name string, env map[string]string) []string {
+	out := []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL=C", "DRBD_HANDLER=" + name}
+	for _, k := range slices.Sorted(maps.Keys(env)) {
+		out = append(out, k+"="+env[k])
 	}
-	parts := strings.Split(mode, ":")
-	if len(parts) != 3 {
-		return fmt.Errorf("mode = %q: want USER:GROUP:MODE, as in root:disk:0660", mode)
-	}
-	bits, err := strconv.ParseUint(parts[2], 8, 9)
-	if err != nil {
-		return fmt.Errorf("mode = %q: %q is no octal mode", mode, parts[2])
-	}
-	u, err := user.Lookup(parts[0])
-	if err != nil {
-		return err
-	}
-	g, err := user.LookupGroup(parts[1])
-	if err != nil {
-		return err
-	}
-	uid, _ := strconv.Atoi(u.Uid)
-	gid, _ := strconv.Atoi(g.Gid)
-	if err := os.Chown(path, uid, gid); err != nil {
-		return err
-	}
-	return os.Chmod(path, os.FileMode(bits))
+	return out
 }
