@@ -43,6 +43,12 @@ type off struct {
 	answers []func(ok bool, words string)
 }
 
+// voided is a proof that was given up: its node lives.
+type voided struct {
+	at    time.Time // of the proof
+	words string
+}
+
 // tellAuthority tells the fencer whether this node may fence: it leads a quorate
 // cluster, or claims one.
 func (m *Machine) tellAuthority() {
@@ -165,10 +171,7 @@ func (m *Machine) fromFencer(e fencer.Effect) {
 	case fencer.Confirmed:
 		m.onConfirmed(e.Confirmation)
 	case fencer.Ended:
-		m.emit(Fenced{e.Entry})
-		for _, id := range e.Requests {
-			m.answer(id, e.Entry.Success, e.Entry.Proof != nil, e.Entry.Words)
-		}
+		m.onEnded(e)
 	case fencer.Refused:
 		if e.Request == 0 && m.confirm != nil {
 			m.emit(Answer{ID: m.confirm.ID, Err: e.Why})
@@ -178,6 +181,29 @@ func (m *Machine) fromFencer(e fencer.Effect) {
 		m.report("fencing", string(e.Target), e.Text)
 	case fencer.Wake:
 		m.wakes[wakeFencer] = e.At
+	}
+}
+
+// onEnded tells how an operation ended. A proof that waits is not told of as a success yet, and
+// one that was given up meanwhile (a reboot goes on after its off) is none, whatever followed.
+func (m *Machine) onEnded(e fencer.Ended) {
+	entry := e.Entry
+	id, _ := m.nodeID(string(entry.Target))
+	if v := m.voided[id]; entry.Proof != nil && entry.Proof.At.Equal(v.at) {
+		entry.Success, entry.Proof, entry.Words = false, nil, v.words
+	}
+	if o := m.off[id]; entry.Proof != nil && o != nil && !o.doubt.IsZero() {
+		o.answers = append(o.answers, func(ok bool, words string) {
+			if !ok {
+				entry.Success, entry.Proof, entry.Words = false, nil, words
+			}
+			m.emit(Fenced{entry})
+		})
+	} else {
+		m.emit(Fenced{entry})
+	}
+	for _, request := range e.Requests {
+		m.answer(request, entry.Success, entry.Proof != nil, entry.Words)
 	}
 }
 
@@ -318,6 +344,7 @@ func (m *Machine) void(o *off) {
 	delete(m.off, o.Node)
 	words := fmt.Sprintf("%s is said to be off and is still heard, by %s or a node in contact with it: %s. Either the device does not do what it says, or it switches another machine: see takt fence list, and test it",
 		m.name(o.Node), m.cfg.Name, o.Words)
+	m.voided[o.Node] = voided{o.Since, words}
 	m.report("failure", m.name(o.Node), words)
 	for _, answer := range o.answers {
 		answer(false, words)

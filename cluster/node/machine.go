@@ -42,6 +42,7 @@ type Machine struct {
 	confirm *ConfirmRequest // being judged
 	forces  []uint64        // operators' requests that wait for Forced
 	off     map[cib.NodeID]*off
+	voided  map[cib.NodeID]voided // the newest of each node: the operation that it is of may not have ended
 
 	knows    knowledge // of the configuration
 	wished   quorum.Wished
@@ -62,7 +63,7 @@ type told struct {
 func NewMachine(cfg Config) *Machine {
 	return &Machine{
 		cfg: cfg, quorum: quorum.NewMachine(cfg.Self), control: controller.NewMachine(cfg.Controller), fencer: fencer.NewMachine(cfg.Fencer),
-		peers: map[cib.NodeID]*peer{}, asked: map[uint64]asker{}, off: map[cib.NodeID]*off{},
+		peers: map[cib.NodeID]*peer{}, asked: map[uint64]asker{}, off: map[cib.NodeID]*off{}, voided: map[cib.NodeID]voided{},
 		reason: "the heartbeats have just started",
 	}
 }

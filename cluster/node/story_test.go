@@ -180,7 +180,9 @@ func (s *script) play(d *datadriven.TestData) string {
 	case "confirm":
 		return s.step(ConfirmRequest{ID: 7, Target: "n" + strconv.Itoa(node), By: "alice"})
 	case "fence":
-		return s.step(FenceRequest{ID: 8, Target: "n" + strconv.Itoa(node), Action: fencer.Off, By: "alice", Reason: "she says so"})
+		action := string(fencer.Off)
+		d.MaybeScanArgs(s.t, "action", &action)
+		return s.step(FenceRequest{ID: 8, Target: "n" + strconv.Itoa(node), Action: fencer.Action(action), By: "alice", Reason: "she says so"})
 	case "force":
 		return s.step(ForceRequest{ID: 9, By: "alice"})
 	case "ask": // as a transition would
