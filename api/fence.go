@@ -31,8 +31,8 @@ type Fence struct {
 // FenceDevice is one configured fence device.
 type FenceDevice struct {
 	ID       string        `json:"id"`
-	Agent    string        `json:"agent"` // fence_ipmilan, …
-	Usable   bool          `json:"usable"`
+	Agent    string        `json:"agent"`              // fence_ipmilan, …
+	Usable   bool          `json:"usable"`             // by its configuration, and by what the answering node sees of it
 	Watchdog bool          `json:"watchdog,omitempty"` // each node's own: it resets the node when it is cut off, and nobody can command it
 	Targets  []string      `json:"targets"`            // whom it can switch
 	Anybody  bool          `json:"anybody,omitempty"`  // every node

@@ -66,6 +66,14 @@ func (k *fenceKit) setup() (*fencer.Setup, []fencer.Device, []fence.Finding) {
 	return s, devices, findings
 }
 
+// inspected is what stands in the devices' way on this node, in the order of the CIB.
+func (k *fenceKit) inspected() (list []fence.Finding) {
+	for _, p := range k.plan.Primitives {
+		list = append(list, k.seen[p.ID]...)
+	}
+	return list
+}
+
 func levelName(l fencer.Level) string {
 	return fmt.Sprintf("fencing level %d for %s", l.Index, l.Target)
 }

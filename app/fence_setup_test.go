@@ -197,3 +197,43 @@ func TestNodeJoinsTheList(t *testing.T) {
 		}
 	})
 }
+
+// blocked is a fence agent that something stands in the way of on this node.
+type blocked struct {
+	*fakeAgent
+	why string
+}
+
+func (b *blocked) Inspect(context.Context, fence.Config) (list []fence.Finding) {
+	if b.why != "" {
+		list = append(list, fence.Finding{Severity: fence.Error, Device: "ilo", Text: b.why})
+	}
+	return list
+}
+
+// TestWhatStandsInTheWayIsSeenLater: a disk that is lost, or a watchdog that is taken, after the
+// device was configured.
+func TestWhatStandsInTheWayIsSeenLater(t *testing.T) {
+	a := &blocked{fakeAgent: fake()}
+	f := watched(t, fenceCIB(t), a)
+	defer f.find.Close()
+	usable := func() bool {
+		v := f.view()
+		d := v.device(primitiveIn(v.kit.plan, "ilo"))
+		return d.Usable && len(d.Findings) == 0
+	}
+	f.inspect(t.Context())
+	if !usable() {
+		t.Fatalf("it begins with findings: %s", findingsText(f))
+	}
+	a.why = "the disk is lost"
+	f.inspect(t.Context())
+	if usable() || !strings.Contains(findingsText(f), "the disk is lost") {
+		t.Errorf("nobody sees that the disk is lost: %s", findingsText(f))
+	}
+	a.why = ""
+	f.inspect(t.Context())
+	if !usable() {
+		t.Errorf("the disk is back, and findings are still %s", findingsText(f))
+	}
+}

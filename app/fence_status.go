@@ -94,6 +94,7 @@ func (v *fenceView) device(p fence.Primitive) api.FenceDevice {
 	for _, f := range v.found {
 		if f.Device == p.ID {
 			d.Findings = append(d.Findings, strings.TrimPrefix(f.String(), p.ID+": "))
+			d.Usable = d.Usable && f.Severity != fence.Error
 		}
 	}
 	return d

@@ -39,6 +39,7 @@ type fencing struct {
 }
 
 const (
+	fenceInspect = 10 * time.Second // between two looks at what stands in a device's way here
 	fenceRefresh = 5 * time.Minute  // between two questions whom devices fence
 	fenceRetry   = 10 * time.Second // after one that was not answered
 )
@@ -61,6 +62,8 @@ func (f *fencing) tend(ctx context.Context, root func() *cib.Node) error {
 	defer again.Stop()
 	var last *cib.Node
 	stale := false
+	inspect := time.NewTicker(fenceInspect)
+	defer inspect.Stop()
 	for {
 		if r := root(); r != nil && (r != last || stale) {
 			if answered := f.update(ctx, r, stale); !answered {
@@ -74,6 +77,8 @@ func (f *fencing) tend(ctx context.Context, root func() *cib.Node) error {
 		case <-f.news:
 		case <-again.C:
 			stale = true
+		case <-inspect.C:
+			f.inspect(ctx)
 		case <-ctx.Done():
 			return nil
 		}
@@ -107,6 +112,27 @@ func (f *fencing) update(ctx context.Context, root *cib.Node, stale bool) bool {
 	return answered
 }
 
+// inspect looks anew what stands in the devices' way on this node: a disk that is lost, a
+// watchdog that another program has taken. It is bounded, since it holds up all else here.
+func (f *fencing) inspect(ctx context.Context) {
+	f.mu.Lock()
+	kit := f.kit
+	f.mu.Unlock()
+	if len(kit.devices) == 0 {
+		return
+	}
+	ctx, done := context.WithTimeout(ctx, fenceInspect/2)
+	defer done()
+	seen := map[string][]fence.Finding{}
+	for id, d := range kit.devices {
+		seen[id] = d.Inspect(ctx)
+	}
+	if ctx.Err() == nil && !reflect.DeepEqual(seen, kit.seen) {
+		kit.seen = seen
+		f.publish(kit)
+	}
+}
+
 // asked reports whether the devices have been asked once whom they fence.
 func (f *fencing) asked() bool {
 	select {
@@ -129,7 +155,8 @@ func (f *fencing) publish(kit fenceKit) {
 	f.mu.Lock()
 	same := f.setup != nil && reflect.DeepEqual(setup, f.setup)
 	f.kit, f.devices = kit, devices
-	f.found = append(slices.Clone(kit.found), found...)
+	f.found = append(slices.Clone(kit.found), kit.inspected()...)
+	f.found = append(f.found, found...)
 	if !same {
 		f.setup = setup
 	}
@@ -155,7 +182,6 @@ func (f *fencing) ask(ctx context.Context, old fenceKit, plan *fencePlan, stale 
 		if stale || old.devices[d.ID()] != d {
 			kit.seen[d.ID()] = d.Inspect(ctx)
 		}
-		kit.found = append(kit.found, kit.seen[d.ID()]...)
 	}
 	answered := f.askTargets(ctx, old, &kit, stale)
 	f.mu.Lock()

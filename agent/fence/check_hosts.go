@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"github.com/takt-ha/takt/agent/fence/hostmap"
 )
 
 // hosts checks the nodes that the configuration names.
@@ -33,7 +35,7 @@ func (c *checker) hosts(nodes []string) {
 	}
 	for i, a := range c.d.cfg.HostMap {
 		for _, b := range c.d.cfg.HostMap[i+1:] {
-			if plug := shared(a.Plug, b.Plug); plug != "" {
+			if plug := hostmap.Shared(a.Plug, b.Plug); plug != "" {
 				c.report(Error, "pcmk_host_map", "the nodes %s and %s are both on plug %s: fencing one would switch off the other", a.Node, b.Node, plug)
 			}
 		}
@@ -56,16 +58,6 @@ func (c *checker) addressing(nodes []string) {
 	}
 }
 
-// shared returns a plug that is in both lists, "" if there is none.
-func shared(a, b string) string {
-	for _, plug := range strings.Split(a, ",") {
-		if plug = strings.TrimSpace(plug); plug != "" && slices.ContainsFunc(strings.Split(b, ","), func(p string) bool { return strings.TrimSpace(p) == plug }) {
-			return plug
-		}
-	}
-	return ""
-}
-
 // CheckTogether finds nodes that hang on one plug of the same switch through
 // different devices, which no device can see alone.
 func CheckTogether(devices []*Device) []Finding {
@@ -77,7 +69,7 @@ func CheckTogether(devices []*Device) []Finding {
 			}
 			for _, x := range a.cfg.hosts() {
 				for _, y := range b.cfg.hosts() {
-					plug := shared(a.effectivePlug(x), b.effectivePlug(y))
+					plug := hostmap.Shared(a.effectivePlug(x), b.effectivePlug(y))
 					if strings.EqualFold(x.Node, y.Node) || plug == "" {
 						continue
 					}

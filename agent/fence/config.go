@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/agent"
+	"github.com/takt-ha/takt/agent/fence/hostmap"
 )
 
 // HostCheck is how a device knows which nodes it can fence (pcmk_host_check).
@@ -99,9 +100,9 @@ func (c *Config) set(name, value string) (severity Severity, err error) {
 	case "pcmk_host_argument":
 		c.HostArgument = value
 	case "pcmk_host_map":
-		c.HostMap, err = ParseHostMap(value)
+		c.HostMap, err = hostmap.Parse(value)
 	case "pcmk_host_list":
-		c.HostList = ParseHostList(value)
+		c.HostList = hostmap.ParseList(value)
 	case "pcmk_host_check":
 		c.HostCheck = HostCheck(value)
 		if value != "" && !slices.Contains([]HostCheck{StaticList, DynamicList, StatusCheck, NoCheck}, c.HostCheck) {
@@ -194,7 +195,7 @@ func (c *Config) hosts() []HostPlug {
 	hosts := slices.Clone(c.HostMap)
 	for _, node := range c.HostList {
 		if !slices.ContainsFunc(hosts, func(h HostPlug) bool { return strings.EqualFold(h.Node, node) }) {
-			hosts = append(hosts, HostPlug{node, node})
+			hosts = append(hosts, HostPlug{Node: node, Plug: node})
 		}
 	}
 	return hosts

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/takt-ha/takt/agent/fence/hostmap"
 	"github.com/takt-ha/takt/internal/command"
 )
 
@@ -35,7 +36,7 @@ func FuzzParseHostMap(f *testing.F) {
 	}
 	escape := strings.NewReplacer(`\`, `\\`, ";", `\;`, " ", `\ `, "\t", "\\\t", "\n", "\\\n", "\r", "\\\r", ":", `\:`, "=", `\=`)
 	f.Fuzz(func(t *testing.T, s string) {
-		hosts, err := ParseHostMap(s)
+		hosts, err := hostmap.Parse(s)
 		if err != nil {
 			return
 		}
@@ -46,7 +47,7 @@ func FuzzParseHostMap(f *testing.F) {
 			}
 			again.WriteString(escape.Replace(h.Node) + ":" + escape.Replace(h.Plug) + ";")
 		}
-		if back, err := ParseHostMap(again.String()); err != nil || !slices.Equal(back, hosts) {
+		if back, err := hostmap.Parse(again.String()); err != nil || !slices.Equal(back, hosts) {
 			t.Fatalf("%q: %q, again %q, %v", s, hosts, back, err)
 		}
 	})

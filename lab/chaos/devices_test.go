@@ -3,6 +3,9 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"io"
+	"net"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -66,6 +69,8 @@ func TestDevices(t *testing.T) {
 	c.way("")
 	c.must(c.apply(context.Background(), "n1", resourcesWith(lab.PowerDevice+odd+stubborn, 0), true))
 	c.levels("odd", "power")
+	c.sub("configured wrongly", wrongDevices)
+	c.sub("a watchdog that is held", heldWatchdog)
 	c.sub("works", func(c *cluster) {
 		c.fencedBy("odd", "says off")
 		c.holds(c.run("n1", "fence", "test", "n2"), []string{"odd, asked by n1: n2 is on", "power, asked by n1: n2 is on"})
@@ -107,4 +112,56 @@ func (c *cluster) fencedBy(device string, words ...string) {
 	out := c.run("n1", "fence", "history", "n2", "--steps")
 	last := out[strings.LastIndex(out, "reboot n2 by "):]
 	c.holds(last, append(words, "n2 is off: "+device+", run by n1, says off"))
+}
+
+// wrongDevices: what can be known of a device by its configuration is said when it is
+// configured, and goes on to be said.
+func wrongDevices(c *cluster) {
+	c.file("fence/fence_rubbish", "#!/bin/sh\nhead -c 500 /dev/urandom\n")
+	for _, d := range []struct{ name, agent, param, words, verify string }{
+		{"ghost", "fence_odd", "pcmk_host_list=n9", "pcmk_host_list: there is no node n9", `pcmk_host_list of ghost names "n9", and there is no such node`},
+		{"rubbish", "fence_rubbish", "pcmk_host_list=n2", "read metadata of fence_rubbish", ""},
+		{"seven", "fence_odd", "pcmk_host_map=n1:7", "", ""},
+		{"clash", "fence_odd", "pcmk_host_map=n2:7", "the node n2 is on the same plug (7) as the node n1 is by the device seven", "clash has the node n2 on the plug (7) on which seven has n1"},
+	} {
+		out := c.run("n1", "fence", "add", d.name, d.agent, d.param, "--wait", "0s")
+		if d.words == "" {
+			continue
+		}
+		c.holds(out, []string{"! " + d.name + ": " + d.words})
+		for _, command := range []string{"fence list", "status"} {
+			c.says("n2", []string{d.words}, strings.Fields(command)...)
+		}
+		if out, _ := c.try("n1", "cib", "verify"); !strings.Contains(out, d.verify) {
+			c.t.Errorf("takt cib verify does not say %q:\n%s", d.verify, out)
+		}
+		c.run("n1", "fence", "remove", d.name)
+	}
+	c.run("n1", "fence", "remove", "seven")
+	c.refuse("n1", []string{"the nodes n1 and n2 are both on plug 3"}, "fence", "add", "same", "fence_odd", "pcmk_host_map=n1:3;n2:3")
+	c.refuse("n1", []string{"fence_od", "fence_odd"}, "fence", "add", "nobody", "fence_od", "--node", "n2")
+}
+
+// heldWatchdog: a watchdog that somebody else has taken is named, and counts for nothing.
+func heldWatchdog(c *cluster) {
+	path := filepath.Join(c.Dir(), "held.sock")
+	l, err := net.Listen("unix", path)
+	c.must(err)
+	defer l.Close()
+	go func() {
+		for {
+			conn, err := l.Accept()
+			if err != nil {
+				return
+			}
+			_, _ = io.WriteString(conn, "it is held by watchdogd (process 77)\n")
+			conn.Close()
+		}
+	}()
+	c.run("n1", "fence", "add", "dog", "fence_takt_watchdog", "device="+path, "--wait", "0s")
+	for _, node := range c.Nodes() {
+		c.says(node, []string{"! device: " + path + " could not be armed", "held by watchdogd (process 77)"}, "fence", "list")
+		c.says(node, []string{"not usable: ", "held by watchdogd (process 77)"}, "status")
+	}
+	c.run("n1", "fence", "remove", "dog")
 }

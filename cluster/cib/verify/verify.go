@@ -2,8 +2,8 @@
 // will not do what was meant: beyond its structure, which cib.Check holds, what
 // its constraints, rules, operations and options mean together.
 //
-// A finding is an error where Pacemaker would not take the document, and a
-// warning where it takes it and goes on: with a default, by ignoring the
+// A finding is an error where Pacemaker, or Takt's daemon by what the document
+// alone says, would not take the document, and a warning where it takes it and goes on: with a default, by ignoring the
 // element, or in silence. The scheduler treats what is warned of here as
 // Pacemaker does.
 package verify
@@ -112,6 +112,7 @@ func (c *checker) checkAll() {
 	c.nodesOnce()
 	c.options()
 	c.fencing()
+	c.devices()
 	for _, rsc := range c.order {
 		c.resource(rsc)
 	}
