@@ -160,6 +160,7 @@ func (p *peer) serve(data, control net.Conn) {
 	if old != nil { // the peer has begun anew before the loss of the old connection was noticed
 		p.lost(old, errors.New("the peer has connected again"))
 	}
+	p.forgotten()
 	p.mu.Lock()
 	if !p.dial {
 		p.mu.Unlock()
@@ -174,6 +175,21 @@ func (p *peer) serve(data, control net.Conn) {
 	r.all.Go(func() { p.pings(l) })
 	r.all.Go(func() { p.pong(l) })
 	p.receive(l)
+}
+
+// forgotten returns when the machine knows that the last connection is gone: it must hear of the
+// end of one before it hears of the next.
+func (p *peer) forgotten() {
+	p.mu.Lock()
+	told := p.leaving
+	p.mu.Unlock()
+	if told == nil {
+		return
+	}
+	select {
+	case <-told:
+	case <-p.r.ctx.Done():
+	}
 }
 
 // pings asks the peer for a sign of life, and ends the connection if none comes.

@@ -43,6 +43,12 @@ func (g *gate) release() {
 	g.turnLocked()
 }
 
+// turn lets requests go that were parked, if nothing keeps them any more.
+func (g *gate) turn() {
+	g.mu.Lock()
+	g.turnLocked()
+}
+
 // set changes what happens with requests.
 func (g *gate) set(mode state.IOMode, ask bool, why []string) {
 	g.mu.Lock()

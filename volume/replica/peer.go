@@ -24,6 +24,7 @@ type peer struct {
 	flow      state.PeerFlow
 	ring      ring                       // requests that it has not answered
 	recent    recent                     // writes that it has, and may not have flushed
+	leaving   chan struct{}              // closed when the machine knows of the last loss
 	dial      bool                       // try to connect
 	congested bool                       // the machine has been told so
 	sync      *run                       // the resync or verify under way, if any
@@ -225,7 +226,7 @@ func (p *peer) conclude(a awaited, err error, s *sinks) {
 	}
 	switch {
 	case a.op != nil && !a.gotten:
-		a.op.share(err, a.what == aChange, s)
+		a.op.share(err, true, s)
 	case a.read != nil:
 		a.read(nil, err)
 	case a.run != nil:
@@ -262,6 +263,8 @@ func (p *peer) lost(l *link, why error) {
 	}
 	p.r.gate.hold()
 	p.link, p.congested = nil, false
+	told := make(chan struct{})
+	p.leaving = told
 	if p.flow != state.FlowNone {
 		p.flow = state.FlowMark
 	}
@@ -290,7 +293,10 @@ func (p *peer) lost(l *link, why error) {
 		p.gone(a, &s)
 	}
 	s.flush()
-	p.r.tellLater(state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}, p.r.gate.release)
+	p.r.tellLater(state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}, func() {
+		p.r.gate.release()
+		close(told)
+	})
 }
 
 // gone concludes a request whose peer is lost: a change or flush no longer waits for it.

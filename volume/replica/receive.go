@@ -94,7 +94,7 @@ func (in *inbox) message(h proto.Header, payload []byte) error {
 	case proto.ReadData:
 		p.arrived(in.l, h.Seq, payload, &in.sinks)
 	case proto.BitmapRuns, proto.BitmapEnd:
-		return p.theirBitmap(h, payload)
+		return in.theirBitmap(h, payload)
 	case proto.SyncHash, proto.VerifyHash:
 		in.compare(h, payload)
 	case proto.Same, proto.Differs:

@@ -7,13 +7,13 @@ import (
 	"github.com/takt-ha/takt/volume/proto"
 )
 
-// readRemote answers a read from a peer with good data, preferably the one that a resync comes from. It
-// returns false if there is none; the request is parked then, until something changes.
-func (r *Replica) readRemote(req *front.Request) bool {
+// readRemote answers a read from a peer with good data, preferably the one that a resync comes from. If there
+// is none the request is parked until something changes.
+func (r *Replica) readRemote(req *front.Request) {
 	p := r.bestPeer()
 	if p == nil {
 		r.gate.park(req)
-		return true
+		return
 	}
 	r.counts.inFlight.Add(1)
 	p.readThen(req.Offset, req.Length, func(data []byte, err error) {
@@ -28,7 +28,6 @@ func (r *Replica) readRemote(req *front.Request) bool {
 		s.flush()
 	})
 	p.kick()
-	return true
 }
 
 // bestPeer is a connected peer whose data is up to date, or nil.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net"
@@ -39,6 +40,9 @@ func (c *client) Done(r *front.Request) {
 
 func (c *client) Flush() {}
 
+// errEnded: the replica was ended with the request in hand.
+var errEnded = errors.New("the replica was ended")
+
 // do runs one request to its end.
 func (c *client) do(t *testing.T, r *Replica, req front.Request) error {
 	t.Helper()
@@ -46,6 +50,8 @@ func (c *client) do(t *testing.T, r *Replica, req front.Request) error {
 	select {
 	case <-done:
 		return req.Err
+	case <-r.ctx.Done():
+		return errEnded
 	case <-time.After(patience):
 		t.Fatalf("%s: a request does not end: %+v", r.self().Name, r.Status())
 	}

@@ -56,7 +56,7 @@ func (p *peer) syncEffect(e state.Sync) {
 		if d == nil || p.link == nil {
 			return
 		}
-		p.stopSyncLocked()
+		p.endRunLocked()
 		s := &run{p: p, l: p.link, began: time.Now(), verify: e.Do == "verify" || e.Do == "verify-target", sends: e.Do == "source" || e.Do == "verify", from: e.Start, to: e.Stop, pace: pace.New(p.r.live().Sync)}
 		s.moved = sync.NewCond(&s.mu)
 		if s.to <= 0 || s.to > p.r.size.Load() {
@@ -73,10 +73,10 @@ func (s *run) beginLocked(d *disk.Disk) {
 	switch {
 	case s.verify:
 		s.total = s.to - s.from
-	case s.sends:
-		s.total = d.Bitmap(p.node.ID).Bytes()
 	default:
-		p.r.syncFrom.Store(int32(p.node.ID))
+		if !s.sends {
+			p.r.syncFrom.Store(int32(p.node.ID))
+		}
 		s.total = d.Bitmap(p.node.ID).Bytes()
 		p.r.all.Go(func() { p.sendBitmap(s.l, d.Bitmap(p.node.ID)) })
 	}
@@ -91,11 +91,15 @@ func (p *peer) stopSync() {
 	p.stopSyncLocked()
 }
 
-func (p *peer) stopSyncLocked() {
+func (p *peer) endRunLocked() {
 	if s := p.sync; s != nil {
 		p.sync = nil
 		s.end()
 	}
+}
+
+func (p *peer) stopSyncLocked() {
+	p.endRunLocked()
 	p.theirs.Store(false)
 	p.r.syncFrom.CompareAndSwap(int32(p.node.ID), -1)
 }
@@ -114,7 +118,8 @@ func (s *run) pause(yes bool) {
 	s.moved.Broadcast()
 }
 
-// sendBitmap tells the source what is marked here.
+// sendBitmap tells the other side what is marked here: the source must send it, and a target that is primary
+// must know which of its own blocks are old.
 func (p *peer) sendBitmap(l *link, bits *bitmap.Map) {
 	for at := int64(0); at < bits.Size(); {
 		var piece []byte
@@ -126,11 +131,24 @@ func (p *peer) sendBitmap(l *link, bits *bitmap.Map) {
 	l.kick()
 }
 
-// theirBitmap joins the target's bitmap with ours: what either marks is sent.
-func (p *peer) theirBitmap(h proto.Header, payload []byte) error {
-	if d := p.r.disk.Load(); h.Kind == proto.BitmapRuns && d != nil {
+// theirBitmap joins the other side's bitmap with ours: what either marks is sent.
+func (in *inbox) theirBitmap(h proto.Header, payload []byte) error {
+	p, d := in.p, in.p.r.disk.Load()
+	switch {
+	case d == nil:
+	case h.Kind == proto.BitmapRuns:
 		return d.Bitmap(p.node.ID).OrRuns(payload)
+	case d.Fast():
+		p.haveTheirs()
+	default:
+		// What came before it must be on the disk before a resync reads there.
+		in.queue(0, 1<<62, p.haveTheirs)
 	}
+	return nil
+}
+
+// haveTheirs lets a run begin that waits for the other side's bitmap, and writes of a primary that is the target.
+func (p *peer) haveTheirs() {
 	p.theirs.Store(true)
 	p.mu.Lock()
 	s := p.sync
@@ -138,7 +156,7 @@ func (p *peer) theirBitmap(h proto.Header, payload []byte) error {
 	if s != nil {
 		s.wake()
 	}
-	return nil
+	p.r.gate.turn()
 }
 
 func (s *run) wake() {
@@ -176,6 +194,7 @@ func (s *run) work(d *disk.Disk) {
 	current := s.p.sync == s
 	if current {
 		s.p.sync = nil
+		s.p.theirs.Store(false)
 	}
 	s.p.mu.Unlock()
 	if current {

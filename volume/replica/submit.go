@@ -116,9 +116,26 @@ func (r *Replica) ordered(o *op, d *disk.Disk, s *sinks) {
 		r.everywhere(o, d, s)
 		return
 	}
+	if r.unsure() {
+		r.giveBack(o)
+		return
+	}
 	r.complete(d, o.span.off, o.span.n, func() {
 		r.aside(func(s *sinks) { r.everywhere(o, d, s) })
 	})
+}
+
+// giveBack undoes what an op has taken and parks its request.
+func (r *Replica) giveBack(o *op) {
+	req := o.req
+	o.hot.End(o.span.off, o.span.n)
+	r.locks.drop(&o.span)
+	ops.Put(o)
+	r.counts.inFlight.Add(-1)
+	r.gate.park(req)
+	if !r.unsure() {
+		r.gate.turn() // it has changed meanwhile
+	}
 }
 
 // everywhere sends a change to the peers and does it here.
@@ -134,15 +151,21 @@ func (r *Replica) here(o *op, d *disk.Disk, s *sinks) {
 		return
 	}
 	o.shares.Add(1)
-	r.local(d, s, func(s *sinks) {
-		err := change(d, o.req)
-		if err != nil {
-			r.diskFailed(d, "write", err)
-		} else if from := r.syncFrom.Load(); from >= 0 {
-			d.Bitmap(volume.NodeID(from)).Clear(o.span.off, o.span.n)
-		}
-		o.share(err, true, s)
-	})
+	if d.Fast() {
+		r.write(o, d, s)
+		return
+	}
+	r.local(func(s *sinks) { r.write(o, d, s) })
+}
+
+func (r *Replica) write(o *op, d *disk.Disk, s *sinks) {
+	err := change(d, o.req)
+	if err != nil {
+		r.diskFailed(d, "write", err)
+	} else if from := r.syncFrom.Load(); from >= 0 {
+		d.Bitmap(volume.NodeID(from)).Clear(o.span.off, o.span.n)
+	}
+	o.share(err, true, s)
 }
 
 func change(d *disk.Disk, req *front.Request) (err error) {
@@ -169,15 +192,21 @@ func (r *Replica) flush(req *front.Request) {
 	r.eachPeer(func(p *peer) { p.flushFor(o) })
 	if d := r.disk.Load(); d != nil {
 		o.shares.Add(1)
-		r.local(d, nil, func(s *sinks) {
-			err := d.Sync()
-			if err != nil {
-				r.diskFailed(d, "flush", err)
-			}
-			o.share(err, true, s)
-		})
+		if d.Fast() {
+			r.sync(o, d, nil)
+		} else {
+			r.local(func(s *sinks) { r.sync(o, d, s) })
+		}
 	}
 	o.share(nil, false, nil)
+}
+
+func (r *Replica) sync(o *op, d *disk.Disk, s *sinks) {
+	err := d.Sync()
+	if err != nil {
+		r.diskFailed(d, "flush", err)
+	}
+	o.share(err, true, s)
 }
 
 // read answers from the local disk if its data is good, else from a peer.
@@ -189,35 +218,42 @@ func (r *Replica) read(req *front.Request) {
 		return
 	}
 	r.counts.inFlight.Add(1)
-	r.local(d, nil, func(s *sinks) {
-		_, err := d.ReadAt(req.Data, req.Offset)
-		r.counts.inFlight.Add(-1)
-		if err != nil && r.live().Disk.OnIOError != "pass_on" {
-			r.diskFailed(d, "read", err)
-			if r.readRemote(req) {
-				return
-			}
-		}
-		if err != nil {
-			req.Err = errno(err)
-		}
-		r.finish(req, s)
-	})
+	if d.Fast() {
+		r.readLocal(req, d, nil)
+		return
+	}
+	r.local(func(s *sinks) { r.readLocal(req, d, s) })
+}
+
+func (r *Replica) readLocal(req *front.Request, d *disk.Disk, s *sinks) {
+	_, err := d.ReadAt(req.Data, req.Offset)
+	r.counts.inFlight.Add(-1)
+	if err != nil && r.cfg.Disk.OnIOError != "pass_on" {
+		r.diskFailed(d, "read", err)
+		r.readRemote(req)
+		return
+	}
+	if err != nil {
+		req.Err = errno(err)
+	}
+	r.finish(req, s)
 }
 
 // stale says whether blocks of the range are better on a peer: this replica is the target of a resync.
 func (r *Replica) stale(d *disk.Disk, off, n int64) bool {
 	from := r.syncFrom.Load()
-	return from >= 0 && d.Bitmap(volume.NodeID(from)).Any(off, n)
+	return from >= 0 && (!r.peers[from].theirs.Load() || d.Bitmap(volume.NodeID(from)).Any(off, n))
 }
 
-// local runs f on the local disk: at once if the disk answers at once, else in
-// the background, which then also sends the answers.
-func (r *Replica) local(d *disk.Disk, s *sinks, f func(*sinks)) {
-	if d.Fast() {
-		f(s)
-		return
-	}
+// unsure says whether this replica is the target of a resync and does not know yet which of its blocks are old: a
+// write must wait, for a block that the source has read before it would be taken for newer.
+func (r *Replica) unsure() bool {
+	from := r.syncFrom.Load()
+	return from >= 0 && !r.peers[from].theirs.Load()
+}
+
+// local runs f, a request to a disk that takes its time, in the background, with not too many others.
+func (r *Replica) local(f func(*sinks)) {
 	r.aside(func(s *sinks) {
 		r.slots <- struct{}{}
 		f(s)
