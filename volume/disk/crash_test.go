@@ -31,12 +31,16 @@ type peer struct {
 	connected bool
 	durable   [extents * perExtent]uint64
 	volatile  [extents * perExtent]uint64
-	unsynced  *bitmap.Map
+	recent    *bitmap.Map // writes that it has not flushed
+	resynced  *bitmap.Map // the same for blocks of a resync, which are marked until then
 }
 
-func (p *peer) flush() {
+// flush is a flush of the peer, of which the primary hears.
+func (p *peer) flush(d *disk.Disk) {
 	p.durable = p.volatile
-	p.unsynced.ClearAll()
+	p.recent.ClearAll()
+	p.resynced.Runs(func(off, n int64) bool { d.Bitmap(p.id).Clear(off, n); return true })
+	p.resynced.ClearAll()
 }
 
 // primary is a story of a primary on one disk: what volume/replica does, in short.
@@ -62,7 +66,7 @@ func newPrimary(t *testing.T, seed uint64, place string) *primary {
 	p.o.Size, p.o.Meta = crashSize, place
 	p.peers = []*peer{{id: 0, connected: true}, {id: 2}}
 	for _, q := range p.peers {
-		q.unsynced = bitmap.New(crashSize)
+		q.recent, q.resynced = bitmap.New(crashSize), bitmap.New(crashSize)
 	}
 	check(t, disk.Create(p.fs, p.o, super()))
 	return p
@@ -82,14 +86,11 @@ func (p *primary) open() error {
 	d.OnEvict(func([]uint32) error {
 		for _, q := range p.peers {
 			if q.connected {
-				q.flush()
+				q.flush(d)
 			}
 		}
 		return nil
 	})
-	for _, q := range p.peers {
-		d.Unsynced(q.id, q.unsynced)
-	}
 	return p.writeSuper(func(s *meta.Super) { s.Crashed = true })
 }
 
@@ -113,7 +114,7 @@ func (p *primary) write(block int) {
 	for _, q := range p.peers {
 		if q.connected {
 			q.volatile[block] = p.version
-			q.unsynced.Set(off, volume.BlockSize)
+			q.recent.Set(off, volume.BlockSize)
 		} else {
 			p.d.Bitmap(q.id).Set(off, volume.BlockSize)
 		}
@@ -138,14 +139,12 @@ func (p *primary) write(block int) {
 	p.d.End(off, volume.BlockSize)
 }
 
-// resync sends a marked block to a peer that is back, as rule 7 says: the mark goes, and
-// the block counts as unsynced until the peer has flushed.
+// resync sends the marked blocks to a peer that is back: a mark goes when the peer has flushed the block.
 func (p *primary) resync(q *peer) {
 	for block := range q.volatile {
 		if off := offset(block); p.d.Bitmap(q.id).Any(off, 1) {
 			q.volatile[block] = p.local[block]
-			q.unsynced.Set(off, volume.BlockSize)
-			p.d.Bitmap(q.id).Clear(off, volume.BlockSize)
+			q.resynced.Set(off, volume.BlockSize)
 		}
 	}
 }
@@ -160,11 +159,15 @@ func (p *primary) step() {
 	case 1:
 		_ = p.d.SaveBitmaps() // what was not saved stays changed
 	case 2:
-		q.flush()
+		if q.connected {
+			q.flush(p.d)
+		}
 	case 3:
 		if q.connected { // lost: what it has not flushed is marked (rule 5)
 			q.connected = false
-			p.d.Bitmap(q.id).Or(q.unsynced)
+			p.d.Bitmap(q.id).Or(q.recent)
+			q.recent.ClearAll()
+			q.resynced.ClearAll()
 		} else {
 			q.connected = true
 			p.resync(q)

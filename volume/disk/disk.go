@@ -60,9 +60,8 @@ type Disk struct {
 	super   meta.Super // guarded by stateMu; changed only with superMu held, too
 
 	stateMu sync.Mutex
-	maps    [meta.Nodes]*bitmap.Map   // guarded by stateMu; nil: not asked for yet, and nothing on disk
-	also    [meta.Nodes][]*bitmap.Map // guarded by stateMu; see Unsynced
-	evict   func([]uint32) error      // guarded by stateMu
+	maps    [meta.Nodes]*bitmap.Map // guarded by stateMu; nil: not asked for yet, and nothing on disk
+	evict   func([]uint32) error    // guarded by stateMu
 
 	saveMu sync.Mutex // held over SaveBitmaps
 
@@ -126,15 +125,6 @@ func (d *Disk) Bitmap(peer volume.NodeID) *bitmap.Map {
 		d.maps[peer] = bitmap.New(d.super.Size)
 	}
 	return d.maps[peer]
-}
-
-// Unsynced names further maps for a peer whose blocks count as marked on disk: what
-// the peer has acknowledged and not flushed. Without this a block whose mark was cleared
-// by a resync could be lost with the power on both sides.
-func (d *Disk) Unsynced(peer volume.NodeID, maps ...*bitmap.Map) {
-	d.stateMu.Lock()
-	defer d.stateMu.Unlock()
-	d.also[peer] = maps
 }
 
 // OnEvict sets what is called before extents leave the activity log: when it

@@ -142,7 +142,6 @@ func (d *Disk) moveLocked(g *growth) error {
 func (d *Disk) moveBitmaps(g *growth) error {
 	d.stateMu.Lock()
 	g.maps = d.maps
-	also := d.also
 	d.stateMu.Unlock()
 	added := bitmap.New(g.next.Size)
 	added.Set(g.old.Size, g.next.Size-g.old.Size)
@@ -152,7 +151,7 @@ func (d *Disk) moveBitmaps(g *growth) error {
 			continue
 		}
 		m.Grow(g.next.Size)
-		w.begin(volume.NodeID(p), m, append([]*bitmap.Map{added}, also[p]...))
+		w.begin(volume.NodeID(p), m, added)
 		w.all()
 		g.next.Saved |= 1 << p
 	}

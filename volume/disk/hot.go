@@ -38,7 +38,7 @@ func (d *Disk) Begin(off, n int64) error {
 		return errs.E("begin write", errs.Invalid, d.o.Path, "", fmt.Errorf("%d bytes at once: at most %d", n, d.MaxBegin()))
 	}
 	first, last := span(off, n)
-	return d.admit(&arrival{first: first, last: last})
+	return d.admit(&arrival{first: first, last: last, told: make(chan told, 1)})
 }
 
 // MaxBegin is how many bytes a range may have for Begin: at least 8 MiB.
@@ -85,51 +85,73 @@ func (d *Disk) drop(first, last uint32) {
 // arrival is one Begin that needs the log to change.
 type arrival struct {
 	first, last uint32
-	served      bool // guarded by logMu
-	err         error
+	told        chan told
 }
 
-// queue are those that wait. Who gets logMu serves as many as fit in one transaction.
+// told is what an arrival hears: that it was served, with what result, or that it is to serve.
+type told struct {
+	lead bool
+	err  error
+}
+
+// queue are those that wait. The first one serves as many as fit in one transaction, and
+// then the next one is the first. Who was served goes on at once: others may wait for what it holds.
 type queue struct {
-	mu   sync.Mutex
-	wait []*arrival
+	mu      sync.Mutex
+	wait    []*arrival
+	leading bool
 }
 
-func (q *queue) put(a *arrival) {
+// put adds a and says whether it is to serve.
+func (q *queue) put(a *arrival) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.wait = append(q.wait, a)
+	lead := !q.leading
+	q.leading = true
+	return lead
 }
 
-// take returns the first ones, of at most max extents together; at least one.
-func (q *queue) take(max int) []*arrival {
+// take returns the first ones, of at most limit extents together; at least one.
+func (q *queue) take(limit int) []*arrival {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := 0
-	for i, a := range q.wait {
-		if n += int(a.last-a.first) + 1; n > max && i > 0 {
-			group := q.wait[:i:i]
-			q.wait = q.wait[i:]
-			return group
+	n, k := 0, 0
+	for _, a := range q.wait {
+		if n += int(a.last-a.first) + 1; n > limit && k > 0 {
+			break
 		}
+		k++
 	}
-	group := q.wait
-	q.wait = nil
+	group := q.wait[:k:k]
+	q.wait = q.wait[k:]
 	return group
 }
 
+// pass lets the next one serve.
+func (q *queue) pass() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.leading = len(q.wait) > 0; q.leading {
+		q.wait[0].told <- told{lead: true}
+	}
+}
+
 func (d *Disk) admit(a *arrival) error {
-	d.arrivals.put(a)
-	d.logMu.Lock()
-	defer d.logMu.Unlock()
-	for !a.served {
-		group := d.arrivals.take(min(d.log.Slots()/2, actlog.MaxAdmit))
-		err := d.serveLocked(group)
-		for _, b := range group {
-			b.served, b.err = true, err
+	if !d.arrivals.put(a) {
+		if t := <-a.told; !t.lead {
+			return t.err
 		}
 	}
-	return a.err
+	group := d.arrivals.take(min(d.log.Slots()/2, actlog.MaxAdmit)) // a is its first
+	d.logMu.Lock()
+	err := d.serveLocked(group)
+	d.logMu.Unlock()
+	for _, b := range group[1:] {
+		b.told <- told{err: err}
+	}
+	d.arrivals.pass()
+	return err
 }
 
 // serveLocked brings the extents of the group into the log and holds them for each of it.

@@ -87,12 +87,12 @@ func (d *Disk) SaveBitmaps() error {
 	w := pageWriter{d: d, layout: d.Super().Layout, buf: make([]byte, 0, batchPages*meta.Block)}
 	for p := range volume.NodeID(meta.Nodes) {
 		d.stateMu.Lock()
-		m, also, onDisk := d.maps[p], d.also[p], d.super.Saved&(1<<p) != 0
+		m, onDisk := d.maps[p], d.super.Saved&(1<<p) != 0
 		d.stateMu.Unlock()
 		if m == nil || !onDisk && m.NextDirty(0) < 0 {
 			continue
 		}
-		w.begin(p, m, also)
+		w.begin(p, m)
 		if onDisk {
 			w.changed()
 		} else {
@@ -130,9 +130,9 @@ type pageWriter struct {
 	buf    []byte
 	peer   volume.NodeID
 	m      *bitmap.Map
-	also   []*bitmap.Map
-	first  int   // page of the first one in buf
-	wrote  []ref // to be touched again if they do not become durable
+	also   []*bitmap.Map // count as marked, too
+	first  int           // page of the first one in buf
+	wrote  []ref         // to be touched again if they do not become durable
 	err    error
 }
 
@@ -141,7 +141,7 @@ type ref struct {
 	page int
 }
 
-func (w *pageWriter) begin(p volume.NodeID, m *bitmap.Map, also []*bitmap.Map) {
+func (w *pageWriter) begin(p volume.NodeID, m *bitmap.Map, also ...*bitmap.Map) {
 	w.flush()
 	w.peer, w.m, w.also = p, m, also
 }
