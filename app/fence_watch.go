@@ -39,7 +39,7 @@ type fencing struct {
 }
 
 const (
-	fenceInspect = 10 * time.Second // between two looks at what stands in a device's way here
+	fenceInspect = 5 * time.Second  // between two looks at what stands in a device's way here
 	fenceRefresh = 5 * time.Minute  // between two questions whom devices fence
 	fenceRetry   = 10 * time.Second // after one that was not answered
 )

@@ -1,11 +1,9 @@
 package fence
 
 import (
-	"slices"
 	"strings"
 	"testing"
 
-	"github.com/takt-ha/takt/agent/fence/hostmap"
 	"github.com/takt-ha/takt/internal/command"
 )
 
@@ -27,29 +25,6 @@ func FuzzParseMetadata(f *testing.F) {
 		}
 		d := New(Config{Agent: "fence_x"}, nil, m, Settings{})
 		d.Check([]string{"a", "b"})
-	})
-}
-
-func FuzzParseHostMap(f *testing.F) {
-	for _, s := range []string{"a:1;b:2,3", `a\ b=c:d e:f`, ";;", "a:1;a:2", `\`, "x"} {
-		f.Add(s)
-	}
-	escape := strings.NewReplacer(`\`, `\\`, ";", `\;`, " ", `\ `, "\t", "\\\t", "\n", "\\\n", "\r", "\\\r", ":", `\:`, "=", `\=`)
-	f.Fuzz(func(t *testing.T, s string) {
-		hosts, err := hostmap.Parse(s)
-		if err != nil {
-			return
-		}
-		var again strings.Builder
-		for _, h := range hosts {
-			if h.Node == "" || h.Plug == "" {
-				t.Fatalf("%q: %q", s, hosts)
-			}
-			again.WriteString(escape.Replace(h.Node) + ":" + escape.Replace(h.Plug) + ";")
-		}
-		if back, err := hostmap.Parse(again.String()); err != nil || !slices.Equal(back, hosts) {
-			t.Fatalf("%q: %q, again %q, %v", s, hosts, back, err)
-		}
 	})
 }
 
