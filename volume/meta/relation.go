@@ -56,15 +56,20 @@ func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) 
 		return OlderFull
 	case a.Current == b.Current:
 		return Same
-	case a.Bitmap[bID] != 0 && a.Bitmap[bID] == b.Current:
+	}
+	newer, older := a.descends(b.Current), b.descends(a.Current)
+	switch {
+	case newer && older: // no history gives this; whatever happened, nobody may be overwritten by it
+		return DivergedFull
+	case newer && a.Bitmap[bID] == b.Current:
 		return Newer
-	case b.Bitmap[aID] != 0 && b.Bitmap[aID] == a.Current:
+	case older && b.Bitmap[aID] == a.Current:
 		return Older
-	case a.descends(b.Current):
+	case newer:
 		return NewerFull
-	case b.descends(a.Current):
+	case older:
 		return OlderFull
-	case a.Bitmap[bID] != 0 && a.Bitmap[bID] == b.Bitmap[aID]:
+	case a.Bitmap[bID] != 0 && a.Bitmap[bID] != volume.JustCreated && a.Bitmap[bID] == b.Bitmap[aID]:
 		return Diverged
 	case a.shares(b):
 		return DivergedFull
