@@ -56,7 +56,9 @@ func renderVolume(out io.Writer, p painter, s volume.Status) {
 	}
 	fmt.Fprintln(out)
 	if s.Device != "" {
-		fmt.Fprintf(out, "  device %s (%s)\n", s.Device, s.Front)
+		fmt.Fprintf(out, "  device %s (%s)\n", s.Device, clean(strings.TrimSuffix(s.Front+": "+s.FrontWhy, ": ")))
+	} else if s.FrontWhy != "" {
+		fmt.Fprintf(out, "  device none: %s\n", clean(s.FrontWhy))
 	}
 	fmt.Fprintf(out, "  nbd    %s\n", s.NBDSocket)
 	for _, why := range s.Frozen {

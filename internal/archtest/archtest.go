@@ -105,7 +105,6 @@ var thirdParty = map[string][]string{
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab"},
 	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume"},
 	"golang.org/x/crypto":               {"cluster/link"},
-	"github.com/hanwen/go-fuse/v2":      {"volume/front/fuse"},
 	"github.com/klauspost/compress":     {"volume/proto"},
 	"github.com/BurntSushi/toml":        {"volume/config"},
 	"github.com/spf13/cobra":            {"cli"},

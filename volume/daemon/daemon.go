@@ -40,7 +40,10 @@ type Daemon struct {
 	live    atomic.Pointer[volume.Config] // as "adjust" has left it; o.Config is as it was at the start
 	replica *replica.Replica
 	nbd     *nbd.Server
+	device  *device
 	events  events
+	changed chan struct{} // the role or the size may have
+	turn    chan struct{} // held by who changes the role
 	all     sync.WaitGroup
 
 	adjusting sync.Mutex // held over adjust
@@ -55,7 +58,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	defer unlock()
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &Daemon{o: o}
+	d := &Daemon{o: o, changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	d.live.Store(&o.Config)
 	if d.replica, err = replica.New(d.replicaOptions()); err != nil {
 		return err
@@ -64,6 +67,8 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if err := d.replica.Start(); err != nil {
 		return err
 	}
+	d.device = newDevice(o, d.replica)
+	d.device.clean()
 	d.nbd = nbd.New(d.replica, nbd.Config{Name: o.Config.Name, Log: o.Log})
 	ln, err := nbd.Listen(o.Paths.NBD)
 	if err != nil {
@@ -74,6 +79,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	}
 	failed := make(chan error, 2)
 	d.all.Go(func() { failed <- d.nbd.Serve(ln) })
+	d.all.Go(func() { d.keep(ctx) })
 	d.all.Go(func() { failed <- control.Serve(ctx, o.Paths.Control, d, o.Log) })
 	if _, err := d.replica.Ask(ctx, state.Asked{Verb: "up"}); err != nil {
 		d.o.Log.Error("the volume is up, but not whole", "error", err)
@@ -89,6 +95,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	err = errors.Join(err, d.nbd.Close(bounded))
 	stop()
 	d.all.Wait()
+	d.device.end()
 	return err
 }
 
@@ -148,7 +155,8 @@ func (d *Daemon) node(id volume.NodeID) volume.Node {
 // Status is the volume as it stands.
 func (d *Daemon) Status() volume.Status {
 	s := d.replica.Status()
-	s.NBDSocket, s.Front = d.o.Paths.NBD, "nbd"
+	s.NBDSocket = d.o.Paths.NBD
+	d.device.status(&s)
 	return s
 }
 
@@ -165,7 +173,14 @@ func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
 		}
 		in.Peer = id
 	}
-	return d.replica.Ask(ctx, in)
+	ask := func() (string, error) { return d.replica.Ask(ctx, in) }
+	switch a.Verb {
+	case "primary", "secondary":
+		return d.askRole(ctx, "make "+a.Verb, a, ask)
+	case "down":
+		return d.askRole(ctx, "take down", a, ask)
+	}
+	return ask()
 }
 
 func (d *Daemon) peer(name string) (volume.NodeID, error) {

@@ -30,6 +30,9 @@ func (d *Daemon) event(e state.Event) {
 	} else {
 		d.o.Log.Info(e.Words, "kind", e.Kind)
 	}
+	if e.Kind == "role" || e.Kind == "size" {
+		d.poke()
+	}
 	d.events.mu.Lock()
 	defer d.events.mu.Unlock()
 	for c := range d.events.listeners {

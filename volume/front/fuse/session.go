@@ -1,0 +1,366 @@
+package fuse
+
+import (
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/volume/front"
+)
+
+// readers is how many threads read requests. With one the kernel's copy of a request delays the next; a third finds nothing to do.
+const readers = 2
+
+// session is a file system that is one file. It is a front.Sink.
+type session struct {
+	dev    front.Device
+	memory *memory
+	bySlot [maxSlots]front.Request // by front.Request.Tag
+	slots  [maxSlots]*slot
+	dead   atomic.Bool // every request is answered with an error: the device has been taken away
+	fds    []int       // of /dev/fuse: two a reader
+	file   int         // O_PATH to the file, -1: none
+	done   sync.WaitGroup
+	ended  chan struct{} // closed when no reader is left
+}
+
+// start makes the file system, detached: nobody finds it by a path, and it
+// is gone as soon as nobody has the file open and this process has ended or let go.
+func start(dev front.Device, name string) (*session, error) {
+	s := &session{dev: dev, memory: newMemory(), file: -1, ended: make(chan struct{})}
+	for _, a := range s.memory.slots {
+		s.slots[a.index] = a
+	}
+	fd, err := unix.Open("/dev/fuse", unix.O_RDWR|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, fmt.Errorf("open /dev/fuse: %w", err)
+	}
+	s.fds = []int{fd}
+	if err := s.mount(name); err != nil {
+		s.closeAll()
+		return nil, err
+	}
+	return s, nil
+}
+
+// mount does the handshake and starts the readers.
+func (s *session) mount(name string) error {
+	fs, err := unix.Fsopen("fuse", unix.FSOPEN_CLOEXEC)
+	if err != nil {
+		return fmt.Errorf("fsopen(fuse): %w; Linux 5.2 or newer is needed", err)
+	}
+	defer unix.Close(fs)
+	for _, o := range [][2]string{{"source", name}, {"fd", strconv.Itoa(s.fds[0])}, {"rootmode", "100600"}, {"user_id", "0"}, {"group_id", "0"}, {"max_read", strconv.Itoa(maxWrite)}} {
+		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
+			return fmt.Errorf("set %s of a FUSE file system: %w", o[0], err)
+		}
+	}
+	if err := unix.FsconfigCreate(fs); err != nil {
+		return fmt.Errorf("make a FUSE file system: %w", err)
+	}
+	if err := s.greet(); err != nil {
+		return err
+	}
+	if err := s.clone(); err != nil {
+		return err
+	}
+	for i := range readers {
+		r := &reader{s: s, wait: s.fds[2*i], poll: s.fds[2*i+1]}
+		s.done.Go(r.run)
+	}
+	go func() { s.done.Wait(); close(s.ended) }() // ends with the readers
+	s.file, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	if err != nil {
+		s.file = -1
+		return fmt.Errorf("fsmount: %w", err)
+	}
+	return nil
+}
+
+// greet answers INIT.
+func (s *session) greet() error {
+	b := make([]byte, 64<<10)
+	n, err := unix.Read(s.fds[0], b)
+	if err != nil {
+		return fmt.Errorf("read /dev/fuse: %w", err)
+	}
+	c, ok := decodeCall(b[:n])
+	if !ok || c.op != opInit {
+		return errors.New("the kernel's FUSE did not begin with INIT")
+	}
+	answer, ok := initAnswer(c.body, limits{maxWrite: maxWrite, background: background})
+	if !ok {
+		return errors.New("the kernel's FUSE is older than version 7.23")
+	}
+	_, err = unix.Write(s.fds[0], append(appendHeader(nil, c.unique, 0, len(answer)), answer...))
+	return err
+}
+
+// devClone is FUSE_DEV_IOC_CLONE: one more descriptor of the same file system.
+const devClone = 0x8004e500
+
+// clone gives each reader two descriptors: one that waits and one that does not.
+func (s *session) clone() error {
+	for len(s.fds) < 2*readers {
+		flags := unix.O_RDWR | unix.O_CLOEXEC
+		if len(s.fds)%2 == 1 {
+			flags |= unix.O_NONBLOCK
+		}
+		fd, err := unix.Open("/dev/fuse", flags, 0)
+		if err != nil {
+			return fmt.Errorf("open /dev/fuse: %w", err)
+		}
+		s.fds = append(s.fds, fd)
+		if err := unix.IoctlSetPointerInt(fd, devClone, s.fds[0]); err != nil {
+			return fmt.Errorf("clone /dev/fuse: %w", err)
+		}
+	}
+	return nil
+}
+
+// open opens the file as the loop device wants it.
+func (s *session) open() (int, error) {
+	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", s.file), unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return -1, fmt.Errorf("open the file of the volume: %w", err)
+	}
+	return fd, nil
+}
+
+// refresh makes the kernel ask for the size anew.
+func (s *session) refresh() error {
+	var st unix.Statx_t
+	return unix.Statx(s.file, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_SIZE, &st)
+}
+
+// letGo drops this process's own reference: the file system ends with the last other one.
+func (s *session) letGo() {
+	s.dead.Store(true)
+	if s.file >= 0 {
+		unix.Close(s.file)
+		s.file = -1
+	}
+}
+
+func (s *session) closeAll() {
+	s.letGo()
+	for _, fd := range s.fds {
+		unix.Close(fd)
+	}
+	s.fds = nil
+}
+
+// reader is one thread that reads requests.
+type reader struct {
+	s          *session
+	wait, poll int // descriptors: one blocks, the other says EAGAIN
+	in, out    *chunk
+	batch      []*front.Request
+	more       bool // the last look for more found some
+	turn       int
+}
+
+// maxBatch is how many requests are submitted at once.
+const maxBatch = 16
+
+// run reads until the file system is gone.
+func (r *reader) run() {
+	runtime.LockOSThread() // the thread is blocked in read(2) most of the time
+	defer runtime.UnlockOSThread()
+	nothing := func() {}
+	r.in, r.out = r.s.memory.chunk(nothing), r.s.memory.chunk(nothing)
+	defer func() { r.s.memory.drop(r.in); r.s.memory.drop(r.out) }()
+	for r.next(r.wait) {
+		r.gather()
+		r.submit()
+	}
+	r.submit()
+}
+
+// gather takes what else has come. It does not look each time: at depth one there is nothing.
+func (r *reader) gather() {
+	if r.turn++; !r.more && r.turn%8 != 0 {
+		return
+	}
+	r.more = false
+	for len(r.batch) < maxBatch && r.next(r.poll) {
+		r.more = true
+	}
+}
+
+// next reads one request and begins it. False: there is none, or never again.
+func (r *reader) next(fd int) bool {
+	const most = inHeader + writeBody + maxWrite
+	var at int
+	r.in, at = r.s.memory.room(r.in, most, lead, r.submit)
+	b := r.in.mem[at : at+most]
+	for {
+		n, _, errno := unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		switch errno {
+		case 0:
+			if c, ok := decodeCall(b[:n]); ok {
+				r.begin(fd, c, at+int(n))
+			}
+			return true
+		case unix.EINTR, unix.ENOENT: // ENOENT: the request was taken back meanwhile
+		default:
+			return false
+		}
+		if fd == r.poll {
+			return false
+		}
+	}
+}
+
+// begin answers a request or makes one of the device of it. Up to end the chunk is taken if data stays in it.
+func (r *reader) begin(fd int, c call, end int) {
+	var req front.Request
+	var keep *chunk
+	var answer []byte
+	length := 0
+	switch c.op {
+	case opRead:
+		off, n, ok := c.span()
+		if !ok || n > maxWrite {
+			r.s.reply(fd, c.unique, syscall.EINVAL, nil)
+			return
+		}
+		var at int
+		r.out, at = r.s.memory.room(r.out, outHeader+n, page-outHeader, r.submit)
+		keep, answer = r.out, r.out.mem[at:at+outHeader+n]
+		r.out.at = at + outHeader + n
+		req = front.Request{Op: front.Read, Offset: off, Length: int64(n), Data: answer[outHeader:]}
+	case opWrite:
+		off, n, ok := c.span()
+		if !ok {
+			r.s.reply(fd, c.unique, syscall.EINVAL, nil)
+			return
+		}
+		keep, length = r.in, n
+		r.in.at = end
+		req = front.Request{Op: front.Write, Offset: off, Length: int64(n), Data: c.body[writeBody:]}
+	case opFsync:
+		req = front.Request{Op: front.Flush}
+	case opFallocate:
+		var errno syscall.Errno
+		if req, errno = fallocate(c); errno != 0 {
+			r.s.reply(fd, c.unique, errno, nil)
+			return
+		}
+	default:
+		r.s.small(fd, c)
+		return
+	}
+	if r.s.dead.Load() {
+		r.s.reply(fd, c.unique, syscall.EIO, nil)
+		return
+	}
+	a := r.s.memory.take(keep, r.submit)
+	a.fd, a.unique, a.answer, a.length = fd, c.unique, answer, length
+	q := &r.s.bySlot[a.index]
+	*q = req
+	q.Sink, q.Tag = r.s, uint64(a.index)
+	r.batch = append(r.batch, q)
+}
+
+// fallocate makes a request of what the loop device makes of discards and zeroing.
+func fallocate(c call) (front.Request, syscall.Errno) {
+	off, n, mode, ok := c.room()
+	if !ok {
+		return front.Request{}, syscall.EINVAL
+	}
+	req := front.Request{Offset: off, Length: n, Op: front.Zero}
+	switch mode &^ unix.FALLOC_FL_KEEP_SIZE {
+	case unix.FALLOC_FL_PUNCH_HOLE: // a discard, or zeroes that may be a hole: in both cases it has to read as zeroes
+	case unix.FALLOC_FL_ZERO_RANGE:
+		req.NoHole = true
+	default:
+		return front.Request{}, syscall.EOPNOTSUPP
+	}
+	return req, 0
+}
+
+// small answers what needs no device.
+func (s *session) small(fd int, c call) {
+	size := s.dev.Size() &^ 511
+	switch c.op {
+	case opForget, opBatchForget, opInterrupt: // have no answer
+	case opGetattr:
+		s.reply(fd, c.unique, 0, attrAnswer(size))
+	case opOpen:
+		s.reply(fd, c.unique, 0, openAnswer())
+	case opStatfs:
+		s.reply(fd, c.unique, 0, statfsAnswer(size))
+	case opRelease, opFlush, opDestroy:
+		s.reply(fd, c.unique, 0, nil)
+	default:
+		s.reply(fd, c.unique, syscall.ENOSYS, nil)
+	}
+}
+
+// reply answers one request. That the kernel does not want the answer any more is nobody's business.
+func (s *session) reply(fd int, unique uint64, errno syscall.Errno, body []byte) {
+	var b [128]byte
+	if errno != 0 {
+		body = nil
+	}
+	p := append(appendHeader(b[:0], unique, int(errno), len(body)), body...)
+	write(fd, p)
+}
+
+func write(fd int, p []byte) {
+	for {
+		_, _, errno := unix.Syscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		if errno != unix.EINTR {
+			return
+		}
+	}
+}
+
+// submit gives the device what has been gathered.
+func (r *reader) submit() {
+	if len(r.batch) == 0 {
+		return
+	}
+	r.s.dev.Submit(r.batch)
+	clear(r.batch)
+	r.batch = r.batch[:0]
+}
+
+// Done answers a request at once: a write to /dev/fuse does not wait, and each answer is one anyway.
+func (s *session) Done(req *front.Request) {
+	a := s.slots[req.Tag]
+	var b [outHeader + 8]byte
+	switch {
+	case req.Err != nil:
+		s.reply(a.fd, a.unique, errno(req.Err), nil)
+	case a.answer != nil:
+		appendHeader(a.answer[:0], a.unique, 0, len(a.answer)-outHeader)
+		write(a.fd, a.answer)
+	case req.Op == front.Write:
+		p := appendHeader(b[:0], a.unique, 0, 8)
+		p = order.AppendUint32(p, uint32(a.length))
+		write(a.fd, order.AppendUint32(p, 0))
+	default:
+		s.reply(a.fd, a.unique, 0, nil)
+	}
+	s.memory.give(a)
+}
+
+// Flush has nothing to do: Done has answered.
+func (s *session) Flush() {}
+
+func errno(err error) syscall.Errno {
+	var n syscall.Errno
+	if errors.As(err, &n) && n != 0 {
+		return n
+	}
+	return syscall.EIO
+}
