@@ -18,6 +18,8 @@ type op struct {
 	req    *front.Request
 	span   span
 	locked bool
+	later  *later     // the batch whose changes are done here after they have gone to the peers; nil: at once
+	disk   *disk.Disk // where it is done then; nil: on the peers alone
 	hot    *disk.Disk // in whose activity log it holds its extents
 
 	shares atomic.Int32
@@ -30,7 +32,7 @@ var ops = sync.Pool{New: func() any { return new(op) }}
 func (r *Replica) newOp(req *front.Request) *op {
 	o := ops.Get().(*op)
 	o.r, o.req, o.span.off, o.span.n = r, req, req.Offset, req.Length
-	o.locked, o.hot = false, nil
+	o.locked, o.hot, o.later, o.disk = false, nil, nil, nil
 	o.shares.Store(1)
 	o.copies.Store(0)
 	o.failed.Store(0)

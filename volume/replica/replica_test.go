@@ -179,7 +179,7 @@ func (s *site) until(what string, ok func(volume.Status) bool) {
 
 func inStep(st volume.Status) bool {
 	for _, p := range st.Peers {
-		if p.State != volume.Connected || p.Disk != volume.UpToDate || p.OutOfSync != 0 {
+		if p.State != volume.Connected || p.Disk != volume.UpToDate || p.OutOfSync != 0 || p.Pending != 0 {
 			return false
 		}
 	}

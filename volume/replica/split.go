@@ -46,6 +46,6 @@ func (r *Replica) split(req *front.Request, most int64) {
 	}
 	p.left.Store(int32(len(pieces)))
 	for _, piece := range pieces {
-		r.change(piece)
+		r.change(piece, nil)
 	}
 }

@@ -53,11 +53,11 @@ func writer(t *testing.T, s *site, threads int) (stop func()) {
 // settled flushes, and waits until all are in step.
 func settled(t *testing.T, sites []*site) {
 	t.Helper()
-	for _, s := range sites {
-		s.until("in step", inStep)
-	}
 	if err := sites[0].do(t, sites[0].r, front.Request{Op: front.Flush}); err != nil {
 		t.Error(err)
+	}
+	for _, s := range sites {
+		s.until("in step", inStep)
 	}
 	same(t, sites)
 }

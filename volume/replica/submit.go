@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"sync"
 	"syscall"
 
 	"github.com/takt-ha/takt/volume"
@@ -13,16 +14,29 @@ func (r *Replica) Size() int64 { return r.size.Load() }
 
 // Submit begins requests: see front.Device.
 func (r *Replica) Submit(batch []*front.Request) {
+	later := laters.Get().(*later)
 	for _, req := range r.gate.pass(batch) {
-		r.begin(req)
+		r.begin(req, later)
 	}
 	r.eachPeer(func(p *peer) { p.kick() })
+	for i, o := range later.ops {
+		later.ops[i] = nil
+		r.here(o, o.disk, nil)
+		o.share(nil, false, nil)
+	}
+	later.ops = later.ops[:0]
+	laters.Put(later)
 	if r.live().Net.OnCongestion != "pull-ahead" {
 		r.eachPeer(func(p *peer) { p.await() })
 	}
 }
 
-func (r *Replica) begin(req *front.Request) {
+// later are the changes of a batch that have gone to the peers: the local disk gets them while they are on their way.
+type later struct{ ops []*op }
+
+var laters = sync.Pool{New: func() any { return new(later) }}
+
+func (r *Replica) begin(req *front.Request, later *later) {
 	req.Err = nil
 	if req.Op != front.Flush && (req.Offset < 0 || req.Length < 0 || req.Offset > r.size.Load()-req.Length) {
 		req.Err = syscall.EINVAL
@@ -40,12 +54,12 @@ func (r *Replica) begin(req *front.Request) {
 	case front.Flush:
 		r.flush(req)
 	default:
-		r.change(req)
+		r.change(req, later)
 	}
 }
 
 // change does a write, zero or trim.
-func (r *Replica) change(req *front.Request) {
+func (r *Replica) change(req *front.Request, later *later) {
 	if req.Length == 0 {
 		r.finish(req, nil)
 		return
@@ -57,6 +71,7 @@ func (r *Replica) change(req *front.Request) {
 	r.counts.written.Add(req.Length)
 	o := r.newOp(req)
 	if r.mirrored() {
+		o.later = later
 		r.order(o, nil)
 		return
 	}
@@ -67,7 +82,11 @@ func (r *Replica) change(req *front.Request) {
 // order waits, without blocking the caller, until nobody else holds the range and until its extents are in
 // the activity log; then the change goes to all replicas.
 func (r *Replica) order(o *op, s *sinks) {
-	if !r.locks.take(&o.span, func() { r.aside(func(s *sinks) { r.order(o, s) }) }) {
+	again := func() {
+		o.later = nil
+		r.aside(func(s *sinks) { r.order(o, s) })
+	}
+	if !r.locks.take(&o.span, again) {
 		return
 	}
 	o.locked = true
@@ -86,6 +105,7 @@ func (r *Replica) heat(o *op, s *sinks) {
 		r.ordered(o, d, s)
 		return
 	}
+	o.later = nil
 	r.aside(func(s *sinks) {
 		if err := d.Begin(o.span.off, o.span.n); err != nil {
 			r.diskFailed(d, "metadata", err)
@@ -120,6 +140,7 @@ func (r *Replica) ordered(o *op, d *disk.Disk, s *sinks) {
 		r.giveBack(o)
 		return
 	}
+	o.later = nil
 	r.complete(d, o.span.off, o.span.n, func() {
 		r.aside(func(s *sinks) { r.everywhere(o, d, s) })
 	})
@@ -141,6 +162,11 @@ func (r *Replica) giveBack(o *op) {
 // everywhere sends a change to the peers and does it here.
 func (r *Replica) everywhere(o *op, d *disk.Disk, s *sinks) {
 	r.eachPeer(func(p *peer) { p.replicate(o, d != nil) })
+	if o.later != nil {
+		o.disk = d
+		o.later.ops = append(o.later.ops, o)
+		return
+	}
 	r.here(o, d, s)
 	o.share(nil, false, s)
 }
