@@ -37,7 +37,7 @@ type conn struct {
 	freed    []*slot
 	held     int64  // bytes of chunks that this connection has
 	flying   int    // requests with the device
-	reads    *chunk // where short answers with data are laid out
+	reads    *chunk // where short answers with data are laid out; nil before the first
 	acks     []byte // answers without data
 	out      []answer
 	sending  bool  // somebody sends
@@ -173,9 +173,9 @@ func (c *conn) begin() error {
 		c.nc.Close()
 		return err
 	}
-	own := c.srv.memory.take(0, idleChunks, c.wake)
+	c.in = c.srv.memory.take(0, 1, c.wake)[0]
 	c.mu.Lock()
-	c.in, c.reads, c.held = own[0], own[1], idleChunks*chunkBytes
+	c.held = chunkBytes
 	c.t = t
 	over := c.dead
 	c.mu.Unlock()
@@ -202,7 +202,9 @@ func (c *conn) end() {
 	}
 	c.t.Close()
 	c.releaseLocked(c.in, 1)
-	c.releaseLocked(c.reads, 1)
+	if c.reads != nil {
+		c.releaseLocked(c.reads, 1)
+	}
 	c.mu.Unlock()
 }
 

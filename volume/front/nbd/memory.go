@@ -37,7 +37,7 @@ type memory struct {
 	waiting []chan struct{}
 }
 
-// idleChunks is what each connection has: one to receive, one for answers.
+// idleChunks is what each connection may always have: one to receive, one for answers.
 const idleChunks = 2
 
 const chunkBytes = headroom + pieceSize
@@ -70,15 +70,12 @@ func (m *memory) take(held int64, n int, wake chan struct{}) []*chunk {
 	return out
 }
 
-// keep is how many bytes of chunks that nobody uses are kept for the next.
-const keep = 8 << 20
-
 // give takes a chunk back.
 func (m *memory) give(k *chunk) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.used -= chunkBytes
-	if int64(len(m.free)+1)*chunkBytes <= keep {
+	if int64(len(m.free)+1)*chunkBytes <= m.limit/4 { // enough for a busy connection
 		m.free = append(m.free, k)
 	}
 	for _, w := range m.waiting {

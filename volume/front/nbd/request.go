@@ -104,15 +104,13 @@ func (c *conn) takeRead(r request, s *slot) {
 	}
 	n := dataHeader + int(r.length)
 	c.mu.Lock()
-	if c.reads.refs == 1 { // all answers in it are gone
-		c.reads.fill = 0
+	if k := c.reads; k != nil && k.refs == 1 { // all answers in it are gone
+		k.fill = 0
 	}
-	if len(c.reads.mem)-c.reads.fill < n {
+	if c.reads == nil || len(c.reads.mem)-c.reads.fill < n {
 		c.mu.Unlock()
-		k := c.chunks(1)[0]
+		c.changeReads()
 		c.mu.Lock()
-		c.releaseLocked(c.reads, 1)
-		c.reads = k
 	}
 	k := c.reads
 	k.refs++
@@ -122,6 +120,17 @@ func (c *conn) takeRead(r request, s *slot) {
 	s.buf = k
 	s.req.Op, s.req.Data = front.Read, s.answer[dataHeader:]
 	c.batch = append(c.batch, &s.req)
+}
+
+// changeReads goes on with another chunk for short answers.
+func (c *conn) changeReads() {
+	k := c.chunks(1)[0]
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.reads != nil {
+		c.releaseLocked(c.reads, 1)
+	}
+	c.reads = k
 }
 
 // takeLongRead begins a read in pieces: each an answer of its own, or all together
