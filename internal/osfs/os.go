@@ -25,7 +25,8 @@ func (OS) OpenFile(op, name string, flag int, perm os.FileMode) (File, error) {
 	if err != nil {
 		return nil, named(op, err)
 	}
-	return &osFile{f}, nil
+	o, err := newOSFile(f)
+	return o, named(op, err)
 }
 
 // ReadFile reads a whole file.

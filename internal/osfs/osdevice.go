@@ -13,11 +13,29 @@ import (
 // osFile is an open file of OS.
 type osFile struct {
 	*os.File
+	raw syscall.RawConn
 }
 
 var _ Device = (*osFile)(nil)
 
-func (f *osFile) fd() int { return int(f.Fd()) }
+func newOSFile(f *os.File) (*osFile, error) {
+	raw, err := f.SyscallConn()
+	return &osFile{f, raw}, err
+}
+
+// do calls with the descriptor, again if a signal interrupts. A Close meanwhile waits for it: the number could
+// be another file's else.
+func (f *osFile) do(call func(fd int) error) (err error) {
+	cerr := f.raw.Control(func(fd uintptr) {
+		for err = syscall.EINTR; err == syscall.EINTR; {
+			err = call(int(fd))
+		}
+	})
+	if cerr != nil {
+		return os.ErrClosed
+	}
+	return err
+}
 
 // block says whether it is a block device.
 func (f *osFile) block() bool {
@@ -26,7 +44,7 @@ func (f *osFile) block() bool {
 }
 
 func (f *osFile) SyncData() error {
-	if err := retry(func() error { return unix.Fdatasync(f.fd()) }); err != nil {
+	if err := f.do(unix.Fdatasync); err != nil {
 		return f.fail("sync", err)
 	}
 	return nil
@@ -39,17 +57,8 @@ func (f *osFile) fail(call string, err error) error {
 	return &fs.PathError{Op: call, Path: f.Name(), Err: err}
 }
 
-// retry calls again what a signal interrupted.
-func retry(call func() error) error {
-	for {
-		if err := call(); err != syscall.EINTR {
-			return err
-		}
-	}
-}
-
 func (f *osFile) Lock() error {
-	err := retry(func() error { return unix.Flock(f.fd(), unix.LOCK_EX|unix.LOCK_NB) })
+	err := f.do(func(fd int) error { return unix.Flock(fd, unix.LOCK_EX|unix.LOCK_NB) })
 	if err == syscall.EWOULDBLOCK {
 		err = ErrLocked
 	}
@@ -75,33 +84,33 @@ func (f *osFile) Capacity() (int64, error) {
 }
 
 func (f *osFile) ioctl(req uintptr, arg unsafe.Pointer) error {
-	return retry(func() error {
-		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(f.fd()), req, uintptr(arg)); e != 0 {
+	return f.do(func(fd int) error {
+		if _, _, e := unix.Syscall(unix.SYS_IOCTL, uintptr(fd), req, uintptr(arg)); e != 0 {
 			return e
 		}
 		return nil
 	})
 }
 
-func (f *osFile) WriteAtDurable(p []byte, off int64) (int, error) {
-	done := 0
-	for done < len(p) {
-		n, err := unix.Pwritev2(f.fd(), [][]byte{p[done:]}, off+int64(done), unix.RWF_DSYNC)
-		switch {
-		case err == syscall.EINTR:
-			continue
-		case err != nil:
-			return done, f.fail("write durably", err)
-		case n == 0:
-			return done, f.fail("write durably", syscall.EIO)
-		}
-		done += n
+func (f *osFile) WriteAtDurable(p []byte, off int64) (done int, err error) {
+	for done < len(p) && err == nil {
+		err = f.do(func(fd int) error {
+			n, err := unix.Pwritev2(fd, [][]byte{p[done:]}, off+int64(done), unix.RWF_DSYNC)
+			if err == nil && n == 0 {
+				err = syscall.EIO
+			}
+			done += max(n, 0)
+			return err
+		})
+	}
+	if err != nil {
+		return done, f.fail("write durably", err)
 	}
 	return done, nil
 }
 
 func (f *osFile) fallocate(call string, mode uint32, off, n int64) error {
-	if err := retry(func() error { return unix.Fallocate(f.fd(), mode, off, n) }); err != nil {
+	if err := f.do(func(fd int) error { return unix.Fallocate(fd, mode, off, n) }); err != nil {
 		return f.fail(call, err)
 	}
 	return nil
@@ -149,25 +158,26 @@ func (f *osFile) NextData(off int64) (start, end int64, err error) {
 	if f.block() {
 		return off, size, nil
 	}
-	start, err = unix.Seek(f.fd(), off, unix.SEEK_DATA)
-	if err == syscall.ENXIO {
+	err = f.do(func(fd int) (err error) {
+		if start, err = unix.Seek(fd, off, unix.SEEK_DATA); err == nil {
+			end, err = unix.Seek(fd, start, unix.SEEK_HOLE)
+		}
+		return err
+	})
+	switch err {
+	case nil:
+		return start, end, nil
+	case syscall.ENXIO: // nothing but a hole follows
 		return size, size, nil
-	}
-	if err == nil {
-		end, err = unix.Seek(f.fd(), start, unix.SEEK_HOLE)
-	}
-	if err == syscall.EINVAL { // a file system without holes
+	case syscall.EINVAL: // a file system without holes
 		return off, size, nil
 	}
-	if err != nil {
-		return 0, 0, f.fail("seek data", err)
-	}
-	return start, end, nil
+	return 0, 0, f.fail("seek data", err)
 }
 
 func (f *osFile) InMemory() bool {
 	var st unix.Statfs_t
-	if f.block() || unix.Fstatfs(f.fd(), &st) != nil {
+	if f.block() || f.do(func(fd int) error { return unix.Fstatfs(fd, &st) }) != nil {
 		return false
 	}
 	return st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC || st.Type == unix.HUGETLBFS_MAGIC

@@ -110,6 +110,16 @@ func (l *Log) Drop(e uint32) bool {
 // Wait says whether Drop shall report extents that nobody holds any more.
 func (l *Log) Wait(on bool) { l.waiting.Store(on) }
 
+// Held says whether somebody holds an extent.
+func (l *Log) Held() bool {
+	for _, e := range l.slots {
+		if e != None && l.word(e).Load()&holders != 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // Has says whether extent e is in the log on disk.
 func (l *Log) Has(e uint32) bool { return l.word(e).Load()&in != 0 }
 

@@ -10,6 +10,19 @@ import (
 	"github.com/takt-ha/takt/internal/osfs"
 )
 
+// enter is inside, and keeps Close from closing until the caller calls d.use.RUnlock, if the error is nil.
+func (d *Disk) enter(off, n int64) error {
+	if err := d.inside(off, n); err != nil {
+		return err
+	}
+	d.use.RLock()
+	if d.shut {
+		d.use.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
 // inside refuses what is not within the data: internal metadata follows it.
 func (d *Disk) inside(off, n int64) error {
 	if size := d.size.Load(); off < 0 || n < 0 || n > size-off {
@@ -20,9 +33,10 @@ func (d *Disk) inside(off, n int64) error {
 
 // ReadAt fills p with data. Errors hold the system's error number.
 func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
-	if err := d.inside(off, int64(len(p))); err != nil {
+	if err := d.enter(off, int64(len(p))); err != nil {
 		return 0, err
 	}
+	defer d.use.RUnlock()
 	n, err := d.data.ReadAt(p, off)
 	if errors.Is(err, io.EOF) {
 		// Open has checked the length: the file has become shorter under us.
@@ -33,17 +47,19 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 
 // WriteAt writes data. It is durable after Sync. Errors hold the system's error number, as ENOSPC.
 func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
-	if err := d.inside(off, int64(len(p))); err != nil {
+	if err := d.enter(off, int64(len(p))); err != nil {
 		return 0, err
 	}
+	defer d.use.RUnlock()
 	return d.data.WriteAt(p, off)
 }
 
 // WriteDurable is a WriteAt that is durable when it returns (unless Options.NoFlush).
 func (d *Disk) WriteDurable(p []byte, off int64) error {
-	if err := d.inside(off, int64(len(p))); err != nil {
+	if err := d.enter(off, int64(len(p))); err != nil {
 		return err
 	}
+	defer d.use.RUnlock()
 	if d.o.NoFlush {
 		_, err := d.data.WriteAt(p, off)
 		return err
@@ -56,6 +72,10 @@ func (d *Disk) Sync() error {
 	if d.o.NoFlush {
 		return nil
 	}
+	if err := d.enter(0, 0); err != nil {
+		return err
+	}
+	defer d.use.RUnlock()
 	return d.data.SyncData()
 }
 
@@ -68,9 +88,10 @@ func (d *Disk) Trim(off, n int64) error { return d.Zero(off, n, false) }
 
 // Zero makes the range read as zeroes; with noHole its space stays allocated. Durable after Sync.
 func (d *Disk) Zero(off, n int64, noHole bool) error {
-	if err := d.inside(off, n); err != nil {
+	if err := d.enter(off, n); err != nil {
 		return err
 	}
+	defer d.use.RUnlock()
 	// Devices do whole sectors alone; the edges are written.
 	first := min(off+n, (off+zeroUnit-1)/zeroUnit*zeroUnit)
 	end := max(first, (off+n)/zeroUnit*zeroUnit)
@@ -122,9 +143,10 @@ type Extent struct {
 
 // Extents describes the range from off on without gaps, until n bytes or limit extents.
 func (d *Disk) Extents(off, n int64, limit int) ([]Extent, error) {
-	if err := d.inside(off, n); err != nil {
+	if err := d.enter(off, n); err != nil {
 		return nil, err
 	}
+	defer d.use.RUnlock()
 	var all []Extent
 	for end := off + n; off < end && len(all) < limit; {
 		start, stop, err := d.data.NextData(off)

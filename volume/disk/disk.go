@@ -7,6 +7,8 @@
 package disk
 
 import (
+	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 
@@ -69,9 +71,13 @@ type Disk struct {
 	arrivals queue
 	logMu    sync.Mutex            // held over everything that changes the log but Hold and Drop
 	broken   atomic.Pointer[error] // what is on disk of the metadata is not known: see fail
+	use      sync.RWMutex          // held for reading by operations on data, for writing by Close
+	shut     bool                  // guarded by use
 	idle     chan struct{}         // an extent is held by nobody any more
 	closed   chan struct{}
+	stopping sync.Once
 	closing  sync.Once
+	draining atomic.Bool // no Begin any more
 	alWrites atomic.Uint64
 	bmWrites atomic.Uint64
 	notes    []string
@@ -139,18 +145,55 @@ func (d *Disk) OnEvict(f func(extents []uint32) error) {
 	d.evict = f
 }
 
-// Close saves the bitmaps and lets go of the store. A second call does nothing.
+// Drain refuses what begins from now on with ErrClosed, and waits until everything that was begun has
+// ended: after it no late writer can change what a new Open finds. Then Close. It
+// returns the context's error if that ends first.
+func (d *Disk) Drain(ctx context.Context) error {
+	d.draining.Store(true)
+	d.stop()
+	d.logMu.Lock()
+	defer d.logMu.Unlock()
+	d.log.Wait(true)
+	for d.log.Held() {
+		select {
+		case <-d.idle:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// stop wakes those who wait for room in the activity log.
+func (d *Disk) stop() { d.stopping.Do(func() { close(d.closed) }) }
+
+// Close saves the bitmaps, waits for operations that are under way and lets go of the
+// store. A second call does nothing; later operations end with ErrClosed.
 func (d *Disk) Close() error {
 	var err error
 	d.closing.Do(func() {
-		close(d.closed)
+		d.draining.Store(true)
+		d.stop()
 		err = d.SaveBitmaps()
+		d.logMu.Lock()
+		defer d.logMu.Unlock()
+		d.saveMu.Lock()
+		defer d.saveMu.Unlock()
+		d.superMu.Lock()
+		defer d.superMu.Unlock()
+		d.use.Lock()
+		defer d.use.Unlock()
+		d.shut = true
+		_ = d.fail(ErrClosed)
 		if cerr := closeBoth(d.data, d.meta); err == nil {
 			err = cerr
 		}
 	})
 	return err
 }
+
+// ErrClosed: the disk was closed meanwhile.
+var ErrClosed = errors.New("the disk is closed")
 
 func closeBoth(data, metadata osfs.Device) error {
 	var err error

@@ -11,9 +11,6 @@ import (
 	"github.com/takt-ha/takt/volume/actlog"
 )
 
-// ErrClosed: the disk was closed meanwhile.
-var ErrClosed = errors.New("the disk is closed")
-
 // span returns the first and the last extent of a range that is not empty.
 func span(off, n int64) (first, last uint32) {
 	return uint32(off / volume.ExtentSize), uint32((off + n - 1) / volume.ExtentSize)
@@ -59,6 +56,10 @@ func (d *Disk) TryBegin(off, n int64) bool {
 			}
 			return false
 		}
+	}
+	if d.draining.Load() { // asked after the Hold, which Drain sees if it came too late for this
+		d.drop(first, last)
+		return false
 	}
 	return true
 }
@@ -156,6 +157,9 @@ func (d *Disk) admit(a *arrival) error {
 
 // serveLocked brings the extents of the group into the log and holds them for each of it.
 func (d *Disk) serveLocked(group []*arrival) error {
+	if d.draining.Load() {
+		return ErrClosed
+	}
 	if err := d.failedBefore(); err != nil {
 		return err
 	}

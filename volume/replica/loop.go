@@ -167,9 +167,31 @@ func (r *Replica) writeSuper(s meta.Super) state.Input {
 	return nil
 }
 
+// closedBefore waits until the disk that was there before is closed: it is locked against a second user.
+func (r *Replica) closedBefore() bool {
+	r.dropped.Lock()
+	closed := r.dropped.closed
+	r.dropped.Unlock()
+	if closed == nil {
+		return true
+	}
+	select {
+	case <-closed:
+		return true
+	case <-time.After(closeTime):
+		return false
+	}
+}
+
+// closeTime is how long an attach waits for the disk that was detached before.
+const closeTime = 5 * time.Second
+
 func (r *Replica) attach() state.Input {
 	if r.disk.Load() != nil || r.o.OpenDisk == nil {
 		return nil
+	}
+	if !r.closedBefore() {
+		return state.DiskGone{Op: "attach", Err: "requests to the disk that was detached have not ended yet: attach it again later"}
 	}
 	d, err := r.o.OpenDisk()
 	if err != nil {
@@ -194,11 +216,18 @@ func (r *Replica) detach() {
 // dropDisk takes the disk out of the data path. It is closed when the requests that
 // have it in hand are through.
 func (r *Replica) dropDisk(d *disk.Disk) bool {
+	closed := make(chan struct{})
+	r.dropped.Lock()
 	if !r.disk.CompareAndSwap(d, nil) {
+		r.dropped.Unlock()
 		return false
 	}
+	r.dropped.closed = closed
+	r.dropped.Unlock()
 	r.eachPeer((*peer).stopSync)
 	r.all.Go(func() {
+		defer close(closed)
+		_ = d.Drain(r.ctx) // if all ends: as a crash would
 		if err := d.Close(); err != nil {
 			r.log.Warn("the disk did not close cleanly", "error", err)
 		}

@@ -70,8 +70,12 @@ type Replica struct {
 	from     atomic.Pointer[[]volume.NodeID] // peers with good data, best first
 	began    time.Time
 
-	inputs chan asked // to the loop
-	loop   struct {
+	inputs  chan asked // to the loop
+	dropped struct {
+		sync.Mutex
+		closed chan struct{} // closed when the disk that was dropped last is
+	}
+	loop struct {
 		sync.Mutex // held while the machine steps and its effects are carried out
 		machine    *state.Machine
 		answers    map[uint64]chan answer
