@@ -34,12 +34,18 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 			"there, with the name alone. With a file it only prepares the disk that the file names.",
 		Example: "  takt volume create r0 --size 10G --disk /var/lib/takt/r0.img\n" +
 			"  takt volume create r0 --size 10G --disk /dev/vg0/r0 --address 10.0.0.1:7789 --peer beta=10.0.0.2:7789\n  takt volume create r0   # on beta, with the file of the first",
-		Args: cobra.ExactArgs(1),
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: v.completeVolumes(false, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]
 			path := v.paths(name).Config
 			_, err := os.Stat(path)
 			fresh := errors.Is(err, os.ErrNotExist)
+			if fresh && o.disk == "" {
+				if _, err := v.find(name); err == nil || errs.KindOf(err) != errs.NotFound {
+					fresh = false // a resource of drbd.conf, or one that is wrong, which is said below
+				}
+			}
 			if !fresh && o.disk != "" {
 				if c, err := v.load(name); err == nil && selfOf(c).Disk != o.disk {
 					return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file says disk = %q", selfOf(c).Disk))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -15,31 +16,80 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/takt-ha/takt/internal/errs"
+	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/daemon"
 )
 
 func newVolumeUpCommand(v *volumes) *cobra.Command {
-	return &cobra.Command{
-		Use:     "up [NAME...]",
-		Short:   "Start the process of a volume: it attaches its disk and connects",
-		Example: "  takt volume up r0\n  takt volume up all",
-		RunE: func(cmd *cobra.Command, args []string) error {
-			names, err := v.chosen(args)
-			for _, name := range names {
-				if err == nil {
-					err = v.start(name)
-				}
-			}
-			return err
-		},
+	var plain bool
+	w := &awaiting{until: inStep}
+	cmd := &cobra.Command{
+		Use:   "up NAME...|all",
+		Short: "Start the process of a volume: it attaches its disk and connects",
+		Long: "The volume is described by NAME.toml or, without one, by the resource NAME in drbd.conf or drbd.d.\n" +
+			"The command ends when the volume can be spoken to; with --wait when its data is in step with all peers.",
+		Example:           "  takt volume up r0\n  takt volume up all\n  takt volume up r0 --wait --timeout 5m",
+		Args:              nameArgs(false),
+		ValidArgsFunction: v.completeVolumes(true, false),
 	}
+	cmd.Flags().BoolVar(&plain, "plain", false, "a resource of drbd.conf without shared-secret: no encryption between the nodes, as DRBD had it")
+	w = w.flags(cmd)
+	cmd.RunE = func(cmd *cobra.Command, args []string) error {
+		names, err := v.chosen(args)
+		if err != nil {
+			return err
+		}
+		return each(cmd, names, func(name string) error {
+			if err := v.start(cmd, name, plain); err != nil || !w.on {
+				return err
+			}
+			c := v.client(name)
+			defer c.Close()
+			_, err := v.await(cmd, c, name, "", w)
+			return err
+		})
+	}
+	return cmd
 }
 
 // start runs the volume's process in the background and returns when it can be spoken to.
-func (v *volumes) start(name string) error {
-	if _, err := v.load(name); err != nil {
+func (v *volumes) start(cmd *cobra.Command, name string, plain bool) error {
+	f, err := v.find(name)
+	if err != nil {
 		return err
 	}
+	if err := mayBePlain(f, plain); err != nil {
+		return err
+	}
+	if v.managed(name) {
+		return systemctl(cmd.Context(), "start", volumeUnitName(name))
+	}
+	return v.spawn(name, plain)
+}
+
+// mayBePlain refuses to go without encryption where nobody has said so: a configuration of DRBD without a
+// secret says nothing. What stays on this machine needs none.
+func mayBePlain(f found, plain bool) error {
+	if !f.noSecret || plain || onLoopback(f.Config) {
+		return nil
+	}
+	return errs.E("start volume", errs.Invalid, f.Name, "Set one on all nodes: net { shared-secret \"…\"; }. Or go without encryption, as DRBD did, with --plain.",
+		fmt.Errorf("%s: the resource has no shared-secret, so nothing could be encrypted", f.from))
+}
+
+// onLoopback says whether all nodes are on this machine.
+func onLoopback(c volume.Config) bool {
+	for _, n := range c.Nodes {
+		host, _, err := net.SplitHostPort(n.Address)
+		if ip := net.ParseIP(host); err == nil && (ip == nil || !ip.IsLoopback()) {
+			return false
+		}
+	}
+	return true
+}
+
+// spawn starts the process, apart from this one.
+func (v *volumes) spawn(name string, plain bool) error {
 	self, err := os.Executable()
 	if err != nil {
 		return err
@@ -50,6 +100,9 @@ func (v *volumes) start(name string) error {
 	}
 	if v.node != "" {
 		args = append(args, "--node", v.node)
+	}
+	if plain {
+		args = append(args, "--plain")
 	}
 	paths := v.paths(name)
 	if err := os.MkdirAll(filepath.Dir(paths.Log), 0o755); err != nil {
@@ -95,26 +148,54 @@ func (v *volumes) start(name string) error {
 const readyVariable = "TAKT_READY_FD"
 
 func newVolumeRunCommand(v *volumes) *cobra.Command {
-	return &cobra.Command{
-		Use:     "run NAME",
-		Short:   "Be the process of a volume, in the foreground",
-		Example: "  takt volume run r0",
-		Args:    cobra.ExactArgs(1),
+	var plain bool
+	cmd := &cobra.Command{
+		Use:               "run NAME",
+		Short:             "Be the process of a volume, in the foreground",
+		Long:              "What \"up\" starts in the background. Under systemd it says when it is ready, and its words go to the\njournal. SIGHUP is \"adjust\"; SIGTERM ends it, as a crash would but in order: \"down\" is better.",
+		Example:           "  takt volume run r0",
+		Args:              cobra.ExactArgs(1),
+		ValidArgsFunction: v.completeVolumes(false, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
 			defer stop()
 			tell := readyPipe()
-			c, err := v.load(args[0])
+			f, err := v.find(args[0])
 			if err == nil {
-				log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))
-				err = daemon.Run(ctx, daemon.Options{Config: c, Paths: v.paths(args[0]), Log: log}, func() { tell("ok") })
+				err = mayBePlain(f, plain)
+			}
+			if err == nil {
+				err = daemon.Run(ctx, v.daemonOptions(cmd, f), func() { tell("ok") })
 			}
 			if err != nil {
-				tell(err.Error() + "\n" + errs.HintOf(err))
+				tell(strings.ReplaceAll(err.Error(), "\n", " ") + "\n" + errs.HintOf(err))
 			}
 			return err
 		},
 	}
+	cmd.Flags().BoolVar(&plain, "plain", false, "a resource of drbd.conf without shared-secret: no encryption between the nodes")
+	return cmd
+}
+
+func (v *volumes) daemonOptions(cmd *cobra.Command, f found) daemon.Options {
+	return daemon.Options{
+		Config: f.Config, Paths: v.paths(f.Name), Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), logOptions())),
+		Beside: v.paths,
+		Reload: func() (volume.Config, error) { return v.load(f.Name) },
+	}
+}
+
+// logOptions leaves out the time where the journal adds its own (systemd.exec(5), JOURNAL_STREAM).
+func logOptions() *slog.HandlerOptions {
+	if os.Getenv("JOURNAL_STREAM") == "" {
+		return nil
+	}
+	return &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
+		if len(groups) == 0 && a.Key == slog.TimeKey {
+			return slog.Attr{}
+		}
+		return a
+	}}
 }
 
 // readyPipe returns what tells the parent, once, how the start went.

@@ -20,21 +20,20 @@ const header = `# A volume of Takt. The same file belongs on every node of the v
 
 `
 
-// Format writes a new volume's configuration as a document: what is not the default.
+// Format writes a configuration as a document: everything that is not the default.
 func Format(c volume.Config) []byte {
-	f := file{Name: c.Name, ID: c.ID, Secret: c.Net.Secret, Size: size(c.Size), Minor: c.Minor}
-	if c.Front != "auto" {
-		f.Front = c.Front
+	std := volume.Config{}.WithDefaults()
+	f := file{
+		Name: c.Name, ID: c.ID, Secret: c.Net.Secret, Size: size(c.Size), Minor: c.Minor, Mode: c.Mode, Handlers: c.Hooks,
+		Front: unless(c.Front, std.Front), Fencing: unless(c.Fence, std.Fence), NoQuorum: unless(c.Quorum.Without, std.Quorum.Without),
+		Disk: diskOptions{OnIOError: unless(c.Disk.OnIOError, std.Disk.OnIOError), Extents: unless(c.Disk.Extents, std.Disk.Extents), Flushes: noIf(c.Disk.NoFlush), Thin: noIf(c.Disk.NoThin)},
+		Net:  formatNet(c, std), Sync: formatSync(c.Sync, std.Sync),
 	}
-	if c.Net.Plain {
-		no := false
-		f.Net.TLS = &no
+	if c.Quorum.Need != 0 {
+		f.Quorum = QuorumText(c.Quorum.Need)
 	}
 	for _, n := range c.Nodes {
-		v := node{ID: int(n.ID), Name: n.Name, Address: n.Address, Disk: n.Disk}
-		if n.Meta != "internal" {
-			v.Meta = n.Meta
-		}
+		v := node{ID: int(n.ID), Name: n.Name, Address: n.Address, Disk: n.Disk, Meta: unless(n.Meta, "internal")}
 		if n.Protocol != volume.ProtocolC {
 			v.Protocol = n.Protocol.String()
 		}
@@ -46,6 +45,46 @@ func Format(c volume.Config) []byte {
 	e.Indent = ""
 	_ = e.Encode(f) // of a struct that it knows, into memory
 	return out.Bytes()
+}
+
+func formatNet(c, std volume.Config) netOptions {
+	n, s := c.Net, std.Net
+	return netOptions{
+		TLS: noIf(n.Plain), PingInterval: duration(unless(n.PingInterval, s.PingInterval)), Timeout: duration(unless(n.Timeout, s.Timeout)),
+		PingTimeout: duration(unless(n.PingTimeout, s.PingTimeout)), Connect: duration(unless(n.ConnectInterval, s.ConnectInterval)), Compress: n.Compress,
+		OnCongestion: unless(n.OnCongestion, s.OnCongestion), Fill: size(n.CongestionFill), TwoPrimaries: n.AllowTwoPrimary, SendBuffer: size(unless(n.SendBuffer, s.SendBuffer)),
+		Zero: unless(c.Split.Zero, std.Split.Zero), One: unless(c.Split.One, std.Split.One), Two: unless(c.Split.Two, std.Split.Two),
+	}
+}
+
+func formatSync(o, s volume.SyncOptions) syncOptions {
+	out := syncOptions{
+		Rate: size(o.Rate), FillTarget: size(o.FillTarget), Delay: duration(unless(o.Delay, s.Delay)), MinRate: size(unless(o.MinRate, s.MinRate)), MaxRate: size(o.MaxRate),
+		After: o.After, Checksum: o.Checksum, SkipFirst: o.SkipFirst,
+	}
+	if plan := duration(o.PlanAhead); o.NoPlan {
+		out.PlanAhead = new(duration)
+	} else if o.PlanAhead != s.PlanAhead {
+		out.PlanAhead = &plan
+	}
+	return out
+}
+
+// unless is v, or nothing if it is the default.
+func unless[T comparable](v, std T) T {
+	var none T
+	if v == std {
+		return none
+	}
+	return v
+}
+
+// noIf is false if set, else nothing.
+func noIf(set bool) *bool {
+	if !set {
+		return nil
+	}
+	return new(bool)
 }
 
 // Save writes a new file for root alone; one that is there already is never overwritten.

@@ -31,6 +31,8 @@ type Options struct {
 	Config volume.Config
 	Paths  Paths
 	Reload func() (volume.Config, error) // reads the configuration anew, for "adjust"
+	// Beside returns the paths of another volume on this node, for resync-after; nil: there is none.
+	Beside func(name string) Paths
 	Log    *slog.Logger
 }
 
@@ -46,7 +48,8 @@ type Daemon struct {
 	turn    chan struct{} // held by who changes the role
 	all     sync.WaitGroup
 
-	adjusting sync.Mutex // held over adjust
+	adjusting sync.Mutex  // held over adjust
+	first     atomic.Bool // the volume of resync-after is in the middle of a resync
 }
 
 // Run runs the volume until it is taken down or ctx ends. ready is called when it can be spoken to.
@@ -84,6 +87,11 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if _, err := d.replica.Ask(ctx, state.Asked{Verb: "up"}); err != nil {
 		d.o.Log.Error("the volume is up, but not whole", "error", err)
 	}
+	d.all.Go(func() { d.reloads(ctx) })
+	d.all.Go(func() { d.orderly(ctx) })
+	if err := notifyReady(); err != nil {
+		o.Log.Warn("the service manager could not be told that the volume is ready", "error", err)
+	}
 	ready()
 	select {
 	case err = <-failed:
@@ -100,7 +108,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 }
 
 func (d *Daemon) replicaOptions() replica.Options {
-	o := replica.Options{Config: d.o.Config, Log: d.o.Log, RunHook: d.hook, Event: d.event}
+	o := replica.Options{Config: d.o.Config, Log: d.o.Log, RunHook: d.hook, Event: d.event, Busy: d.first.Load}
 	if self := d.self(); self.Disk != "none" {
 		o.OpenDisk = func() (*disk.Disk, error) { return disk.Open(osfs.OS{}, DiskOptions(d.o.Config)) }
 	}
