@@ -44,7 +44,9 @@ func (in *inbox) run(c net.Conn) error {
 		if err != nil {
 			return err
 		}
-		in.flush()
+		if s, ok := c.(*sealed); !ok || !s.more() {
+			in.flush() // of what comes in pieces the answers go together
+		}
 		have = copy(buf, buf[used:have])
 		if need > len(buf) {
 			buf = append(make([]byte, 0, need), buf[:have]...)[:need]

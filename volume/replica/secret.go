@@ -38,6 +38,8 @@ func tlsConfig(secret, id string) (*tls.Config, error) {
 		ClientAuth:             tls.RequireAnyClientCert,
 		InsecureSkipVerify:     true, // by name; the key is compared below
 		SessionTicketsDisabled: true,
+		// Small records are for browsers.
+		DynamicRecordSizingDisabled: true,
 		VerifyConnection: func(s tls.ConnectionState) error {
 			if len(s.PeerCertificates) == 1 {
 				if theirs, ok := s.PeerCertificates[0].PublicKey.(ed25519.PublicKey); ok && subtle.ConstantTimeCompare(theirs, own) == 1 {
@@ -50,13 +52,16 @@ func tlsConfig(secret, id string) (*tls.Config, error) {
 }
 
 // secure runs TLS over c where the configuration asks for it.
-func (r *Replica) secure(c net.Conn, dialed bool) (net.Conn, error) {
+func (r *Replica) secure(w *wire, dialed bool) (net.Conn, error) {
 	if r.cfg.Net.Plain {
-		return c, nil
+		return w, nil
 	}
-	t := tls.Server(c, r.tls)
+	b := &bulk{wire: w, room: make([]byte, readBuffer)}
+	t := tls.Server(b, r.tls)
 	if dialed {
-		t = tls.Client(c, r.tls)
+		t = tls.Client(b, r.tls)
 	}
-	return t, t.Handshake()
+	err := t.Handshake()
+	b.buffered = true
+	return &sealed{t, b}, err
 }
