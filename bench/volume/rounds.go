@@ -89,7 +89,7 @@ func (m *measurement) resync(ctx context.Context, t *target) error {
 
 func (m *measurement) one(ctx context.Context, l load, t *target) (figures, error) {
 	before := t.cpu()
-	f, err := fio(ctx, l, m.o.size, m.o.each, "--ioengine=nbd", "--uri="+t.uri)
+	f, err := fio(ctx, l, m.o.size, m.o.each, t.where()...)
 	if err != nil {
 		return f, fmt.Errorf("%s: %w\n%s", t.name, err, t.words.String())
 	}

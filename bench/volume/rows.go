@@ -58,6 +58,9 @@ func (m *measurement) rows() (rows []row) {
 	return rows
 }
 
+// deviceBar is what part of the socket's IOPS a block device keeps at least.
+const deviceBar = 0.8
+
 // The bars of memory, in MB.
 const (
 	memoryBar        = 64
@@ -85,6 +88,12 @@ func (m *measurement) row(l load, i int, t *target, rounds [][]figures) row {
 		r.compare(reference, "ratio", ratios(reference), 0, false)
 	case t.name == alone:
 		r.compare(reference, "ratio", ratios(reference), l.alone, false)
+	case t.name == device:
+		bar := 0.0
+		if l.block == "4k" {
+			bar = deviceBar
+		}
+		r.compare(alone, "ratio", ratios(alone), bar, false)
 	case mirrorBar > 0 && l.latency:
 		r.compare(alone, "round trips added", m.added(i, rounds), mirrorBar, true)
 	case mirrorBar > 0:

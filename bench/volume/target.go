@@ -20,6 +20,8 @@ import (
 type target struct {
 	name string
 	uri  string
+	// device is a block device that is measured instead of the socket.
+	device string
 	// processes serve it; their time and memory count.
 	processes []*exec.Cmd
 	controls  []*control.Client // of a volume's replicas
@@ -59,7 +61,19 @@ func startAll(ctx context.Context, o options) (targets []*target, left []string,
 	}
 	for i, name := range []string{alone, mirror, mirrorTLS} {
 		if err == nil {
-			err = keep(startVolume(ctx, o, name, min(i+1, 2), name != mirrorTLS))
+			err = keep(startVolume(ctx, o, name, min(i+1, 2), name != mirrorTLS, "nbd"))
+		}
+	}
+	if err == nil {
+		t, failed := startVolume(ctx, o, device, 1, true, "fuse")
+		if failed == nil {
+			failed = t.awaitDevice(ctx)
+		}
+		if failed == nil {
+			targets = append(targets, t)
+		} else {
+			t.stop()
+			left = append(left, "FUSE + loop: "+failed.Error())
 		}
 	}
 	for _, t := range targets {
@@ -72,8 +86,16 @@ func startAll(ctx context.Context, o options) (targets []*target, left []string,
 
 // fill writes noise everywhere, so that nobody gains by holes.
 func fill(ctx context.Context, o options, t *target) error {
-	_, err := fio(ctx, load{rw: "write", block: "1m", depth: 4}, o.size, 0, "--ioengine=nbd", "--uri="+t.uri, "--refill_buffers")
+	_, err := fio(ctx, load{rw: "write", block: "1m", depth: 4}, o.size, 0, append(t.where(), "--refill_buffers")...)
 	return err
+}
+
+// where are fio's arguments that name the target.
+func (t *target) where() []string {
+	if t.device != "" {
+		return []string{"--ioengine=libaio", "--direct=1", "--filename=" + t.device}
+	}
+	return []string{"--ioengine=nbd", "--uri=" + t.uri}
 }
 
 // startServer makes a backing file and starts a server of it; SOCKET and FILE stand for
@@ -123,6 +145,9 @@ func (t *target) await(ctx context.Context, socket string) error {
 }
 
 func (t *target) stop() {
+	if t == nil {
+		return
+	}
 	for _, p := range t.processes {
 		_ = p.Process.Signal(syscall.SIGTERM)
 	}

@@ -18,6 +18,7 @@ import (
 // The volumes of bin/takt by name; the nodes of a volume are processes on this machine.
 const (
 	alone     = "volume"
+	device    = "volume, device" // through the block device of its front end
 	mirror    = "mirror, plain"
 	mirrorTLS = "mirror, TLS"
 )
@@ -26,7 +27,7 @@ const (
 var replicaNames = []string{"alpha", "beta"}
 
 // startVolume makes and starts a volume with so many replicas.
-func startVolume(ctx context.Context, o options, name string, replicas int, plain bool) (*target, error) {
+func startVolume(ctx context.Context, o options, name string, replicas int, plain bool, front string) (*target, error) {
 	t := &target{name: name}
 	dir := func(node string) string { return filepath.Join(o.dir, strings.ReplaceAll(name, ", ", "-")+"-"+node) }
 	addresses, err := freeAddresses(replicas)
@@ -53,8 +54,10 @@ func startVolume(ctx context.Context, o options, name string, replicas int, plai
 		if err := o.volume(ctx, dir(node), node, args...); err != nil {
 			return nil, err
 		}
-		if config, err = os.ReadFile(file); err != nil {
-			return nil, err
+		if i == 0 {
+			if config, err = setFront(file, front); err != nil {
+				return nil, err
+			}
 		}
 		if err := t.start([]string{o.takt, "volume", "run", "r0", "--dir", dir(node), "--node", node}); err != nil {
 			return nil, err
@@ -71,6 +74,34 @@ func startVolume(ctx context.Context, o options, name string, replicas int, plai
 		return nil, err
 	}
 	return t, t.awaitInStep(ctx)
+}
+
+// setFront adds the front end to a volume's file, which it returns.
+func setFront(file, front string) ([]byte, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return nil, err
+	}
+	b = append([]byte("front = \""+front+"\"\n"), b...)
+	return b, os.WriteFile(file, b, 0o600)
+}
+
+// awaitDevice waits until the volume's block device is there.
+func (t *target) awaitDevice(ctx context.Context) error {
+	for end := time.Now().Add(20 * time.Second); ; {
+		s, err := t.controls[0].Status(ctx)
+		if err != nil {
+			return err
+		}
+		if s.Device != "" {
+			t.device = s.Device
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("%s: no block device: %s", t.name, s.FrontWhy)
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
 }
 
 // volume runs `takt volume` for one node.

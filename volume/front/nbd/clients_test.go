@@ -21,6 +21,7 @@ func tool(t *testing.T, name string, args ...string) string {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, name, args...)
+	cmd.Dir = t.TempDir()                                              // fio leaves its state where it is
 	cmd.Env = append(os.Environ(), "PATH=/usr/bin:"+os.Getenv("PATH")) // nbdsh wants the system's Python
 	out, err := cmd.CombinedOutput()
 	if err != nil && bytes.Contains(out, []byte("No module named nbd")) {
