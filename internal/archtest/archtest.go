@@ -91,6 +91,7 @@ var tiers = map[string]Tier{
 	"cluster/scheduler/schedtest": {Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	"bench":                       {Imports: []string{"lab/...", "api"}},
 	"bench/volume":                {Imports: []string{"volume/..."}},
+	"volume/torture":              {Imports: []string{"volume/...", "internal/osfs"}},
 	"bench/scheduler":             {Imports: []string{"cluster/scheduler/schedtest"}},
 }
 
