@@ -89,6 +89,7 @@ func pairOf(t *testing.T, n int, size int64, change func(*volume.Config)) []*sit
 	t.Helper()
 	cfg := volume.Config{Name: "r0", ID: "0123456789abcdef0123456789abcdef", Size: size}
 	cfg.Net.Secret = "of the test"
+	cfg.Sync.MinRate = 1 << 30 // the writers of the tests never pause
 	for i := range n {
 		cfg.Nodes = append(cfg.Nodes, volume.Node{ID: volume.NodeID(i), Name: string(rune('a' + i)), Address: freeAddress(t)})
 	}
