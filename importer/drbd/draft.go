@@ -16,9 +16,7 @@ type draft struct {
 	links []*linkOf
 	rate  bool // a rate by the old syncer section: fixed, unless a plan was asked for
 	plan  bool
-	zero  bool // barriers off
 	noFl  bool // flushes off
-	index bool // volumes are numbered in the file
 }
 
 func newDraft(name string) *draft {
@@ -37,7 +35,7 @@ type host struct {
 
 func (h *host) is(name string) bool {
 	for _, n := range h.names {
-		if n == name || strings.HasPrefix(name, n+".") {
+		if n == name || strings.HasPrefix(name, n+".") || strings.HasPrefix(n, name+".") {
 			return true
 		}
 	}
@@ -46,11 +44,12 @@ func (h *host) is(name string) bool {
 
 // part is a volume on a host, or for all hosts.
 type part struct {
-	at     *Statement // where it was begun
-	disk   string
-	meta   string
-	minor  int
-	minorS bool
+	at      *Statement // where it was begun
+	disk    string
+	meta    string
+	minor   int
+	minorS  bool
+	options []*Statement // of its disk sections
 }
 
 // with returns p where it says something, else what all hosts have.
@@ -69,6 +68,7 @@ func (p *part) with(all *part) part {
 		if x.minorS {
 			out.minor, out.minorS = x.minor, true
 		}
+		out.options = append(out.options, x.options...)
 		if out.at == nil {
 			out.at = x.at
 		}

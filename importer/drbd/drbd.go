@@ -9,6 +9,7 @@ package drbd
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/takt-ha/takt/volume"
 )
@@ -40,7 +41,7 @@ func (f Finding) String() string {
 
 // Options say who reads.
 type Options struct {
-	// Self is this node's name. The host whose name it is, or the beginning of up to a dot, is this node.
+	// Self is this node's name. The host that is called so, with or without a domain, is this node.
 	Self string
 	// Local says whether an address is one of this machine: for "floating" hosts. nil: no.
 	Local func(host string) bool
@@ -100,7 +101,21 @@ func Convert(tree []*Statement, o Options) Result {
 	for _, s := range tree {
 		c.top(s, names)
 	}
+	c.afterNames()
 	return c.Result
+}
+
+// afterNames turns RESOURCE/NUMBER of resync-after into the name that the volume has here.
+func (c *converter) afterNames() {
+	for i := range c.Resources {
+		after := &c.Resources[i].Sync.After
+		name, number, numbered := strings.Cut(*after, "/")
+		if _, there := c.Find(name + "." + number); there {
+			*after = name + "." + number
+		} else if numbered {
+			*after = name
+		}
+	}
 }
 
 type converter struct {

@@ -53,11 +53,19 @@ func hostParts(d *draft) (out []map[int]*part) {
 // numbers gives each host its number: its node-id, or its place in the file, which is the same on all nodes.
 func (c *converter) numbers(d *draft) map[*host]int {
 	given, ids := 0, map[*host]int{}
+	for _, h := range d.hosts {
+		if h.id >= 0 {
+			given++
+		}
+	}
+	if given != 0 && given != len(d.hosts) {
+		c.find(d, &Statement{Pos: d.pos, Name: "resource", Args: []string{d.name}}, Wrong, "some hosts have a node-id, some have not; give every host one, or none")
+		return nil
+	}
 	used := map[int]string{}
 	for i, h := range d.hosts {
 		n := i
 		if h.id >= 0 {
-			given++
 			n = h.id
 		}
 		at := &Statement{Pos: h.Pos, Name: "on", Args: h.names}
@@ -70,10 +78,6 @@ func (c *converter) numbers(d *draft) map[*host]int {
 			return nil
 		}
 		used[n], ids[h] = h.names[0], n
-	}
-	if given != 0 && given != len(d.hosts) {
-		c.find(d, &Statement{Pos: d.pos, Name: "resource", Args: []string{d.name}}, Wrong, "some hosts have a node-id, some have not; give every host one, or none")
-		return nil
 	}
 	return ids
 }
@@ -102,8 +106,11 @@ func (c *converter) volumeOf(d *draft, s *Statement, ids map[*host]int, i, n int
 		if node.Disk == "none" || node.Meta == "" {
 			node.Meta = "internal"
 		}
-		if cfg.Minor == 0 {
+		if h == self || cfg.Minor == 0 {
 			cfg.Minor = p.minor
+		}
+		if h == self || self == nil && len(cfg.Nodes) == 0 {
+			c.ownOptions(&cfg, p.options)
 		}
 		cfg.Nodes = append(cfg.Nodes, node)
 	}
@@ -121,6 +128,21 @@ func (c *converter) volumeOf(d *draft, s *Statement, ids map[*host]int, i, n int
 		r.Self = volume.NodeID(ids[self])
 	}
 	c.Resources = append(c.Resources, r)
+}
+
+// ownOptions lets the options of one volume's disk sections count for it.
+func (c *converter) ownOptions(cfg *volume.Config, options []*Statement) {
+	own := newDraft("")
+	own.cfg = *cfg
+	own.noFl = cfg.Disk.NoFlush
+	c.quiet = true // they were found when they were read
+	for _, o := range options {
+		c.option(own, o, "disk")
+	}
+	c.quiet = false
+	own.cfg.Disk.NoFlush = own.noFl
+	own.cfg.Nodes = cfg.Nodes
+	*cfg = own.cfg
 }
 
 // morePorts gives the second and further volumes of a resource ports of their own.

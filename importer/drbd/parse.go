@@ -132,6 +132,9 @@ func (p *parser) statement(depth int) ([]*Statement, error) {
 		return []*Statement{s}, nil
 	case open:
 		s.Section = true
+		if s.Name == "skip" {
+			return []*Statement{s}, p.pass(s)
+		}
 		if err := p.advance(); err != nil {
 			return nil, err
 		}
@@ -140,6 +143,23 @@ func (p *parser) statement(depth int) ([]*Statement, error) {
 		return []*Statement{s}, err
 	}
 	return nil, p.lex.fail(s.Line, "%q has no semicolon at its end", s.Text())
+}
+
+// pass skips what is in the braces of a section, whatever it is.
+func (p *parser) pass(s *Statement) error {
+	for depth := 0; ; {
+		switch p.tok.kind {
+		case open:
+			depth++
+		case shut:
+			depth--
+		case end:
+			return p.lex.fail(s.Line, "the section %q has no closing brace", s.Text())
+		}
+		if err := p.advance(); err != nil || depth == 0 {
+			return err
+		}
+	}
 }
 
 func (p *parser) include(s *Statement, depth int) ([]*Statement, error) {

@@ -50,7 +50,7 @@ func (c *converter) device(d *draft, p *part, s *Statement) {
 	if minor >= 0 {
 		p.minor, p.minorS = minor, true
 	}
-	c.find(d, s, Understood, "the device has another name in Takt: /dev/takt/by-name/%s, which \"takt volume status\" shows; minor %s", d.name, minorText(minor))
+	c.find(d, s, Understood, "minor %s; the device is called /dev/takt/by-name/NAME in Takt", minorText(minor))
 }
 
 func minorText(n int) string {
@@ -73,7 +73,7 @@ func (c *converter) meta(d *draft, p *part, s *Statement) {
 		return
 	}
 	p.meta = name
-	c.find(d, s, Understood, "meta-disk = %q; Takt's metadata is not DRBD's: \"takt volume create %s\" makes it", name, d.name)
+	c.find(d, s, Understood, "meta-disk = %q; Takt's metadata is not DRBD's: \"takt volume create\" makes it", name)
 }
 
 // address reads "[FAMILY] HOST:PORT" as HOST:PORT, "[HOST]:PORT" for IPv6.

@@ -139,11 +139,7 @@ func plan() rule {
 
 func after() rule {
 	return one("sync.resync-after", func(d *draft, v string) error {
-		name, number, several := strings.Cut(v, "/")
-		if several && number != "0" {
-			name += "." + number
-		}
-		d.cfg.Sync.After = name
+		d.cfg.Sync.After = v
 		if v == "-1" {
 			d.cfg.Sync.After = ""
 		}

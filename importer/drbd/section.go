@@ -145,12 +145,12 @@ func (c *converter) volume(d *draft, parts map[int]*part, s *Statement) {
 		c.find(d, s, Wrong, "want the volume's number, 0 to 65535")
 		return
 	}
-	d.index = true
 	partIn(parts, n, s)
 	c.find(d, s, Understood, "volume %d", n)
 	for _, o := range s.Body {
 		if o.Name == "disk" && o.Section {
-			c.section(d, o, "disk")
+			c.section(newDraft(d.name), o, "disk")
+			parts[n].options = append(parts[n].options, o.Body...)
 			continue
 		}
 		if !c.place(d, parts, n, o) {
