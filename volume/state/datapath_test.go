@@ -1,0 +1,446 @@
+package state
+
+import (
+	"fmt"
+	"sort"
+
+	"github.com/takt-ha/takt/volume"
+)
+
+// step feeds one input and carries out the effects.
+func (x *wnode) step(in Input) {
+	effects := x.m.Step(in)
+	for i, e := range effects {
+		if x.m == nil {
+			return
+		}
+		if x.broken && x.attached {
+			if _, ok := e.(WriteSuper); ok {
+				x.broken = false
+				x.do(effects[i+1:])
+				x.step(DiskGone{Op: "metadata", Err: "input/output error"})
+				return
+			}
+		}
+		x.one(e)
+	}
+}
+
+func (x *wnode) do(effects []Effect) {
+	for _, e := range effects {
+		if _, ok := e.(WriteSuper); !ok {
+			x.one(e)
+		}
+	}
+}
+
+func (x *wnode) one(e Effect) {
+	switch e := e.(type) {
+	case WriteSuper:
+		x.super = e.Super
+	case Greet:
+		h := e.Hello
+		h.Dirty = x.dirty(e.Peer)
+		x.send(e.Peer, wmsg{kind: "hello", hello: h})
+		x.step(Greeted{e.Peer, h.Dirty})
+	case Tell:
+		x.send(e.Peer, wmsg{kind: "said", said: e.Said})
+	case Flow:
+		x.setFlow(e.Peer, e.Flow)
+	case Sync:
+		x.doSync(e)
+	case MarkAll:
+		for b := range x.marks[e.Peer] {
+			if int64(b)*volume.BlockSize >= e.From {
+				x.marks[e.Peer][b] = !e.Clear
+			}
+		}
+	case Drop:
+		x.drop(e)
+	case Connect:
+		x.wants[e.Peer] = true
+	case IO:
+		x.setIO(e)
+	case GoOn:
+		x.asked = false
+		x.release()
+	case Grow:
+	case Detach:
+		x.attached = false
+	case Attach:
+		x.attach()
+	case Settle:
+		x.settle = true
+	case AskSet:
+		x.w.log("%s: asks for the set %s at version %d: %s", x.name(), x.m.names(e.Members), e.Version, e.Why)
+		x.w.askSet(x, e)
+	case RunHook:
+		x.w.log("%s: handler %s %s", x.name(), e.Hook, e.Env["DRBD_PEER"])
+		x.w.hooked = append(x.w.hooked, whook{x, e.Hook, e.Peer})
+	case NeedGeneration:
+		x.w.drawn++
+		x.step(Drawn{Generation: volume.Generation(0x100 * x.w.drawn), Unix: x.w.clock})
+	case Answer:
+		x.answers[e.ID] = e
+		if e.Err != nil {
+			x.w.log("%s: no: %v", x.name(), e.Err)
+		} else {
+			x.w.log("%s: ok %s", x.name(), e.Text)
+		}
+	case Event:
+		x.w.log("%s: %s: %s", x.name(), e.Kind, e.Words)
+	case Shutdown:
+		x.shutdown = true
+	default:
+		panic(fmt.Sprintf("unknown effect %T", e))
+	}
+}
+
+func (x *wnode) attach() {
+	x.attached = true
+	if x.super.Crashed {
+		for b, hot := range x.hot {
+			for _, n := range x.cfg.Nodes {
+				if hot && n.ID != x.id {
+					x.marks[n.ID][b] = true
+				}
+			}
+		}
+	}
+	x.step(Attached{Super: x.super, Capacity: x.cap})
+}
+
+func (x *wnode) drop(e Drop) {
+	x.wants[e.Peer] = e.Retry
+	l := x.w.link(x.id, e.Peer)
+	side := l.side(x)
+	if !l.up[side] {
+		return
+	}
+	if l.up[1-side] {
+		l.q[1-side] = append(l.q[1-side], wmsg{kind: "closed"})
+	}
+	l.up[side] = false
+	l.q[side] = nil
+	x.lost(e.Peer, e.Why)
+}
+
+func (x *wnode) setFlow(peer volume.NodeID, f PeerFlow) {
+	if x.flow[peer] == FlowSend && f == FlowMark && x.m.role != volume.Primary {
+		for _, b := range x.recent {
+			x.mark(peer, b)
+		}
+	}
+	x.flow[peer] = f
+}
+
+func (x *wnode) setIO(io IO) {
+	x.io = io
+	if io.Mode == IOError || io.Mode == IOClosed {
+		x.queue, x.held = nil, nil // answered with an error: not acknowledged
+	}
+	x.release()
+}
+
+// release lets go what may go.
+func (x *wnode) release() {
+	if x.io.Mode != IOOpen || x.io.Ask {
+		if x.io.Mode == IOOpen && x.io.Ask && !x.asked && len(x.held)+len(x.queue) > 0 {
+			x.asked = true
+			x.step(Wrote{})
+		}
+		return
+	}
+	x.asked = false
+	queue := x.queue
+	x.queue = nil
+	for _, op := range queue {
+		x.begin(op)
+	}
+	x.complete()
+}
+
+// write is a client's write. The content is the number of the write.
+func (x *wnode) write(block int) {
+	if x.m == nil || x.io.Mode == IOClosed || x.io.Mode == IOError {
+		return
+	}
+	wr := &wwrite{n: len(x.w.writes) + 1, node: x.id, block: block}
+	x.w.writes = append(x.w.writes, wr)
+	x.queue = append(x.queue, &wop{w: wr})
+	x.release()
+}
+
+func (x *wnode) begin(op *wop) {
+	wr := op.w
+	wr.prev = x.read(wr.block)
+	if x.attached {
+		x.data[wr.block] = wr.n
+		x.hot[wr.block] = true
+	}
+	for _, n := range x.cfg.Nodes {
+		if n.ID == x.id {
+			continue
+		}
+		switch x.flow[n.ID] {
+		case FlowMark:
+			x.mark(n.ID, wr.block)
+		case FlowSend, FlowSendOnlySynced:
+			op.waits |= bit(n.ID)
+			if s := x.sync[n.ID]; s != nil && s.do == "target" {
+				x.marks[n.ID][wr.block] = false
+			}
+			x.send(n.ID, wmsg{kind: "write", block: wr.block, value: wr.n})
+		}
+	}
+	x.open = append(x.open, op)
+}
+
+// complete acknowledges what nobody is waited for, if answers may go out.
+func (x *wnode) complete() {
+	if x.m == nil {
+		return
+	}
+	var open []*wop
+	for _, op := range x.open {
+		if op.waits == 0 {
+			x.held = append(x.held, op)
+		} else {
+			open = append(open, op)
+		}
+	}
+	x.open = open
+	if x.io.Mode != IOOpen || x.io.Ask {
+		x.release()
+		return
+	}
+	held := x.held
+	x.held = nil
+	for _, op := range held {
+		op.w.acked = true
+		for _, n := range x.cfg.Nodes {
+			if n.ID != x.id && x.flow[n.ID] != FlowMark {
+				x.send(n.ID, wmsg{kind: "done", value: op.w.n})
+			}
+		}
+	}
+}
+
+// read is what a client of this node would see.
+func (x *wnode) read(block int) int {
+	if x.attached && x.m.disk == volume.UpToDate {
+		return x.data[block]
+	}
+	for _, p := range x.io.From {
+		if s := x.sync[p]; s != nil && s.do == "target" && !x.marks[p][block] {
+			return x.data[block]
+		}
+		return x.w.nodes[p].data[block]
+	}
+	return 0
+}
+
+func (x *wnode) receive(from volume.NodeID, msg wmsg) {
+	switch msg.kind {
+	case "hello":
+		x.step(PeerUp{Peer: from, Hello: msg.hello})
+	case "said":
+		x.step(PeerSaid{Peer: from, Said: msg.said})
+	case "write":
+		x.apply(from, msg)
+	case "ack":
+		for _, op := range x.open {
+			if op.w.n == msg.value {
+				op.waits &^= bit(from)
+			}
+		}
+		x.complete()
+	case "done":
+		delete(x.recent, msg.value)
+	case "block":
+		x.takeBlock(from, msg)
+	case "blockack":
+		if s := x.sync[from]; s != nil {
+			delete(s.flying, msg.block)
+			x.marks[from][msg.block] = false
+		}
+	case "marks":
+		x.takeMarks(from, msg)
+	case "union":
+		if s := x.sync[from]; s != nil {
+			s.started = true
+			x.marks[from] = msg.marks
+		}
+	}
+}
+
+// apply is a write of the primary.
+func (x *wnode) apply(from volume.NodeID, msg wmsg) {
+	if x.attached {
+		x.data[msg.block] = msg.value
+		x.recent[msg.value] = msg.block
+		for _, n := range x.cfg.Nodes {
+			if n.ID != x.id && n.ID != from && x.flow[n.ID] == FlowMark {
+				x.mark(n.ID, msg.block)
+			}
+		}
+		if x.flow[from] == FlowMark {
+			x.mark(from, msg.block)
+		}
+	}
+	x.send(from, wmsg{kind: "ack", value: msg.value})
+}
+
+func (x *wnode) takeBlock(from volume.NodeID, msg wmsg) {
+	s := x.sync[from]
+	if s == nil || !x.attached {
+		return
+	}
+	if x.m.role != volume.Primary || x.marks[from][msg.block] {
+		x.data[msg.block] = msg.value
+		for _, n := range x.cfg.Nodes {
+			if n.ID != x.id && n.ID != from {
+				x.mark(n.ID, msg.block)
+			}
+		}
+	}
+	x.marks[from][msg.block] = false
+	x.send(from, wmsg{kind: "blockack", block: msg.block})
+}
+
+func (x *wnode) takeMarks(from volume.NodeID, msg wmsg) {
+	s := x.sync[from]
+	if s == nil || s.do != "source" {
+		return
+	}
+	for b, m := range msg.marks {
+		x.marks[from][b] = x.marks[from][b] || m
+	}
+	s.started = true
+	x.send(from, wmsg{kind: "union", marks: x.marks[from]})
+}
+
+func (x *wnode) doSync(e Sync) {
+	switch e.Do {
+	case "source", "verify", "verify-target":
+		x.sync[e.Peer] = &wsync{do: e.Do, flying: map[int]bool{}}
+	case "target":
+		x.checkOverwrite(e.Peer)
+		x.sync[e.Peer] = &wsync{do: e.Do, flying: map[int]bool{}}
+		x.send(e.Peer, wmsg{kind: "marks", marks: x.marks[e.Peer]})
+	case "pause", "resume":
+		x.sync[e.Peer].paused = e.Do == "pause"
+	case "stop":
+		x.sync[e.Peer] = nil
+	}
+}
+
+// pump takes one step of the work in the background.
+func (x *wnode) pump() bool {
+	if x.m == nil {
+		return false
+	}
+	if x.settle && len(x.open)+len(x.held)+len(x.queue) == 0 {
+		x.settle = false
+		x.hot = [blocks]bool{}
+		x.step(Settled{})
+		return true
+	}
+	for _, n := range x.cfg.Nodes {
+		if s := x.sync[n.ID]; s != nil && !s.paused && x.pumpSync(n.ID, s) {
+			return true
+		}
+	}
+	return false
+}
+
+func (x *wnode) pumpSync(peer volume.NodeID, s *wsync) bool {
+	switch {
+	case s.do == "source" && s.started:
+		for b, m := range x.marks[peer] {
+			if m && !s.flying[b] {
+				s.flying[b] = true
+				x.send(peer, wmsg{kind: "block", block: b, value: x.data[b]})
+				return true
+			}
+		}
+		if len(s.flying) == 0 {
+			s.started = false
+			x.step(SyncEnded{Peer: peer})
+			return true
+		}
+	case s.do == "verify":
+		var found int64
+		other := x.w.nodes[peer]
+		for b := range x.data {
+			if x.data[b] != other.data[b] {
+				found += volume.BlockSize
+				x.marks[peer][b], other.marks[x.id][b] = true, true
+			}
+		}
+		x.step(SyncEnded{Peer: peer, Found: found})
+		return true
+	}
+	return false
+}
+
+// askSet is the store's side: the first to change a version wins; everybody who can hear hears.
+func (w *world) askSet(x *wnode, e AskSet) {
+	if !x.quorate {
+		return
+	}
+	if e.Version == w.store.version {
+		w.store = wstore{e.Members, e.Version + 1}
+	}
+	w.said = append(w.said, x.id)
+	for _, y := range w.nodes {
+		if y != x && y.quorate {
+			w.said = append(w.said, y.id)
+		}
+	}
+}
+
+// whook is a handler that runs.
+type whook struct {
+	x    *wnode
+	hook string
+	peer volume.NodeID
+}
+
+// ancestors says whether content old is what new was written over, however long ago.
+func (w *world) descends(newer, old int) bool {
+	for newer > 0 {
+		if newer == old {
+			return true
+		}
+		newer = w.writes[newer-1].prev
+	}
+	return newer == old
+}
+
+// checkOverwrite: no acknowledged write may go under in a resync, unless somebody said so.
+func (x *wnode) checkOverwrite(source volume.NodeID) {
+	if x.w.discards[x.id] {
+		return
+	}
+	s := x.w.nodes[source]
+	for b, v := range x.data {
+		if v > 0 && x.w.writes[v-1].acked && !x.w.descends(s.data[b], v) && !x.w.elsewhere(x, b, v) {
+			x.w.fault("node %s is about to be overwritten by %s, but its acknowledged write %d to block %d is nowhere else (%d there)", x.name(), s.name(), v, b, s.data[b])
+		}
+	}
+}
+
+// elsewhere says whether some other disk that counts has the write or a later one.
+func (w *world) elsewhere(x *wnode, b, v int) bool {
+	for _, y := range w.nodes {
+		if y != x && y.super.Disk == volume.UpToDate && w.descends(y.data[b], v) {
+			return true
+		}
+	}
+	return false
+}
+
+func sortHooks(h []whook) {
+	sort.SliceStable(h, func(i, j int) bool { return h[i].x.id < h[j].x.id })
+}
