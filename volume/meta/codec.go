@@ -56,7 +56,7 @@ func Encode(s Super) []byte {
 	b = le.AppendUint32(b, uint32(s.ActlogSize))
 	b = le.AppendUint16(b, s.Members)
 	b = append(b, mask(s.FullSync), mask(s.SyncTargetOf), mask(s.PeerOutdated), 0)
-	for _, v := range [...]uint64{s.MembersVersion, uint64(s.Created), uint64(s.Written),
+	for _, v := range [...]uint64{s.MembersVersion, uint64(s.Created), uint64(s.Written), uint64(s.Agreed), uint64(s.Seen),
 		uint64(s.Layout.Super), uint64(s.Layout.Actlog), uint64(s.Layout.Bitmaps), uint64(s.Layout.Bitmap)} {
 		b = le.AppendUint64(b, v)
 	}
@@ -115,6 +115,7 @@ func (s *Super) decode(b []byte) {
 	b = b[58:]
 	next := func() uint64 { v := le.Uint64(b); b = b[8:]; return v }
 	s.MembersVersion, s.Created, s.Written = next(), int64(next()), int64(next())
+	s.Agreed, s.Seen = int64(next()), volume.Generation(next())
 	s.Layout.Super, s.Layout.Actlog, s.Layout.Bitmaps, s.Layout.Bitmap = int64(next()), int64(next()), int64(next()), int64(next())
 	s.Gen.Current = volume.Generation(next())
 	for i := range s.Gen.Bitmap {

@@ -61,9 +61,9 @@ func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) 
 	switch {
 	case newer && older: // no history gives this; whatever happened, nobody may be overwritten by it
 		return DivergedFull
-	case newer && a.Bitmap[bID] == b.Current:
+	case newer && a.marksSince(bID, b.Current):
 		return Newer
-	case older && b.Bitmap[aID] == a.Current:
+	case older && b.marksSince(aID, a.Current):
 		return Older
 	case newer:
 		return NewerFull
@@ -79,6 +79,27 @@ func Relate(a Generations, aID volume.NodeID, b Generations, bID volume.NodeID) 
 
 // Fresh says whether the replica has never held data.
 func (g Generations) Fresh() bool { return g.Current == 0 || g.Current == volume.JustCreated }
+
+// Within says whether x is the current generation or an ancestor.
+func (g Generations) Within(x volume.Generation) bool { return g.Current == x || g.descends(x) }
+
+// marksSince says whether the bitmap for node id holds all that was written since the ancestor x: it does if it holds
+// what was written since an even older one.
+func (g Generations) marksSince(id volume.NodeID, x volume.Generation) bool {
+	since := g.Bitmap[id]
+	if since == 0 || since == x {
+		return since != 0
+	}
+	for _, h := range g.History {
+		if h == x {
+			return true
+		}
+		if h == since || h == 0 {
+			return false
+		}
+	}
+	return false
+}
 
 // descends says whether x is an ancestor.
 func (g Generations) descends(x volume.Generation) bool {

@@ -18,7 +18,7 @@ type Super struct {
 	Sequence uint64 // grows with every write; the higher of two valid copies counts
 	Volume   [16]byte
 	Self     volume.NodeID
-	Size     int64 // bytes for data
+	Size     int64 // bytes for data that the disk is laid out for
 	Gen      Generations
 
 	Disk           volume.DiskState // Inconsistent, Outdated, Consistent or UpToDate as last known
@@ -32,6 +32,12 @@ type Super struct {
 	ActlogSize     int   // extents
 	Created        int64 // Unix seconds
 	Written        int64 // Unix seconds of the last change of Gen.Current: who is younger (after-sb-0pri)
+
+	// Agreed is the size of the volume in bytes, at most Size: what the replicas agreed on. 0: not yet.
+	Agreed int64
+	// Seen is the newest generation that this node knows to exist, maybe on another replica: it lets nobody be promoted
+	// with older data. 0: none.
+	Seen volume.Generation
 
 	// Layout and Saved belong to volume/disk, which sets them itself.
 	Layout Layout

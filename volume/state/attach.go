@@ -33,8 +33,9 @@ func (m *Machine) onAttached(in Attached) {
 	}
 	m.disk = volume.Attaching
 	m.setDisk(m.worthAtAttach(), "attached")
-	if m.super.Size > 0 {
-		m.emit(Grow{m.super.Size})
+	m.see(m.super.Gen)
+	if m.super.Agreed > 0 {
+		m.emit(Grow{m.super.Agreed})
 	}
 	m.answerAttach(nil)
 	for _, p := range m.peers {
@@ -87,7 +88,16 @@ func (m *Machine) onDiskGone(in DiskGone) {
 		}
 		return
 	}
-	m.setDisk(volume.Failed, words)
+	m.fail(words)
+}
+
+func (m *Machine) fail(words string) {
+	good := m.disk == volume.UpToDate
+	m.disk = volume.Failed
+	m.event("disk", "disk Failed: "+words)
+	if good {
+		m.disk = volume.UpToDate
+	}
 	m.dropDisk()
 }
 
@@ -103,13 +113,21 @@ func (m *Machine) dropDisk() {
 			m.setConn(p, volume.Connected, "")
 		}
 	}
-	m.emit(Detach{})
-	size := m.super.Size
-	gen := m.super.Gen
+	was := m.super
+	if m.disk != volume.UpToDate {
+		for _, p := range m.peers {
+			if p.inSync() {
+				was.Gen = p.gen
+			}
+		}
+	}
+	m.save()
 	m.attached, m.capacity, m.crashed = false, 0, 0
 	m.forgetSuper()
-	m.super.Size, m.super.Gen = size, gen
+	m.super.Agreed, m.super.Gen, m.super.Seen = was.Agreed, was.Gen, was.Seen
 	m.setDisk(volume.Diskless, "")
+	m.tighten()
+	m.emit(Detach{})
 }
 
 func (m *Machine) askAttach(in Asked) {
@@ -136,7 +154,6 @@ func (m *Machine) askDetach(in Asked) {
 	case m.halfDecided():
 		m.answer(in.ID, m.conflict("detach the disk of", "another change is under way", "Wait for it, then try again."), "")
 	default:
-		m.setDisk(volume.Detaching, "a user says so")
 		m.dropDisk()
 		m.answer(in.ID, nil, "")
 	}

@@ -30,7 +30,10 @@ type (
 	}
 	// Sync begins, pauses, resumes or ends a resync or verify with a peer. At the beginning of a
 	// resync the target sends its marks for the source, too, and both sets of marks together are what is
-	// sent. A target marks what it receives for every other peer with a disk.
+	// sent. A target marks what it receives for every other peer with a disk. It remembers which blocks were
+	// written there since the beginning by others than the source (itself, or a primary that is not the source): such a block is
+	// newer than what the source sends, and what it sends is acknowledged without being written. After SyncEnded the
+	// source may be told to "resume": then it looks for new marks, and SyncEnded follows again.
 	Sync struct {
 		Peer        volume.NodeID
 		Do          string // "source", "target", "verify", "verify-target", "pause", "resume", "stop"
@@ -72,8 +75,8 @@ type (
 	Attach struct{}
 	// Settle ends a primary's life cleanly: all writes done, flushed here and on the peers, activity log empty. Settled follows.
 	Settle struct{}
-	// AskSet asks the cluster's store to record these up-to-date replicas, if Version is still the newest. SetSaid
-	// follows, or nothing: then it is asked again.
+	// AskSet asks the cluster's store to record these up-to-date replicas, if Version is still the newest: then
+	// there is a new version, also if the members are the same. SetSaid follows, or nothing: then it is asked again.
 	AskSet struct {
 		Members uint16
 		Version uint64
@@ -127,8 +130,11 @@ func (Answer) effect()         {}
 func (Event) effect()          {}
 func (Shutdown) effect()       {}
 
-// PeerFlow is what the data path does with writes for one peer: on a primary with its own writes, on a
-// secondary with those that the primary sends.
+// PeerFlow is what the data path does with writes for one peer: on a primary with its own writes; on a
+// secondary with those that the primary sends, where the peer may also be that primary (FlowMark: it has lost its disk). When a
+// secondary's flow goes from FlowSend to FlowMark, what it remembers for the peer is marked, too, durably before
+// what follows. With more than two replicas with disks, a secondary's activity log covers what the primary sends, as
+// the primary's does: what it remembers must survive its crash.
 type PeerFlow uint8
 
 // The flows.

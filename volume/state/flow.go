@@ -4,6 +4,25 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
+// equalThrough settles what two secondaries may have to do with one another: if both are in step with the same primary,
+// they are equal, and old marks between them mean nothing.
+func (m *Machine) equalThrough() {
+	from := m.primaryPeer()
+	for _, p := range m.peers {
+		equal := from != nil && p != from && m.role != volume.Primary && m.attached && p.up() && p.hasDisk() && !p.running && !p.verify &&
+			from.inStep&bit(p.id) != 0 && from.inStep&bit(m.cfg.Self) != 0 &&
+			m.disk == volume.UpToDate && p.disk == volume.UpToDate && p.gen.Current == m.super.Gen.Current
+		if equal && !p.equal {
+			m.emit(MarkAll{Peer: p.id, Clear: true})
+			m.super.FullSync[p.id], m.super.Gen.Bitmap[p.id] = false, 0
+			m.stopSync(p)
+			p.need, p.agrees = needNothing, true
+			m.showSync(p)
+		}
+		p.equal = equal
+	}
+}
+
 // setFlows says for every peer what becomes of writes: this node's own if it is primary, else those that come from one.
 func (m *Machine) setFlows() {
 	for _, p := range m.peers {
@@ -14,10 +33,6 @@ func (m *Machine) setFlows() {
 func (m *Machine) setFlow(p *peer, f PeerFlow) {
 	if p.flowKnown && p.flow == f {
 		return
-	}
-	// What was marked for a peer that is in step again with the primary, it has got from there.
-	if p.flowKnown && p.flow == FlowMark && f == FlowSend && m.role != volume.Primary && p.inSync() && p.need == needNothing && m.attached {
-		m.emit(MarkAll{Peer: p.id, Clear: true})
 	}
 	p.flow, p.flowKnown = f, true
 	m.emit(Flow{p.id, f})
@@ -31,7 +46,7 @@ func (m *Machine) wantFlow(p *peer) PeerFlow {
 		return m.primaryFlow(p)
 	}
 	if from := m.primaryPeer(); from != nil {
-		if from == p || from.inStep&bit(p.id) != 0 {
+		if from.gets&bit(p.id) != 0 || p == from && p.running && p.need == needSource {
 			return FlowSend
 		}
 		return FlowMark
@@ -43,9 +58,9 @@ func (m *Machine) primaryFlow(p *peer) PeerFlow {
 	switch {
 	case p.congested:
 		return FlowMark
-	case p.need == needSource && p.running:
+	case p.need == needSource && p.running, m.follows(p):
 		return FlowSendOnlySynced
-	case p.need == needTarget && p.running, p.inSync():
+	case p.inSync():
 		return FlowSend
 	}
 	return FlowMark
@@ -64,7 +79,12 @@ func (m *Machine) primaryPeer() *peer {
 // tellState tells the peers what has changed about this node.
 func (m *Machine) tellState() {
 	contact, primaries := m.contacts()
-	s := Said{Kind: "state", Role: m.role, Disk: m.disk, Gen: m.super.Gen, InStep: m.inStepMask(), Contact: contact, Primaries: primaries, Size: m.super.Size}
+	s := Said{Kind: "state", Role: m.role, Stopped: m.stopped != "", Disk: m.disk, Gen: m.super.Gen, Seen: m.super.Seen, InStep: m.inStepMask(), Gets: m.getsMask(), Contact: contact, Primaries: primaries, Size: m.super.Agreed}
+	for _, p := range m.peers {
+		if p.need == needTarget && p.running {
+			s.Source = bit(p.id)
+		}
+	}
 	if !m.attached {
 		s.Gen.Bitmap, s.Gen.History = m.told.Gen.Bitmap, m.told.Gen.History
 	}
@@ -75,6 +95,14 @@ func (m *Machine) tellState() {
 			p.toldState = true
 			m.emit(Tell{p.id, s})
 		}
+	}
+}
+
+// tighten holds requests if they must be: at once, before anything that would let a write through to fewer
+// replicas.
+func (m *Machine) tighten() {
+	if io := m.mode(); io.Mode != IOOpen || io.Ask {
+		m.setIO()
 	}
 }
 
@@ -144,7 +172,7 @@ func (m *Machine) mode() IO {
 	if len(frozen) > 0 {
 		return IO{Mode: mode, Why: frozen, From: from}
 	}
-	return IO{Mode: IOOpen, Ask: m.due(), From: from}
+	return IO{Mode: IOOpen, Ask: m.due() || m.unheard(), From: from}
 }
 
 // without is the mode of a primary that must not go on.
@@ -159,7 +187,7 @@ func (m *Machine) without() IOMode {
 func (m *Machine) sources() []volume.NodeID {
 	var ids []volume.NodeID
 	for _, p := range m.peers {
-		if p.need == needTarget && p.running {
+		if p.need == needTarget && p.running && p.inSync() {
 			ids = append(ids, p.id)
 		}
 	}

@@ -65,22 +65,38 @@ func (m *Machine) onDrawn(in Drawn) {
 	}
 }
 
-// due says whether some replica misses what is written from now on and the generations do not say so yet.
-func (m *Machine) due() bool {
-	if m.role != volume.Primary || m.super.Gen.Fresh() {
-		return false
-	}
-	for _, p := range m.peers {
-		if p.hasDisk() && m.behind(p) && m.super.Gen.Bitmap[p.id] == 0 {
-			return true
+// dataGen are the generations of the data that this node reads and writes: its own, or without a
+// good disk those of the peers.
+func (m *Machine) dataGen() meta.Generations {
+	if m.attached && m.disk != volume.UpToDate {
+		for _, p := range m.peers {
+			if p.inSync() {
+				return p.gen
+			}
 		}
 	}
-	return false
+	return m.super.Gen
+}
+
+// due says whether some replica misses what is written from now on and the generations do not say so yet.
+func (m *Machine) due() bool {
+	g := m.dataGen()
+	if m.role != volume.Primary || g.Fresh() {
+		return false
+	}
+	target := false
+	for _, p := range m.peers {
+		if p.hasDisk() && m.behind(p) && (g.Bitmap[p.id] == 0 || !p.left) {
+			return true
+		}
+		target = target || p.need == needTarget && p.running
+	}
+	return m.disk != volume.UpToDate && m.selfHasDisk() && !target && g.Bitmap[m.cfg.Self] == 0
 }
 
 // behind says whether p does not get what this node writes.
 func (m *Machine) behind(p *peer) bool {
-	return p.congested || !p.inSync() && !(p.need == needSource && p.running) && !(p.need == needTarget)
+	return p.congested || !p.inSync() && !(p.need == needSource && p.running)
 }
 
 // rotate begins a new generation when a write waits and nobody may judge by the one before.
@@ -94,7 +110,7 @@ func (m *Machine) rotate() {
 		}
 		return
 	}
-	if m.mode().Mode == IOOpen {
+	if m.mode().Mode == IOOpen && !m.unheard() {
 		m.asked = false
 		m.setIO()
 		m.emit(GoOn{})
@@ -111,33 +127,50 @@ func (m *Machine) newGeneration(next volume.Generation, unix int64) {
 
 func (m *Machine) rotateNow(next volume.Generation, unix int64) {
 	step := m.inStepMask()
-	old := m.super.Gen.Current
-	m.begin(next, unix, 0)
+	g := m.dataGen()
+	said := Said{Kind: "generation", InStep: step, Gets: m.getsMask(), Written: unix}
+	m.begin(&g, next, 0)
+	said.Gen = g
+	if m.disk == volume.UpToDate || !m.attached {
+		m.super.Gen, m.super.Written = g, unix
+	}
+	m.see(g)
 	m.event("generation", "a new generation begins: not all replicas follow")
-	said := Said{Kind: "generation", Gen: m.super.Gen, InStep: step, Written: unix}
-	said.Gen.History[0] = old
+	for _, p := range m.peers {
+		if p.left = m.behind(p); p.left && p.need == needNothing && p.disk != volume.Diskless {
+			p.agrees = false
+			m.compareAgain(p)
+		}
+	}
 	for _, p := range m.peers {
 		if p.inSync() && !p.congested {
+			if m.disk != volume.UpToDate {
+				p.gen = g
+				p.gen.Bitmap[p.id] = 0
+			}
+			p.expect = g.Current
 			m.emit(Tell{p.id, said})
 		}
 	}
 }
 
-// begin makes next the current generation; all replicas but except are behind where they were not before.
-func (m *Machine) begin(next volume.Generation, unix int64, except uint16) {
-	g := &m.super.Gen
+// begin makes next the current generation of g; all replicas but except are behind where they were not before.
+func (m *Machine) begin(g *meta.Generations, next volume.Generation, except uint16) {
+	if m.disk != volume.UpToDate && m.selfHasDisk() && g.Bitmap[m.cfg.Self] == 0 {
+		g.Bitmap[m.cfg.Self] = g.Current
+	}
 	for _, p := range m.peers {
 		if p.hasDisk() && except&bit(p.id) == 0 && g.Bitmap[p.id] == 0 && !g.Fresh() {
 			g.Bitmap[p.id] = g.Current
 		}
 	}
 	g.Begin(next)
-	m.super.Written = unix
 }
 
 // onGeneration: the primary p has begun a new generation, and this node follows.
 func (m *Machine) onGeneration(p *peer, s Said) {
-	p.gen, p.inStep = s.Gen, s.InStep
+	p.gen, p.inStep, p.gets = s.Gen, s.InStep, s.Gets
+	m.see(s.Gen)
 	switch {
 	case s.First:
 		m.adoptFirst(p, s)
@@ -150,7 +183,9 @@ func (m *Machine) onGeneration(p *peer, s Said) {
 		if s.InStep&bit(p.id) != 0 {
 			except = bit(p.id)
 		}
-		m.begin(s.Gen.Current, s.Written, except)
+		m.setFlows() // what is remembered for who is left behind is marked before the generation says so
+		m.begin(&m.super.Gen, s.Gen.Current, except)
+		m.super.Written = s.Written
 		for _, q := range m.peers {
 			if q != p && s.InStep&bit(q.id) == 0 {
 				m.compareAgain(q)
@@ -161,6 +196,10 @@ func (m *Machine) onGeneration(p *peer, s Said) {
 
 // confirm: p says that it is at this node's generation.
 func (m *Machine) confirm(p *peer) {
+	if p.doneTold && p.disk != volume.Inconsistent && p.gen.Current != m.super.Gen.Current {
+		m.stopSync(p) // the primary has begun a new generation meanwhile
+		m.compareAgain(p)
+	}
 	if p.gen.Current != m.super.Gen.Current || !m.attached {
 		return
 	}
@@ -204,13 +243,14 @@ func (m *Machine) clearFirst(g volume.Generation, unix int64) {
 	for _, p := range m.peers {
 		if p.up() && p.disk != volume.Diskless {
 			p.gen, p.disk = m.super.Gen, volume.UpToDate
-			m.emit(Tell{p.id, Said{Kind: "generation", Gen: m.super.Gen, First: true, Written: unix, InStep: m.inStepMask()}})
+			m.emit(Tell{p.id, Said{Kind: "generation", Gen: m.super.Gen, First: true, Written: unix, InStep: m.inStepMask(), Gets: m.inStepMask()}})
 		}
 	}
 }
 
 func (m *Machine) adopt(g volume.Generation, unix int64) {
 	m.super.Gen = meta.Generations{Current: g}
+	m.see(m.super.Gen)
 	m.super.Written = unix
 	for _, p := range m.peers {
 		m.super.FullSync[p.id] = false
@@ -237,4 +277,34 @@ func (m *Machine) adoptFirst(p *peer, s Said) {
 		}
 		m.compareAgain(q)
 	}
+}
+
+// see remembers that g exists, if it is newer than what was known: from this node's own disk, or from a
+// primary. What secondaries have is not remembered: it may be old.
+func (m *Machine) see(g meta.Generations) {
+	if !g.Fresh() && (m.super.Seen == 0 || g.Within(m.super.Seen)) {
+		m.super.Seen = g.Current
+	}
+}
+
+// unheard: with quorum, a generation counts as begun when a quorum knows of it. So every later
+// quorum has a node that refuses to promote older data.
+//
+// Without a good disk here, it counts when those who have one have written it down.
+func (m *Machine) unheard() bool {
+	for _, p := range m.peers {
+		if m.role == volume.Primary && m.disk != volume.UpToDate && p.inSync() && p.expect != 0 {
+			return true
+		}
+	}
+	if m.cfg.Quorum.Need == 0 || m.cfg.Cluster || m.role != volume.Primary {
+		return false
+	}
+	n := 1
+	for _, p := range m.peers {
+		if p.up() && p.seen == m.dataGen().Current {
+			n++
+		}
+	}
+	return n < m.quorumNeed()
 }

@@ -16,7 +16,8 @@ type Hello struct {
 	Users      bool  // somebody has the volume open for writing
 	Stopped    bool  // a primary that has no right to go on: it answers with errors until it is demoted
 	Size       int64 // of the volume; 0: not settled
-	Capacity   int64 // of the disk, bytes for data
+	Capacity   int64 // of the disk: how large it could grow, bytes for data
+	Wanted     int64 // size by the configuration; 0: any
 	Dirty      int64 // bytes marked in its bitmap for the other
 	Discard    bool  // connect --discard-my-data
 	TwoPrimary bool  // allow-two-primaries
@@ -31,7 +32,7 @@ type Hello struct {
 //
 //	state       role, disk, generations, contacts: whenever one of them changes
 //	generation  the primary has begun a new generation: Gen; InStep are the replicas that follow it
-//	promote?    may I be primary          yes, no   the answers; Words says why not
+//	promote?    may I be primary with the data Gen          yes, no   the answers; Words says why not
 //	given-up    the sender asked to be primary and does not want to any more
 //	sync-go     the target is ready: be the source
 //	sync-begin  from the source: begin; Gen.Current is what the target's data counts as until the end
@@ -49,7 +50,10 @@ type Said struct {
 	Role        volume.Role
 	Disk        volume.DiskState
 	Gen         meta.Generations
-	InStep      uint16 // the sender's view: replicas that get every write
+	Seen        volume.Generation // newest that the sender knows to exist
+	InStep      uint16            // the sender's view: replicas that have everything
+	Gets        uint16            // and those that get every write beside it while another node resyncs them
+	Source      uint16            // the node that the sender is resynced from, as a bit; 0: none
 	Contact     uint16
 	Primaries   uint16
 	Size        int64
@@ -57,6 +61,8 @@ type Said struct {
 	Found       int64
 	Written     int64 // Unix seconds of Gen.Current
 	Full, First bool
+	Force       bool // promote?: whatever there is elsewhere
+	Stopped     bool // a primary that answers with errors
 	Words       string
 	ID          uint64
 }

@@ -51,6 +51,11 @@ func (j judgement) you() volume.NodeID { return j.theirs.Super.Self }
 func (j judgement) data() verdict {
 	a, b := j.mine.Super, j.theirs.Super
 	relation := meta.Relate(a.Gen, a.Self, b.Gen, b.Self)
+	if half := order(j.mine.half(), j.theirs.half()); half > 0 && relation != meta.Same && relation != meta.Older && sound(j.theirs.Disk) {
+		return verdict{sync: -1, full: true}
+	} else if half < 0 && relation != meta.Same && relation != meta.Newer && sound(j.mine.Disk) {
+		return verdict{sync: 1, full: true}
+	}
 	switch relation {
 	case meta.BothFresh:
 		return verdict{first: j.mine.SkipFirst && j.theirs.SkipFirst}
@@ -68,7 +73,17 @@ func (j judgement) data() verdict {
 
 func (j judgement) swap() judgement { return judgement{mine: j.theirs, theirs: j.mine, name: j.name} }
 
-// worth ranks a disk as a source: only what is consistent may be copied.
+// half says whether the disk is in the middle of a resync: its own history was given up at the beginning of that.
+func (h Hello) half() bool {
+	for _, of := range h.Super.SyncTargetOf {
+		if of && h.Disk == volume.Inconsistent {
+			return true
+		}
+	}
+	return false
+}
+
+// sound says whether a disk can be a source: only what is consistent may be copied.
 func sound(d volume.DiskState) bool { return d >= volume.Outdated && d != volume.DUnknown }
 
 // newer: the data of mine descends from theirs.
@@ -152,6 +167,17 @@ func (j judgement) roles(v verdict) verdict {
 	if v.refuse != "" {
 		return v
 	}
+	if old := j.outseen(); old != 0 && v.sync == 0 {
+		words := "node %s is primary with data that is older than what node %s has seen"
+		if old < 0 {
+			j = j.swap()
+		}
+		words = fmt.Sprintf(words, j.name(j.me()), j.name(j.you()))
+		if j.mine.Stopped {
+			return verdict{again: words, giveUp: -old}
+		}
+		return verdict{refuse: words + ": stop what uses it there and make it secondary; or give the newer data up: connect --discard-my-data on " + j.name(j.you())}
+	}
 	minePrimary, theirsPrimary := j.mine.Role == volume.Primary, j.theirs.Role == volume.Primary
 	allowed := j.mine.TwoPrimary && j.theirs.TwoPrimary
 	switch {
@@ -167,6 +193,14 @@ func (j judgement) roles(v verdict) verdict {
 			j.name(min(j.me(), j.you())), j.name(max(j.me(), j.you()))), split: v.split}
 	}
 	return v
+}
+
+// outseen is 1 if mine is a primary whose data does not contain what the other side has seen somewhere, -1 the other way round.
+func (j judgement) outseen() int {
+	behind := func(p, o Hello) bool {
+		return p.Role == volume.Primary && o.Role != volume.Primary && !o.Discard && o.Super.Seen != 0 && !p.Super.Gen.Within(o.Super.Seen)
+	}
+	return order(behind(j.mine, j.theirs), behind(j.theirs, j.mine))
 }
 
 // oldPrimary: v says that old, the side of mine, is to be overwritten, and it is primary.

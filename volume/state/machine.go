@@ -144,16 +144,19 @@ func (m *Machine) takePeer(in Input) {
 }
 
 // reconcile makes what follows from the state true. The order matters: a
-// role is told before writes of that role flow, and flows are set before requests go on.
+// role is told before writes of that role flow; requests are held before a flow ends, and go on after it has begun.
 func (m *Machine) reconcile() {
 	m.greetAll()
 	m.weighDisk()
+	m.equalThrough()
 	m.checkQuorum()
 	m.pickSource()
 	m.pauses()
+	m.finishSyncs()
 	m.promote()
 	m.demote()
 	m.askSet()
+	m.tighten()
 	m.setFlows()
 	m.rotate()
 	m.tellState()

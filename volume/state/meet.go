@@ -15,8 +15,8 @@ func (m *Machine) onMet(p *peer) {
 
 // compareAgain begins a new exchange of Hellos on a standing connection.
 func (m *Machine) compareAgain(p *peer) {
-	if p.met && p.up() && !p.sent {
-		p.wanted = true
+	if p.met && p.up() {
+		p.wanted = true // after the exchange under way, if there is one
 	}
 }
 
@@ -51,7 +51,7 @@ func (m *Machine) hello(p *peer) Hello {
 	contact, primaries := m.contacts()
 	return Hello{
 		Super: m.super, Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Users: m.writers > 0, Stopped: m.role == volume.Primary && m.lastIO.Mode != IOOpen,
-		Size: m.super.Size, Capacity: m.capacity, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
+		Size: m.super.Agreed, Capacity: m.capacity, Wanted: m.cfg.Size, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
 		Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
 	}
 }
@@ -95,9 +95,24 @@ func (m *Machine) judged(p *peer) {
 		m.refuse(p, v.refuse)
 	case v.again != "":
 		m.later(p, v)
+	case !m.onlyPrimary(p, theirs):
+		m.later(p, verdict{again: "this node is connected to another primary already"})
 	default:
 		m.join(p, mine, theirs, v)
 	}
+}
+
+// onlyPrimary: a secondary does not serve two primaries, unless that is allowed. One that has stopped makes room.
+func (m *Machine) onlyPrimary(p *peer, theirs Hello) bool {
+	q := m.primaryPeer()
+	if theirs.Role != volume.Primary || q == nil || q == p || m.cfg.Net.AllowTwoPrimary && theirs.TwoPrimary {
+		return true
+	}
+	if q.stopped && !theirs.Stopped {
+		m.later(q, verdict{again: "node " + p.node.Name + " is primary now"})
+		return true
+	}
+	return false
 }
 
 // splitHooks runs the handlers that concern diverged data.
@@ -150,21 +165,25 @@ func (m *Machine) later(p *peer, v verdict) {
 // join makes the peer a peer: what it says of itself counts from now on.
 func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
+	p.stopped = theirs.Stopped && theirs.Role == volume.Primary
 	p.theirTwo = theirs.TwoPrimary
 	p.capacity, p.contact, p.primaries = theirs.room(), theirs.Contact, theirs.Primaries
-	m.learn(p, theirs)
+	p.seen, p.expect = theirs.Super.Seen, 0
+	if mine.Discard && v.sync == 0 {
+		m.super.Seen = 0 // what was seen elsewhere is given up
+	}
 	j := judgement{mine: mine, theirs: theirs, name: m.name}
 	if size := j.size(v); m.role != volume.Primary || !m.attached {
 		m.setSize(size)
 	}
-	running := p.running && (v.sync > 0) == (p.need == needSource) && v.sync != 0
-	if p.running && !running {
+	if v.sync == 0 || (v.sync > 0) != (p.need == needSource) || p.need == needNothing {
 		m.stopSync(p)
-	}
-	if !running {
-		p.going, p.ready, p.hooked = false, false, false
-	}
+		p.hooked = false
+	} // else what has begun goes on
 	p.full, p.renounce = v.full, v.renounce
+	if m.attached && theirs.Super.Gen.Current == m.super.Gen.Current {
+		m.super.Gen.Bitmap[p.id] = 0 // the marks alone say what differs
+	}
 	switch {
 	case v.sync > 0:
 		p.need = needSource
@@ -174,16 +193,32 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 		p.need = needNothing
 		m.inStepWith(p, theirs)
 	}
+	p.agrees = m.agreesWith(p)
+	p.left = p.gen.Current != m.dataGen().Current
+	m.learn(p, theirs)
 	m.showSync(p)
 	if v.first {
 		m.firstTogether()
 	}
 }
 
+// agreesWith: a node that has no good data of its own reads and writes at several others, if they have the same.
+func (m *Machine) agreesWith(p *peer) bool {
+	for _, q := range m.peers {
+		if q != p && q.inSync() && (p.need == needTarget || !m.attached) && q.gen.Current != p.gen.Current {
+			return false
+		}
+	}
+	return true
+}
+
 // learn takes over what a node without (up-to-date) data of its own must know of the data of the others.
 func (m *Machine) learn(p *peer, theirs Hello) {
-	if !m.attached && theirs.Disk == volume.UpToDate {
+	if !m.attached && p.inSync() {
 		m.super.Gen = theirs.Super.Gen
+	}
+	if theirs.Role == volume.Primary && (theirs.Disk == volume.UpToDate || theirs.Disk == volume.Diskless) {
+		m.see(theirs.Super.Gen)
 	}
 }
 
@@ -196,6 +231,9 @@ func (m *Machine) inStepWith(p *peer, theirs Hello) {
 	m.crashOver(p)
 	if m.disk == theirs.Disk || m.super.Gen.Fresh() {
 		return
+	}
+	if m.disk == volume.UpToDate && (p.disk == volume.Consistent || p.disk == volume.Outdated || p.disk == volume.Negotiating) {
+		p.disk = volume.UpToDate // as it will find, too
 	}
 	if theirs.Disk == volume.UpToDate && (m.disk == volume.Consistent || m.disk == volume.Outdated || m.disk == volume.Negotiating) {
 		m.setDisk(volume.UpToDate, "in step with node "+p.node.Name)

@@ -26,13 +26,18 @@ type peer struct {
 
 	// What it says of itself while conn ≥ Connected.
 	role      volume.Role
+	stopped   bool // a primary that has no right to go on
 	disk      volume.DiskState
 	client    bool
 	capacity  int64
 	gen       meta.Generations
+	expect    volume.Generation // it was told of this one and has not said yet that it has it; 0: nothing
+	seen      volume.Generation
 	contact   uint16
 	primaries uint16
 	inStep    uint16 // as told by a primary
+	gets      uint16 // likewise
+	source    uint16 // whom it is resynced from
 	discard   bool   // the next Hello says --discard-my-data
 	found     int64  // bytes that the last verify found
 	verified  bool   // marks are from a verify that was begun here
@@ -43,6 +48,9 @@ type peer struct {
 	failed    int    // exit code of a fence-peer that did not succeed; 0: none
 	dualLost  string // it was primary, too, when it was lost: why requests wait
 
+	equal     bool // in step with the same primary as this node
+	left      bool // it cannot have the current generation: that began without it
+	agrees    bool // its data is the same as of the others that this node takes for up to date
 	need      need
 	full      bool // of need: every block
 	renounce  bool // of need: a history of its own is given up
@@ -51,6 +59,8 @@ type peer struct {
 	ready     bool // and has ended well
 	running   bool // the resync has begun
 	verify    bool // a verify runs
+	ended     bool // source: everything marked is there
+	heldBack  bool // but the primary must send to the target first
 	doneTold  bool // source: sync-done is out, the target has not confirmed
 	pauseHere string
 	pauseAway string
@@ -82,10 +92,11 @@ func newPeer(n volume.Node) *peer {
 func (p *peer) reset() {
 	p.met, p.sent, p.greeted, p.theirs, p.wanted = false, false, false, nil, false
 	p.mine = Hello{}
-	p.role, p.disk = volume.RoleUnknown, volume.DUnknown
-	p.contact, p.primaries, p.inStep = 0, 0, 0
+	p.role, p.disk, p.stopped = volume.RoleUnknown, volume.DUnknown, false
+	p.contact, p.primaries, p.inStep, p.seen, p.gets, p.source, p.expect = 0, 0, 0, 0, 0, 0, 0
 	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
-	p.running, p.verify, p.toldState = false, false, false
+	p.ended, p.heldBack = false, false
+	p.running, p.verify, p.toldState, p.agrees, p.equal = false, false, false, false, false
 	p.pauseAway, p.pauseTold, p.paused, p.congested = "", "", false, false
 }
 
@@ -98,9 +109,34 @@ func (p *peer) hasDisk() bool { return p.node.Disk != "none" }
 // meeting says whether a Hello is out that the other may still judge by, or would be but for a delay.
 func (p *peer) meeting() bool { return p.met && (p.sent || p.theirs != nil || p.wanted) }
 
-// inSync says whether it gets every write and has all that came before.
+// inSync says whether it has everything that there is. A source of this node's own resync has.
 func (p *peer) inSync() bool {
-	return p.disk == volume.UpToDate && (p.conn == volume.Connected || p.conn == volume.VerifyS || p.conn == volume.VerifyT)
+	return p.up() && p.disk == volume.UpToDate && p.agrees && p.need != needSource && p.conn != volume.Behind
+}
+
+// follows says whether this node, a primary without good data of its own, sends its writes to p while another node
+// resyncs p: or p would be old again when that is done.
+func (m *Machine) follows(p *peer) bool {
+	if m.role != volume.Primary || m.disk == volume.UpToDate || p.source == 0 || !p.up() {
+		return false
+	}
+	for _, q := range m.peers {
+		if p.source == bit(q.id) && q.inSync() {
+			return true
+		}
+	}
+	return false
+}
+
+// getsMask are the replicas that get every write of this node.
+func (m *Machine) getsMask() uint16 {
+	mask := m.inStepMask()
+	for _, p := range m.peers {
+		if m.follows(p) {
+			mask |= bit(p.id)
+		}
+	}
+	return mask
 }
 
 func (m *Machine) selfHasDisk() bool { return m.self.Disk != "none" }

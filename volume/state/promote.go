@@ -24,6 +24,7 @@ type promotion struct {
 	waiting uint16 // for answers of these
 	reject  error
 	draw    bool
+	version uint64 // of the cluster's set when it had to be recorded
 }
 
 type promotionStage uint8
@@ -112,7 +113,7 @@ func (m *Machine) stageDone(p *promotion) bool {
 	case stageAsk:
 		return p.waiting&m.upMask() == 0
 	case stageSet:
-		return !p.draw && len(m.setFreezes()) == 0 && m.set.forced == 0
+		return !p.draw && len(m.setFreezes()) == 0 && m.set.forced == 0 && !m.mustBump()
 	}
 	return true
 }
@@ -127,8 +128,9 @@ func (m *Machine) stageBegin(p *promotion) {
 		}
 	case stageAsk:
 		p.waiting = m.upMask()
-		m.tellUp(Said{Kind: "promote?", ID: p.id})
+		m.tellUp(Said{Kind: "promote?", ID: p.id, Gen: m.dataGen(), Force: p.force})
 	case stageSet:
+		p.version = m.set.version
 		if p.force && m.disk < volume.UpToDate && len(m.sources()) == 0 {
 			p.draw = true
 			m.draw(draw{kind: drawForced})
@@ -157,8 +159,11 @@ func (m *Machine) conflict(op, what, hint string) error {
 func (m *Machine) mayPromote(p *promotion) error {
 	const op = "make primary"
 	for _, q := range m.peers {
-		if q.up() && q.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && q.theirTwo) {
-			return m.conflict(op, "node "+q.node.Name+" is primary", "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.")
+		if !q.up() || m.cfg.Net.AllowTwoPrimary && q.theirTwo {
+			continue
+		}
+		if others := q.primaries &^ bit(m.cfg.Self); others != 0 {
+			return m.conflict(op, "node "+m.names(others)+" is primary", "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.")
 		}
 	}
 	if m.granted != nil {
@@ -179,6 +184,9 @@ func (m *Machine) mayPromote(p *promotion) error {
 // dataAllows: only what is known to be the newest counts, or what a user vouches for.
 func (m *Machine) dataAllows(p *promotion) error {
 	const op = "make primary"
+	if m.super.Seen != 0 && !m.dataGen().Within(m.super.Seen) && !p.force {
+		return m.conflict(op, "newer data than what is here is known to exist on another node", "Connect that node; or, if it is lost for good: primary --force.")
+	}
 	if m.disk == volume.UpToDate || len(m.sources()) > 0 {
 		return nil
 	}
@@ -254,8 +262,8 @@ func (m *Machine) forced(next volume.Generation, unix int64) {
 		return
 	}
 	p.draw = false
-	if m.super.Size == 0 {
-		m.setSize(m.capacity)
+	if m.super.Agreed == 0 {
+		m.setSize(min(m.super.Size, positive(m.cfg.Size)))
 	}
 	if m.disk == volume.Inconsistent {
 		for _, q := range m.peers {
@@ -268,8 +276,9 @@ func (m *Machine) forced(next volume.Generation, unix int64) {
 	for i := range m.super.SyncTargetOf {
 		m.super.SyncTargetOf[i] = false
 	}
-	m.begin(next, unix, 0)
 	m.setDisk(volume.UpToDate, "primary --force")
+	m.begin(&m.super.Gen, next, 0)
+	m.super.Seen, m.super.Written = next, unix
 	for _, q := range m.peers {
 		m.stopSync(q)
 		m.compareAgain(q)
@@ -277,8 +286,13 @@ func (m *Machine) forced(next volume.Generation, unix int64) {
 }
 
 // onPromote answers a peer that wants to be primary.
-func (m *Machine) onPromote(p *peer, id uint64) {
-	if why := m.whyNot(p); why != "" {
+func (m *Machine) onPromote(p *peer, s Said) {
+	id := s.ID
+	why := m.whyNot(p)
+	if why == "" && !s.Force && m.super.Seen != 0 && !s.Gen.Within(m.super.Seen) {
+		why = "node " + m.self.Name + " has seen newer data than node " + p.node.Name + " has"
+	}
+	if why != "" {
 		m.emit(Tell{p.id, Said{Kind: "no", ID: id, Words: why}})
 		return
 	}
@@ -292,7 +306,10 @@ func (m *Machine) onPromote(p *peer, id uint64) {
 // whyNot says why p may not become primary as far as this node knows.
 func (m *Machine) whyNot(p *peer) string {
 	both := m.cfg.Net.AllowTwoPrimary && p.theirTwo
-	switch {
+	_, primaries := m.contacts()
+	switch others := primaries &^ bit(p.id) &^ bit(m.cfg.Self); {
+	case others != 0 && !both:
+		return "node " + m.names(others) + " is primary"
 	case m.role == volume.Primary && !both:
 		return "node " + m.self.Name + " is primary"
 	case m.granted != nil && m.granted != p:

@@ -2,7 +2,6 @@ package state
 
 import (
 	"fmt"
-	"math/bits"
 
 	"github.com/takt-ha/takt/volume"
 )
@@ -30,12 +29,19 @@ func (m *Machine) hasQuorum() bool {
 	case m.cfg.Cluster:
 		return m.set.quorate
 	}
-	return m.inContact() >= m.quorumNeed()
+	return m.voters() >= m.quorumNeed()
 }
 
-func (m *Machine) inContact() int {
-	all, _ := m.contacts()
-	return bits.OnesCount16(all)
+// voters are this node and those in contact that would know of newer data: not one without a disk
+// that has just started, nor a disk that was replaced.
+func (m *Machine) voters() int {
+	n := 1
+	for _, p := range m.peers {
+		if p.up() && (p.seen != 0 || m.super.Gen.Fresh()) {
+			n++
+		}
+	}
+	return n
 }
 
 func (m *Machine) quorumNeed() int {
@@ -53,5 +59,11 @@ func (m *Machine) quorumWords() string {
 	if m.cfg.Cluster {
 		return "the cluster has no quorum here"
 	}
-	return fmt.Sprintf("no quorum: %d of %d nodes are in contact, %d are needed", m.inContact(), len(m.cfg.Nodes), m.quorumNeed())
+	words := fmt.Sprintf("no quorum: %d of %d nodes are in contact, %d are needed", m.voters(), len(m.cfg.Nodes), m.quorumNeed())
+	for _, p := range m.peers {
+		if p.up() && p.seen == 0 {
+			words += "; node " + p.node.Name + " does not count yet: it has just started and cannot know who has the newest data"
+		}
+	}
+	return words
 }

@@ -21,7 +21,7 @@ func (m *Machine) askResize(in Asked) {
 		m.answer(in.ID, err, "")
 		return
 	}
-	if size == m.super.Size {
+	if size == m.super.Agreed {
 		m.answer(in.ID, nil, "the volume has "+bytes(size)+" already")
 		return
 	}
@@ -62,8 +62,8 @@ func (m *Machine) resizeAllowed(in Asked) (int64, error) {
 		size = room / volume.BlockSize * volume.BlockSize
 	}
 	switch {
-	case size < m.super.Size:
-		return 0, m.conflict(op, fmt.Sprintf("the volume has %s; it can grow, but not shrink to %s", bytes(m.super.Size), bytes(size)), "Copy the data to a smaller volume instead.")
+	case size < m.super.Agreed:
+		return 0, m.conflict(op, fmt.Sprintf("the volume has %s; it can grow, but not shrink to %s", bytes(m.super.Agreed), bytes(size)), "Copy the data to a smaller volume instead.")
 	case size > room:
 		return 0, m.conflict(op, fmt.Sprintf("the smallest disk has room for %s, not for %s", bytes(room), bytes(size)), "Enlarge the disks first.")
 	}
@@ -71,7 +71,7 @@ func (m *Machine) resizeAllowed(in Asked) (int64, error) {
 }
 
 func (m *Machine) onResize(p *peer, s Said) {
-	if !m.attached || s.Size > m.capacity || s.Size < m.super.Size {
+	if !m.attached || s.Size > m.capacity || s.Size < m.super.Agreed {
 		m.emit(Tell{p.id, Said{Kind: "resize-no", Size: s.Size, Words: "the disk of node " + m.self.Name + " has room for " + bytes(m.capacity)}})
 		return
 	}
@@ -101,7 +101,7 @@ func (m *Machine) finishResize() {
 		return
 	}
 	m.resizing = nil
-	old := m.super.Size
+	old := m.super.Agreed
 	for _, p := range m.peers {
 		if p.hasDisk() {
 			m.emit(MarkAll{Peer: p.id, From: old})

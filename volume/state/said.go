@@ -20,7 +20,7 @@ func (m *Machine) onSaid(p *peer, s Said) {
 	case "generation":
 		m.onGeneration(p, s)
 	case "promote?":
-		m.onPromote(p, s.ID)
+		m.onPromote(p, s)
 	case "yes", "no":
 		m.onAnswer(p, s)
 	case "given-up":
@@ -70,8 +70,14 @@ func (m *Machine) onWork(p *peer, s Said) {
 
 func (m *Machine) onState(p *peer, s Said) {
 	was := p.role
-	p.role, p.disk, p.gen = s.Role, s.Disk, s.Gen
-	p.contact, p.primaries, p.inStep = s.Contact, s.Primaries, s.InStep
+	p.role, p.disk, p.stopped = s.Role, s.Disk, s.Stopped
+	if p.expect == 0 || p.expect == s.Gen.Current {
+		p.gen, p.expect = s.Gen, 0
+	} // else it was said before the new generation got there
+	p.contact, p.primaries, p.inStep, p.gets, p.source, p.seen = s.Contact, s.Primaries, s.InStep, s.Gets, s.Source, s.Seen
+	if p.role == volume.Primary && (p.disk == volume.UpToDate || p.disk == volume.Diskless) {
+		m.see(p.gen)
+	}
 	if m.granted == p && s.Role == volume.Primary {
 		m.granted = nil
 	}
@@ -81,7 +87,10 @@ func (m *Machine) onState(p *peer, s Said) {
 	if was == volume.Primary && p.role != volume.Primary {
 		p.dualLost = ""
 	}
-	if !m.attached && p.disk == volume.UpToDate {
+	if m.disk != volume.UpToDate && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
+		p.agrees = true // its resync is done, and it got what was written beside it
+	}
+	if !m.attached && p.inSync() && p.expect == 0 {
 		m.super.Gen = p.gen
 		if m.role != volume.Primary {
 			m.setSize(s.Size)

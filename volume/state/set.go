@@ -17,6 +17,7 @@ type set struct {
 	quorate bool
 	known   bool // the store has spoken since the start
 
+	pending      uint16 // members asked for since the version changed: any of these requests may have been recorded
 	asked        uint16 // what was asked for, at which version and when
 	askedVersion uint64
 	askedAt      time.Duration
@@ -41,7 +42,12 @@ func (m *Machine) onSet(in SetSaid) {
 	}
 	if changed {
 		m.event("set", "up to date are, as the cluster has recorded: "+m.names(in.Members))
-		s.asked = 0
+		s.asked, s.pending = 0, 0
+	}
+	for _, p := range m.peers {
+		if p.dualLost != "" && s.members&bit(p.id) == 0 && s.members&bit(m.cfg.Self) != 0 {
+			p.dualLost = ""
+		}
 	}
 	if s.forced != 0 && s.members&bit(m.cfg.Self) != 0 {
 		s.forced = 0
@@ -91,51 +97,47 @@ func (m *Machine) allTheSame() bool {
 	return !m.outside()
 }
 
-// wantSet is the set that should be recorded: who has everything and gets everything.
+// wantSet is the set that should be recorded: who has everything and gets everything. It grows only while no other
+// primary could write with an older set in mind.
 func (m *Machine) wantSet() uint16 {
-	if m.role == volume.Primary || m.promotion != nil {
-		return m.inStepMask()
-	}
-	// Nobody writes here: the set only grows, by who is in step with a member.
-	want := m.set.members
+	want := m.inStepMask()
 	for _, p := range m.peers {
-		if p.inSync() && p.gen.Current == m.super.Gen.Current {
-			want |= bit(p.id)
+		if p.up() && p.role == volume.Primary || p.dualLost != "" {
+			want &= m.set.members
 		}
 	}
 	return want
 }
 
-// asksSet says whether this node is the one to ask: the primary or who is about to be; without one the member with the lowest number.
+// asksSet says whether this node is the one to ask: only the primary, or who is about to be. Others may have lost
+// contact to a primary that goes on: if they made the set larger, it would not know.
 func (m *Machine) asksSet() bool {
 	if !m.cfg.Cluster || !m.set.known || !m.set.quorate || m.stopped != "" {
 		return false
 	}
-	if m.role == volume.Primary || m.promotion != nil && m.promotion.stage == stageSet {
-		return m.set.members == 0 || m.set.members&(m.inStepMask()|bit(m.cfg.Self)) != 0 && !m.outsideAlone() || m.set.forced != 0
-	}
-	_, primaries := m.contacts()
-	if primaries != 0 || m.set.members&bit(m.cfg.Self) == 0 || m.disk != volume.UpToDate {
+	if m.role != volume.Primary && (m.promotion == nil || m.promotion.stage != stageSet) {
 		return false
 	}
-	for _, p := range m.peers {
-		if p.inSync() && p.id < m.cfg.Self && m.set.members&bit(p.id) != 0 {
-			return false
-		}
-		if p.primaries != 0 && p.up() {
-			return false
-		}
-	}
-	return true
+	return m.set.members == 0 || m.set.forced != 0 || m.set.members&(m.inStepMask()|bit(m.cfg.Self)) != 0 && !m.outsideAlone()
 }
 
 // outsideAlone: this node has a disk, is no member, and no member is in step with it.
 func (m *Machine) outsideAlone() bool { return m.outside() && !m.besideMember() }
 
+// mustBump: whoever becomes primary makes a new version first, even of the same set. So no request from
+// before, of whomever, can be recorded any more.
+func (m *Machine) mustBump() bool {
+	p := m.promotion
+	return m.cfg.Cluster && p != nil && p.stage == stageSet && m.set.version == p.version
+}
+
 // askSet asks the store for the set that is true.
 func (m *Machine) askSet() {
 	want := m.wantSet() | m.set.forced
-	if !m.asksSet() || want == 0 || want == m.set.members || m.super.Gen.Fresh() && m.set.members == 0 && m.role != volume.Primary && m.promotion == nil {
+	if !m.asksSet() || want == 0 {
+		return
+	}
+	if want == m.set.members && m.set.pending&^want == 0 && !m.mustBump() {
 		return
 	}
 	s := &m.set
@@ -143,8 +145,12 @@ func (m *Machine) askSet() {
 		return
 	}
 	s.asked, s.askedVersion, s.askedAt = want, s.version, m.now
-	why := "node " + m.names(want&^s.members) + " has everything again"
-	if gone := s.members &^ want; gone != 0 {
+	s.pending |= want
+	why := "node " + m.self.Name + " becomes primary"
+	if more := want &^ s.members; more != 0 {
+		why = "node " + m.names(more) + " has everything"
+	}
+	if gone := (s.members | s.pending) &^ want; gone != 0 {
 		why = "node " + m.names(gone) + " cannot be reached or lost its data"
 	}
 	m.emit(AskSet{Members: want, Version: s.version, Why: why})
@@ -155,7 +161,7 @@ func (m *Machine) setFreezes() []string {
 	if !m.cfg.Cluster {
 		return nil
 	}
-	switch lacking := m.set.members &^ m.inStepMask(); {
+	switch lacking := (m.set.members | m.set.pending) &^ m.inStepMask(); {
 	case !m.set.known:
 		return []string{"nothing is known yet of the cluster's set of up-to-date replicas"}
 	case m.set.members == 0:

@@ -2,12 +2,9 @@ package state
 
 import "fmt"
 
-// capacity is how many bytes for data the disk of h has room for.
+// room is how many bytes for data the disk of h has room for.
 func (h Hello) room() int64 {
-	if h.Capacity > 0 {
-		return h.Capacity
-	}
-	return h.Super.Size
+	return max(h.Capacity, h.Super.Size)
 }
 
 // sizes says why two disks do not fit together; "" if they do. A volume that has data never shrinks.
@@ -38,7 +35,7 @@ func (j judgement) size(v verdict) int64 {
 	case b.room() == 0 || b.Client:
 		return a.Size
 	case a.Super.Gen.Fresh() && b.Super.Gen.Fresh():
-		return min(a.room(), b.room(), positive(a.Size), positive(b.Size))
+		return min(a.Super.Size, b.Super.Size, positive(a.Size), positive(b.Size), positive(a.Wanted), positive(b.Wanted))
 	case a.Super.Gen.Fresh() || v.sync < 0:
 		return b.Size
 	case b.Super.Gen.Fresh() || v.sync > 0:
@@ -63,10 +60,10 @@ func positive(n int64) int64 {
 
 // setSize makes the volume so large, here.
 func (m *Machine) setSize(size int64) {
-	if size <= 0 || size == m.super.Size {
+	if size <= 0 || size == m.super.Agreed {
 		return
 	}
 	m.event("size", "the volume has "+bytes(size)+" now")
-	m.super.Size = size
-	m.emit(Grow{size})
+	m.emit(Grow{size}) // first the room, then the word
+	m.super.Agreed = size
 }

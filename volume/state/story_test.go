@@ -11,7 +11,7 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
-// TestStories plays testdata: a few machines, joined. The commands ("NODE" is a, b, c …):
+// TestStories plays testdata/stories: a few machines, joined. The commands ("NODE" is a, b, c …):
 //
 //	setup N [cluster] [skip-first] [two] [quorum=majority|all|N] [without=io-error] [fence=P] [hooks=H,H]
 //	        [zero=P one=P two-pri=P] [client=NODE] [on-io-error=P] [congestion=P] [after=VOLUME]
@@ -24,7 +24,7 @@ import (
 //
 // Each runs until nothing moves, unless it begins with "slowly".
 func TestStories(t *testing.T) {
-	datadriven.Walk(t, "testdata", func(t *testing.T, path string) {
+	datadriven.Walk(t, "testdata/stories", func(t *testing.T, path string) {
 		s := &story{}
 		datadriven.RunTest(t, path, func(t *testing.T, d *datadriven.TestData) string {
 			s.t = t
@@ -217,6 +217,9 @@ func (s *story) disk(x *wnode, what string) {
 		x.cap = int64(n) * volume.BlockSize
 		if x.super.Gen.Fresh() {
 			x.super.Size = x.cap
+		}
+		if x.m != nil {
+			x.m.capacity = x.cap
 		}
 	case what == "fail":
 		x.step(DiskGone{Op: "write", Err: "input/output error"})

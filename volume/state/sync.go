@@ -8,39 +8,51 @@ import (
 // pickSource chooses, on a node that needs a resync, from whom: the primary if it is connected to one; nobody while the
 // primary is only in contact with the other replicas, since it would be old again at once.
 func (m *Machine) pickSource() {
-	var best *peer
+	var now, best *peer
 	for _, p := range m.peers {
-		if p.need != needTarget || p.meeting() {
-			continue
-		}
-		if p.running && (best == nil || best.role != volume.Primary || p.role == volume.Primary) {
-			best = p // goes on, unless the primary is there now
-			continue
-		}
-		if m.mayFeed(p) && (best == nil || !best.running && best.role != volume.Primary && p.role == volume.Primary || best.running && p.role == volume.Primary && best.role != volume.Primary) {
+		switch {
+		case p.need != needTarget:
+		case p.running || p.going:
+			now = p
+		case p.meeting() || !m.mayFeed(p):
+		case best == nil || best.role != volume.Primary && (p.role == volume.Primary || p.gen.Within(best.gen.Current)):
 			best = p
 		}
 	}
-	if best == nil || best.running || best.going {
+	switch {
+	case best == nil:
 		return
-	}
-	for _, p := range m.peers {
-		if p != best && p.need == needTarget && (p.running || p.going) {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "the resync begins anew from the primary, node " + best.node.Name}})
-			m.stopSync(p)
-			m.showSync(p)
-		}
+	case now != nil && (now.role == volume.Primary || best.role != volume.Primary):
+		return
+	case now != nil:
+		m.emit(Tell{now.id, Said{Kind: "sync-stop", Words: "the resync begins anew from the primary, node " + best.node.Name}})
+		m.stopSync(now)
+		m.showSync(now)
 	}
 	m.beginTarget(best)
 }
 
 // mayFeed says whether p is a source whose blocks stay true.
 func (m *Machine) mayFeed(p *peer) bool {
+	if m.role == volume.Primary && !p.agrees {
+		return false // reads would change
+	}
 	if p.role == volume.Primary || m.role == volume.Primary {
 		return true
 	}
-	_, mine := m.contacts()
-	return p.primaries == 0 && mine == 0
+	_, primaries := m.contacts()
+	return (primaries|p.primaries)&^bit(m.cfg.Self)&^m.dataless() == 0
+}
+
+// dataless are the primaries in contact that have no disk: they write at others, and here beside a resync.
+func (m *Machine) dataless() uint16 {
+	var mask uint16
+	for _, q := range m.peers {
+		if q.up() && q.role == volume.Primary && q.disk == volume.Diskless {
+			mask |= bit(q.id)
+		}
+	}
+	return mask
 }
 
 // beginTarget asks the source to begin, after the handler.
@@ -61,7 +73,8 @@ func (m *Machine) beginTarget(p *peer) {
 
 // onSyncGo: the target is ready.
 func (m *Machine) onSyncGo(p *peer, full bool) {
-	if p.need != needSource || !sound(m.disk) || p.running || p.going {
+	m.stopSync(p) // the target begins anew
+	if p.need != needSource || !sound(m.disk) {
 		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is no source any more"}})
 		m.compareAgain(p)
 		return
@@ -72,9 +85,9 @@ func (m *Machine) onSyncGo(p *peer, full bool) {
 		m.draw(draw{kind: drawBase, peer: p})
 		return
 	}
-	base := m.super.Gen.Bitmap[p.id]
-	if base == 0 {
-		base = m.super.Gen.Current
+	base := p.gen.Current
+	if p.renounce {
+		base = m.super.Gen.Bitmap[p.id] // where the two parted
 	}
 	m.beginSource(p, base)
 }
@@ -93,7 +106,7 @@ func (m *Machine) markedAll(p *peer, base volume.Generation) {
 
 func (m *Machine) beginSource(p *peer, base volume.Generation) {
 	p.going, p.running = false, true
-	m.emit(Tell{p.id, Said{Kind: "sync-begin", Gen: meta.Generations{Current: base}, Size: m.super.Size, Full: p.full}})
+	m.emit(Tell{p.id, Said{Kind: "sync-begin", Gen: meta.Generations{Current: base}, Size: m.super.Agreed, Full: p.full}})
 	p.full = false
 	m.setFlow(p, FlowSendOnlySynced)
 	m.emit(Sync{Peer: p.id, Do: "source"})
@@ -137,6 +150,9 @@ func (m *Machine) renounceTo(p *peer, base volume.Generation) {
 			m.emit(MarkAll{Peer: q.id})
 		}
 	}
+	if p.renounce {
+		m.super.Seen = 0
+	}
 	g.Bitmap[p.id] = 0
 	g.History = [meta.HistorySize]volume.Generation{}
 	g.Current = base
@@ -154,9 +170,36 @@ func (m *Machine) onSyncEnded(p *peer, in SyncEnded) {
 		m.stopSync(p)
 		m.emit(Drop{Peer: p.id, Retry: true, Why: in.Failed})
 	case p.need == needSource && !p.doneTold:
-		p.doneTold = true
-		m.emit(Tell{p.id, Said{Kind: "sync-done", Gen: m.super.Gen, Disk: m.disk, Written: m.super.Written, InStep: m.inStepMask()}})
+		p.ended = true
 	}
+}
+
+// finishSyncs tells targets that they have everything: as soon as they get what a primary elsewhere writes.
+func (m *Machine) finishSyncs() {
+	for _, p := range m.peers {
+		if !p.ended || !p.running || p.need != needSource {
+			continue
+		}
+		from := m.primaryPeer()
+		switch {
+		case from != nil && from != p && m.role != volume.Primary && from.gets&bit(p.id) == 0:
+			p.heldBack = true
+		case p.heldBack:
+			p.ended, p.heldBack = false, false
+			m.emit(Sync{Peer: p.id, Do: "resume"}) // with what was marked meanwhile
+		default:
+			p.ended, p.doneTold, p.left = false, true, false
+			m.emit(Tell{p.id, Said{Kind: "sync-done", Gen: m.super.Gen, Disk: m.disk, Written: m.super.Written, InStep: m.equals()}})
+		}
+	}
+}
+
+// equals are the replicas that have no other data than this node, as far as it can know.
+func (m *Machine) equals() uint16 {
+	if p := m.primaryPeer(); p != nil && m.role != volume.Primary {
+		return p.inStep
+	}
+	return m.inStepMask()
 }
 
 // onSyncDone: this node has everything that p has.
@@ -178,7 +221,7 @@ func (m *Machine) onSyncDone(p *peer, s Said) {
 	m.setConn(p, volume.Connected, "")
 	m.hook("after-resync-target", p)
 	for _, q := range m.peers {
-		if q != p && q.need != needNothing {
+		if q != p && (q.need != needNothing || q.gen.Current != m.super.Gen.Current) {
 			m.compareAgain(q)
 		}
 	}
@@ -192,6 +235,7 @@ func (m *Machine) clone(p *peer, s Said) {
 	g := &m.super.Gen
 	g.Current, g.History = s.Gen.Current, s.Gen.History
 	m.super.Written = s.Written
+	m.see(*g)
 	g.Bitmap[p.id], m.super.FullSync[p.id] = 0, false
 	for i := range m.super.SyncTargetOf {
 		m.super.SyncTargetOf[i] = false
@@ -229,7 +273,7 @@ func (m *Machine) stopSync(p *peer) {
 	if p.running || p.verify {
 		m.emit(Sync{Peer: p.id, Do: "stop"})
 	}
-	p.running, p.verify, p.going, p.doneTold, p.ready = false, false, false, false, false
+	p.running, p.verify, p.going, p.doneTold, p.ready, p.ended, p.heldBack = false, false, false, false, false, false, false
 }
 
 // onSyncStop: the other side has ended it.

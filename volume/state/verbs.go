@@ -179,7 +179,6 @@ func (m *Machine) finishDown() {
 		_ = m.disconnect(Asked{Force: true}, p)
 	}
 	if m.attached {
-		m.setDisk(volume.Detaching, "down")
 		m.dropDisk()
 	}
 	m.answer(in.ID, nil, "")
@@ -227,6 +226,7 @@ func (m *Machine) onCongested(p *peer, now bool) {
 		m.emit(Drop{Peer: p.id, Retry: true, Why: "the link is congested"})
 	case now && m.cfg.Net.OnCongestion == "pull-ahead" && m.role == volume.Primary && p.conn == volume.Connected && p.inSync():
 		p.congested = true
+		m.tighten()
 		m.setFlow(p, FlowMark)
 		m.emit(Tell{p.id, Said{Kind: "ahead"}})
 		m.setConn(p, volume.Ahead, "the link is congested")

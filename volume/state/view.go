@@ -37,7 +37,7 @@ type PeerView struct {
 // View returns the state of things.
 func (m *Machine) View() View {
 	v := View{
-		Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Size: m.super.Size, Gen: m.super.Gen, Quorum: m.quorum,
+		Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Size: m.super.Agreed, Gen: m.super.Gen, Quorum: m.quorum,
 		IO: m.lastIO.Mode, Frozen: append([]string(nil), m.lastIO.Why...), Readers: m.readers, Writers: m.writers, Members: m.set.members, SetVersion: m.set.version,
 	}
 	for _, p := range m.peers {

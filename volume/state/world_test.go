@@ -2,8 +2,6 @@ package state
 
 import (
 	"fmt"
-	"math/bits"
-	"sort"
 	"strings"
 	"time"
 
@@ -27,11 +25,13 @@ type world struct {
 	// fault is called when a rule is broken.
 	fault func(string, ...any)
 	// discards are nodes whose data may be lost, since a user or a policy said so.
-	discards map[volume.NodeID]bool
-	hooks    map[string]int // exit codes of handlers
-	verbID   uint64
-	hooked   []whook         // handlers that run
-	said     []volume.NodeID // who is to hear the newest word of the store
+	discards  map[volume.NodeID]bool
+	hooks     map[string]int // exit codes of handlers
+	verbID    uint64
+	exclusive bool            // one order of acknowledged writes is promised: cluster or quorum
+	last      [blocks]int     // the newest acknowledged write of each block, if exclusive
+	hooked    []whook         // handlers that run
+	said      []volume.NodeID // who is to hear the newest word of the store
 }
 
 // wwrite is one write of a client; its number is its content.
@@ -60,8 +60,10 @@ type wnode struct {
 	data   [blocks]int
 	marks  [8][blocks]bool
 	hot    [blocks]bool
+	recent map[int]int // writes of a primary that others may not have, by number: the activity log of a secondary
 	cap    int64
-	broken bool // the disk fails at the next write
+	before meta.Super // what was before the last write of the superblock
+	broken bool       // the disk fails at the next write
 
 	// What does not.
 	attached bool
@@ -72,30 +74,35 @@ type wnode struct {
 	queue    []*wop
 	held     []*wop
 	open     []*wop // begun, waiting for peers
-	recent   map[int]int
 	sync     [8]*wsync
 	quorate  bool
 	answers  map[uint64]Answer
 	settle   bool
 	shutdown bool
+	depth    int      // of steps within steps
+	later    []func() // what follows from the effects of the step under way
 }
 
 type wop struct {
 	w     *wwrite
 	waits uint16
+	have  uint16 // replicas that have it, and have not been lost since
 }
 
 type wsync struct {
 	do      string
 	paused  bool
 	started bool // the target's marks are here
+	ended   bool
 	flying  map[int]bool
+	own     [blocks]bool // target: written here by others than the source
 }
 
 // wlink is a connection; each side has a queue of what is on its way to it.
 type wlink struct {
 	a, b *wnode
 	cut  bool
+	rest bool    // after a Drop: until the next tick
 	up   [2]bool // sides that have it
 	q    [2][]wmsg
 }
@@ -141,7 +148,11 @@ func (x *wnode) format() {
 	}
 	for b := range x.data {
 		x.data[b] = -int(x.id)*100 - b - 1
+		if x.cfg.Sync.SkipFirst {
+			x.data[b] = 0
+		}
 	}
+	x.recent = map[int]int{}
 	x.marks, x.hot = [8][blocks]bool{}, [blocks]bool{}
 }
 
@@ -162,8 +173,8 @@ func (x *wnode) start() {
 
 func (x *wnode) forget() {
 	x.attached, x.wants, x.flow, x.io, x.asked = false, [8]bool{}, [8]PeerFlow{}, IO{}, false
-	x.queue, x.held, x.open, x.recent, x.sync = nil, nil, nil, map[int]int{}, [8]*wsync{}
-	x.answers, x.settle, x.shutdown = map[uint64]Answer{}, false, false
+	x.queue, x.held, x.open, x.sync = nil, nil, nil, [8]*wsync{}
+	x.answers, x.settle, x.shutdown, x.later, x.depth = map[uint64]Answer{}, false, false, nil, 0
 }
 
 // crash is kill -9, or power loss of a disk that lies to nobody.
@@ -222,7 +233,7 @@ func (w *world) cutLink(l *wlink) {
 
 // canConnect says whether both want to and both know that the connection before is gone.
 func (l *wlink) canConnect() bool {
-	return !l.cut && !l.up[0] && !l.up[1] && l.a.m != nil && l.b.m != nil && l.a.wants[l.b.id] && l.b.wants[l.a.id]
+	return !l.cut && !l.rest && !l.up[0] && !l.up[1] && l.a.m != nil && l.b.m != nil && l.a.wants[l.b.id] && l.b.wants[l.a.id]
 }
 
 func (l *wlink) connect() {
@@ -261,7 +272,11 @@ func (l *wlink) deliver(side int) {
 
 // lost is what the data path does before and after PeerDown.
 func (x *wnode) lost(peer volume.NodeID, why string) {
+	for _, op := range x.held {
+		op.have &^= bit(peer)
+	}
 	for _, op := range x.open {
+		op.have &^= bit(peer)
 		if op.waits&bit(peer) != 0 {
 			op.waits &^= bit(peer)
 			x.mark(peer, op.w.block)
@@ -366,6 +381,9 @@ func (w *world) background() bool {
 
 func (w *world) tick(d time.Duration) {
 	w.clock += int64(d / time.Second)
+	for _, l := range w.links {
+		l.rest = false
+	}
 	for _, x := range w.nodes {
 		if x.m != nil {
 			x.step(Tick{x.m.now + d})
@@ -404,13 +422,49 @@ func (w *world) status() string {
 	return b.String()
 }
 
-func sortedKeys(m map[int]bool) []int {
-	var keys []int
-	for k := range m {
-		keys = append(keys, k)
+// ackedOne: with a cluster or quorum, what is acknowledged was written over what was acknowledged before.
+func (w *world) ackedOne(x *wnode, wr *wwrite) {
+	if w.exclusive && w.last[wr.block] > 0 && !w.descends(wr.n, w.last[wr.block]) {
+		w.fault("node %s acknowledges write %d to block %d, which was written without write %d, acknowledged before", x.name(), wr.n, wr.block, w.last[wr.block])
 	}
-	sort.Ints(keys)
-	return keys
+	w.last[wr.block] = wr.n
+	for _, y := range w.nodes {
+		if y.cfg.Cluster && w.store.members&bit(y.id) != 0 && !w.descends(y.data[wr.block], wr.n) {
+			w.fault("node %s acknowledges write %d, but node %s of the cluster's set does not have it", x.name(), wr.n, y.name())
+		}
+	}
 }
 
-func count(mask uint16) int { return bits.OnesCount16(mask) }
+// check looks at the rules that hold at every moment.
+func (w *world) check() {
+	for _, x := range w.nodes {
+		if x.m == nil || x.m.role != volume.Primary || x.cfg.Net.AllowTwoPrimary {
+			continue
+		}
+		for _, p := range x.m.peers {
+			y := w.nodes[p.id]
+			l := w.link(x.id, y.id)
+			if p.up() && y.m != nil && y.m.role == volume.Primary && y.m.peer(x.id).up() && l.up[0] && l.up[1] {
+				w.fault("%s and %s are connected and both primary", x.name(), y.name())
+			}
+		}
+	}
+}
+
+// checkRest looks at the rules that hold when nothing is under way: disks that count as equal are.
+func (w *world) checkRest() {
+	for _, x := range w.nodes {
+		if x.m == nil || x.m.disk != volume.UpToDate {
+			continue
+		}
+		for _, p := range x.m.peers {
+			y := w.nodes[p.id]
+			if !p.inSync() || y.m == nil || y.m.disk != volume.UpToDate || x.dirty(y.id) > 0 || y.dirty(x.id) > 0 || len(x.open)+len(y.open) > 0 || x.m.primaryPeer() == nil && x.m.role != volume.Primary {
+				continue
+			}
+			if x.data != y.data {
+				w.fault("%s and %s are in step, but differ: %v and %v", x.name(), y.name(), x.data, y.data)
+			}
+		}
+	}
+}
