@@ -13,7 +13,11 @@ type span struct {
 	waiters []func() // called, without locks, when the span is released
 }
 
-func (s *span) meets(off, n int64) bool { return s.off < off+n && off < s.off+s.n }
+// meets says whether two ranges touch a common block. Bytes are not enough: the target of a resync fetches
+// a block before it changes a part of it, and would put back what another write has changed in it meanwhile.
+func (s *span) meets(off, n int64) bool {
+	return s.off/volume.BlockSize <= (off+n-1)/volume.BlockSize && off/volume.BlockSize <= (s.off+s.n-1)/volume.BlockSize
+}
 
 // locks keeps overlapping requests apart. Spans are found by the extents that they touch.
 type locks struct {
