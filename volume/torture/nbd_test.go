@@ -174,9 +174,4 @@ func (w *call) wait() error {
 // errLate: a request was not answered.
 var errLate = errors.New("a request was not answered")
 
-func (c *client) read(off int64, n int) ([]byte, error) {
-	b := make([]byte, n)
-	return b, c.begin(cmdRead, 0, off, n, nil, b).wait()
-}
-
 func (c *client) close() { c.nc.Close() }

@@ -11,12 +11,18 @@ import (
 // writer writes random, overlapping ranges through the socket of a primary.
 type writer struct {
 	t    *testing.T
-	c    *client
+	c    port
 	l    *ledger
 	end  chan struct{}
 	all  sync.WaitGroup
 	mu   sync.Mutex
 	acks int
+}
+
+// port is a way to the requests of a volume: its socket, or the replica itself in this process.
+type port interface {
+	begin(cmd, flags uint16, off int64, n int, data, into []byte) *call
+	close()
 }
 
 // write begins threads that write through the node's socket until they are stopped or the connection breaks.
@@ -29,6 +35,10 @@ func write(t *testing.T, x *node, l *ledger, threads int, seed uint64) *writer {
 	if c.size != l.size() {
 		t.Fatalf("%s: the volume has %d bytes, want %d", x.name, c.size, l.size())
 	}
+	return writeTo(t, c, l, threads, seed)
+}
+
+func writeTo(t *testing.T, c port, l *ledger, threads int, seed uint64) *writer {
 	w := &writer{t: t, c: c, l: l, end: make(chan struct{})}
 	for k := range threads {
 		rnd := rand.New(rand.NewPCG(seed, uint64(k)))
@@ -126,19 +136,23 @@ func look(t *testing.T, x *node, l *ledger, power bool) {
 	if err != nil {
 		t.Fatalf("%s: %v", x.name, err)
 	}
+	lookAt(t, x.name, c, l, power)
+}
+
+func lookAt(t *testing.T, name string, c port, l *ledger, power bool) {
+	t.Helper()
 	defer c.close()
 	if err := c.begin(cmdFlush, 0, 0, 0, nil, nil).wait(); err != nil {
-		t.Fatalf("%s: flush: %v", x.name, err)
+		t.Fatalf("%s: flush: %v", name, err)
 	}
-	data := make([]byte, 0, l.size())
+	data := make([]byte, l.size())
 	for off := int64(0); off < l.size(); off += 1 << 20 {
-		b, err := c.read(off, int(min(1<<20, l.size()-off)))
-		if err != nil {
-			t.Fatalf("%s: read at %d: %v", x.name, off, err)
+		n := min(1<<20, l.size()-off)
+		if err := c.begin(cmdRead, 0, off, int(n), nil, data[off:off+n]).wait(); err != nil {
+			t.Fatalf("%s: read at %d: %v", name, off, err)
 		}
-		data = append(data, b...)
 	}
 	if err := l.check(data, power, true); err != nil {
-		t.Fatalf("on %s: %v", x.name, err)
+		t.Fatalf("on %s: %v", name, err)
 	}
 }
