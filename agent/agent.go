@@ -119,7 +119,14 @@ type Result struct {
 	Dropped  int64         // bytes of output not kept
 	Started  time.Time     // wall clock at the start
 	Duration time.Duration // how long it ran, by the monotonic clock
+	// Promotion is how much the agent wishes its resource to be promoted on this node: a
+	// score as in the CIB ("10000", "-INFINITY"), "" for no wish any more; nil: as before. Scripts say it
+	// by crm_master or crm_attribute, native agents here.
+	Promotion *string `json:",omitempty"`
 }
+
+// PromotionAttribute is the transient node attribute that holds the promotion score of a resource.
+func PromotionAttribute(resource string) string { return "master-" + resource }
 
 // MaxOutput is how many bytes of an operation's output are kept.
 const MaxOutput = 16 << 10

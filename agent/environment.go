@@ -59,6 +59,29 @@ func Environment(inv Invocation, root string) []string {
 	return out
 }
 
+// FeatureSet is OCF_RESKEY_crm_feature_set: the Pacemaker whose agents' programs (crm_attribute and its kin) are there.
+const FeatureSet = "3.19.0"
+
+// Tools are the programs that agents call: crm_attribute, crm_master, attrd_updater, crm_node.
+type Tools struct {
+	Folder string // holds links of these names to Takt's binary; "": there are none
+	Socket string // of the daemon that they speak to
+}
+
+// Into returns an environment in which an agent finds the programs.
+func (t Tools) Into(env []string) []string {
+	if t.Folder == "" {
+		return env
+	}
+	out := slices.DeleteFunc(env, func(pair string) bool {
+		name, _, _ := strings.Cut(pair, "=")
+		return name == "PATH" || name == "HA_SBIN_DIR" || name == "TAKT_SOCKET" || name == "OCF_RESKEY_crm_feature_set"
+	})
+	out = append(out, "PATH="+t.Folder+":"+SearchPath, "HA_SBIN_DIR="+t.Folder, "TAKT_SOCKET="+t.Socket, "OCF_RESKEY_crm_feature_set="+FeatureSet)
+	slices.Sort(out)
+	return out
+}
+
 // setKey leaves out what an environment cannot hold: a NUL, or = in a name.
 func setKey(env map[string]string, prefix, name, value string) {
 	if name != "" && !strings.ContainsAny(name, "=\x00") && !strings.Contains(value, "\x00") {

@@ -52,6 +52,36 @@ func (b *backend) Apply(_ context.Context, a Apply) (*Outcome, error) {
 	return b.note("apply %s %v by %s", a.Source, a.DryRun, a.User)
 }
 
+func (b *backend) Attribute(_ context.Context, a Attribute) (*Attribute, error) {
+	_, err := b.note("attribute %s of %q, %s", a.Name, a.Node, a.Kind)
+	a.Value = "10"
+	return &a, err
+}
+
+func (b *backend) SetAttribute(_ context.Context, a Attribute) (*Outcome, error) {
+	return b.note("set attribute %s of %q to %q by %s", a.Name, a.Node, a.Value, a.User)
+}
+
+func (b *backend) VolumeSet(ctx context.Context, name string, yield func(VolumeSet) error) error {
+	b.note("set of %s", name)
+	for v := range uint64(2) {
+		if err := yield(VolumeSet{Version: v + 1, Members: []string{"n1"}}); err != nil {
+			return err
+		}
+	}
+	return b.err
+}
+
+func (b *backend) ChangeVolumeSet(_ context.Context, name string, c VolumeChange) (*VolumeSet, error) {
+	_, err := b.note("set of %s from %d to %v", name, c.Version, c.Members)
+	return &VolumeSet{Version: c.Version + 1, Members: c.Members}, err
+}
+
+func (b *backend) VolumeKey(_ context.Context, name string) (*VolumeKey, error) {
+	_, err := b.note("key of %s", name)
+	return &VolumeKey{}, err
+}
+
 func (b *backend) Resource(_ context.Context, id, verb string, v Verb) (*Outcome, error) {
 	return b.note("resource %s %s %q by %s", id, verb, v.Node, v.User)
 }

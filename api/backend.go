@@ -34,6 +34,18 @@ type Backend interface {
 	// Acknowledge says that a person has seen what this node's history lost to
 	// another one's: status warns no more.
 	Acknowledge(ctx context.Context, v Verb) (*Outcome, error)
+	// Attribute returns an attribute with its value; errs.NotFound if it has none.
+	Attribute(ctx context.Context, a Attribute) (*Attribute, error)
+	// SetAttribute sets or deletes one. A transient one of this node is taken without quorum,
+	// too, and reaches the CIB as soon as somebody coordinates.
+	SetAttribute(ctx context.Context, a Attribute) (*Outcome, error)
+	// VolumeSet calls yield with what is recorded about a volume's replicas, and again when
+	// that or who is there changes, until ctx ends or yield fails.
+	VolumeSet(ctx context.Context, name string, yield func(VolumeSet) error) error
+	// ChangeVolumeSet records another set if nobody has since VolumeChange.Version. It returns when that is committed.
+	ChangeVolumeSet(ctx context.Context, name string, c VolumeChange) (*VolumeSet, error)
+	// VolumeKey derives the identity and the secret of a volume from the cluster's key.
+	VolumeKey(ctx context.Context, name string) (*VolumeKey, error)
 	// Token makes a one-time join token, valid for a limited time.
 	Token(ctx context.Context) (*Token, error)
 	// Leave takes this node out of the cluster for good: its resources move

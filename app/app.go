@@ -15,6 +15,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/agent/classes"
 	"github.com/takt-ha/takt/agent/fence"
 	fenceagents "github.com/takt-ha/takt/agent/fence/native"
@@ -53,6 +54,8 @@ type App struct {
 	session string // of this daemon: a random word that tells its fencing commands from an earlier one's
 	fencing *fencing
 	slots   *slots
+	attrs   *attributes
+	board   *board
 	dog     atomic.Int64 // time-out of the armed watchdog of this node, ns; 0: none is armed
 	// fenceRuns are the fencing commands that run here, for whoever decides.
 	fenceRuns *fenceRuns
@@ -165,12 +168,12 @@ func New(opts Options) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := os.MkdirAll(opts.Run, 0o755); err != nil {
+	if err := opts.linkTools(); err != nil {
 		return nil, err
 	}
 	a := &App{
 		opts: opts, log: opts.Log.With("node", id.Name), id: id, self: cib.NodeID(id.ID),
-		tokens: identity.NewTokenBook(), peers: newPeerTable(), settle: newSettle(), heart: newHeart(), session: rand.Text(),
+		tokens: identity.NewTokenBook(), peers: newPeerTable(), settle: newSettle(), heart: newHeart(), attrs: newAttributes(), board: newBoard(), session: rand.Text(),
 		viewed: make(chan struct{}, 1), failed: make(chan error, 1), leave: make(chan struct{}),
 	}
 	a.remembered = opts.loadPeers()
@@ -204,6 +207,7 @@ func (a *App) open() error {
 	}
 	a.agents = classes.NewRegistry(classes.Options{
 		RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log,
+		Tools:       agent.Tools{Folder: a.opts.toolsDir(), Socket: a.opts.Socket},
 		Fence:       fence.Options{Folders: a.opts.FenceFolders},
 		FenceAgents: fenceagents.Options{Node: a.id.Name, Cluster: a.id.ClusterID, Watchdog: a.ownWatchdog},
 	})
@@ -219,7 +223,7 @@ func (a *App) open() error {
 	a.fencing.planned = a.slots.update
 	a.fenceRuns = newFenceRuns(a.id.Name, a.fencing)
 	a.exec, err = executor.New(executor.Config{
-		Node: a.id.Name, Dir: a.opts.executorDir(a.id.ClusterID), Agents: a.agents, FS: osfs.OS{}, Log: a.log,
+		Node: a.id.Name, Dir: a.opts.executorDir(a.id.ClusterID), Agents: scored{a.agents, a.say}, FS: osfs.OS{}, Log: a.log,
 		CallLog: a.opts.CallLog,
 	})
 	return err
@@ -271,6 +275,7 @@ func (a *App) Start() error {
 	a.background("pulse", a.watchPulse)
 	a.background("view", a.tellPulse)
 	a.background("executor", a.watchExecutor)
+	a.background("attributes", a.tellAttributes)
 	a.background("fence disks", a.slots.run)
 	a.background("fencing", func(ctx context.Context) error { return a.fencing.tend(ctx, a.root) })
 	a.background("api", func(ctx context.Context) error {

@@ -138,6 +138,9 @@ func (a *App) plan(root *cib.Node, req api.Apply) (*cib.Node, []cib.Op, error) {
 				return nil, nil, errs.E("apply", errs.Invalid, req.Source, "Nothing was changed.", err)
 			}
 		}
+		if s.Name() == "crm_config" {
+			s = cib.WithVolumesOf(s, root.Path("configuration", "crm_config"))
+		}
 		if s, err = restored(root, s); err != nil {
 			return nil, nil, err
 		}

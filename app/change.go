@@ -20,12 +20,17 @@ import (
 // that coordinates it, where its effects are seen. An edit that was made for a
 // coordinator who is none any more is made anew by its successor.
 func (a *App) onLeader(ctx context.Context, here func() (*api.Outcome, error), there func(*api.Client) (*api.Outcome, error)) (*api.Outcome, error) {
+	return atLeader(ctx, a, here, there)
+}
+
+// atLeader is onLeader for any answer.
+func atLeader[T any](ctx context.Context, a *App, here func() (*T, error), there func(*api.Client) (*T, error)) (*T, error) {
 	for try := 1; ; try++ {
 		c, err := a.leader(ctx)
 		if err != nil {
 			return nil, err
 		}
-		var out *api.Outcome
+		var out *T
 		if c == nil {
 			out, err = here()
 		} else {

@@ -25,6 +25,7 @@ func (a *App) carryOut(e node.Effect) {
 		a.journal.add(api.Event{Kind: e.Kind, Transition: e.Transition, Resource: e.Resource, On: e.On, Text: e.Text, Duration: e.Duration.Microseconds()})
 	case node.PeerIs:
 		a.peers.set(e)
+		a.board.stir()
 	case node.SetView:
 		a.peers.setView(e.View)
 		a.updateView()
@@ -132,6 +133,9 @@ func (a *App) command(e controller.Effect) {
 	case controller.Propose:
 		a.aside(func(ctx context.Context) node.Input { return control(a.record(ctx, e)) })
 	case controller.Do:
+		if e.Ref.Local {
+			a.board.leave("this node was cut off, and stops what it runs")
+		}
 		a.aside(func(ctx context.Context) node.Input {
 			r, err := a.do(ctx, e.Node, e.Command)
 			return control(controller.Ended{Ref: e.Ref, Record: r, Err: err})

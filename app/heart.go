@@ -33,6 +33,7 @@ type heart struct {
 	acting bool
 	why    string
 	place  quorum.Place
+	moved  func() // called when acting has changed; set before the loop begins
 
 	requests asking[node.Answer]
 	pleas    asking[node.Support]
@@ -212,6 +213,9 @@ func (h *heart) beat(cfg node.Config, readStore func() node.Log, carryOut func(n
 func (h *heart) publish(m *node.Machine, in node.Input) {
 	acting, why := m.Acting()
 	h.mu.Lock()
+	if h.acting != acting && h.moved != nil {
+		defer h.moved() // after the unlock
+	}
 	defer h.mu.Unlock()
 	h.acting, h.why = acting, why
 	if s, is := in.(node.Standing); is {
@@ -236,6 +240,7 @@ func (a *App) startHeart() {
 	cfg := node.DefaultConfig(a.self, a.id.Name)
 	cfg.MaxVoters, cfg.Random = maxVoters, rand.Float64
 	cfg.Controller = controller.DefaultConfig(a.self, a.id.Name)
+	a.heart.moved = a.board.stir
 	a.heart.begun.Store(true)
 	go a.heart.beat(cfg, a.readStore, a.carryOut)
 }

@@ -51,6 +51,7 @@ func (a *App) serveNodes() {
 	mux.HandleFunc("POST /join", a.ofOneHistory(answer(a, a.answerJoin)))
 	mux.HandleFunc("POST /run", a.ofOneHistory(answer(a, a.answerRun)))
 	mux.HandleFunc("POST /notice", answer(a, a.answerNotice))
+	mux.HandleFunc("POST /attributes", a.ofOneHistory(answer(a, a.answerAttributes)))
 	mux.HandleFunc("POST /admit", answer(a, a.answerAdmit))
 	mux.HandleFunc("POST /remove", answer(a, a.answerRemove))
 	mux.HandleFunc("POST /rejoin", answer(a, a.answerRejoin))
@@ -151,6 +152,7 @@ func (a *App) answerJoin(ctx context.Context, from cib.NodeID, ask joinAsk) (joi
 	if err := a.exec.FenceSince(ask.Stamp, seals); err != nil {
 		return joinSay{}, err
 	}
+	a.board.leave("")
 	return joinSay{Records: a.exec.Snapshot()}, nil
 }
 

@@ -10,6 +10,8 @@
 package app
 
 import (
+	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -60,6 +62,7 @@ func (o Options) WithDefaults() (Options, error) {
 func (o Options) storeDir() string    { return filepath.Join(o.State, "store") }
 func (o Options) eventsFile() string  { return filepath.Join(o.State, "events.jsonl") }
 func (o Options) fencedFile() string  { return filepath.Join(o.State, "fencing.jsonl") }
+func (o Options) toolsDir() string    { return filepath.Join(o.Run, "bin") }
 func (o Options) pulseSocket() string { return filepath.Join(o.Run, "pulse.sock") }
 
 func (o Options) supersededFile() string { return filepath.Join(o.State, "superseded.json") }
@@ -67,4 +70,27 @@ func (o Options) supersededFile() string { return filepath.Join(o.State, "supers
 // executorDir is one a cluster: the stamps of another one mean nothing here.
 func (o Options) executorDir(clusterID string) string {
 	return filepath.Join(o.Run, "executor-"+clusterID[:min(8, len(clusterID))])
+}
+
+// AgentTools are the names under which agents call Takt's binary.
+var AgentTools = []string{"attrd_updater", "crm_attribute", "crm_master", "crm_node"}
+
+// linkTools makes the run folder, and in it the links that agents call.
+func (o Options) linkTools() error {
+	if err := os.MkdirAll(o.toolsDir(), 0o755); err != nil {
+		return err
+	}
+	for _, name := range AgentTools {
+		link := filepath.Join(o.toolsDir(), name)
+		if have, err := os.Readlink(link); err == nil && have == o.Exe {
+			continue
+		}
+		if err := os.Remove(link); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		if err := os.Symlink(o.Exe, link); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -22,7 +22,12 @@ import (
 
 // TestMain makes "takt" a command of the scripts: this binary, run again.
 func TestMain(m *testing.M) {
+	tool := func() {
+		code, _ := AgentTool(append([]string{filepath.Base(os.Args[0])}, os.Args[1:]...), os.Stdout, os.Stderr)
+		os.Exit(code)
+	}
 	testscript.Main(m, map[string]func(){
+		"crm_attribute": tool, "crm_master": tool, "attrd_updater": tool, "crm_node": tool,
 		"takt": func() { os.Exit(Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr, testPrograms())) },
 	})
 }
@@ -146,6 +151,28 @@ func (f *fake) noteOps(ops []api.Op) error {
 		}
 	}
 	return nil
+}
+
+func (f *fake) Attribute(_ context.Context, a api.Attribute) (*api.Attribute, error) {
+	if strings.HasPrefix(a.Name, "no") {
+		return nil, errs.E("read an attribute", errs.NotFound, a.Name, "", errors.New("it has no value"))
+	}
+	a.Value = "42"
+	return &a, nil
+}
+
+func (f *fake) SetAttribute(_ context.Context, a api.Attribute) (*api.Outcome, error) {
+	return f.note("attribute %s of %q in %s%s = %q delete=%v", a.Name, a.Node, a.Kind, a.Set, a.Value, a.Delete)
+}
+
+func (f *fake) VolumeSet(context.Context, string, func(api.VolumeSet) error) error { return nil }
+
+func (f *fake) ChangeVolumeSet(context.Context, string, api.VolumeChange) (*api.VolumeSet, error) {
+	return &api.VolumeSet{}, nil
+}
+
+func (f *fake) VolumeKey(context.Context, string) (*api.VolumeKey, error) {
+	return &api.VolumeKey{}, nil
 }
 
 func (f *fake) Resource(_ context.Context, id, verb string, v api.Verb) (*api.Outcome, error) {

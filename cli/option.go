@@ -69,6 +69,9 @@ func newOptionListCommand(g *globals) *cobra.Command {
 func optionPairs(root *cib.Node) []*cib.Node {
 	var list []*cib.Node
 	for set := range root.Path("configuration", "crm_config").Elements {
+		if set.ID() == cib.VolumesID {
+			continue // no options: what is recorded about volumes
+		}
 		for pair := range set.Elements {
 			if pair.Name() == "nvpair" {
 				list = append(list, pair)

@@ -28,6 +28,7 @@ import (
 type Options struct {
 	RuntimeDir string       // where native agents keep their state; "" is /run/takt
 	OCFRoot    string       // "" is /usr/lib/ocf
+	Tools      agent.Tools  // what scripts call to set their promotion scores
 	InitDir    string       // of lsb scripts; "" is /etc/init.d
 	Executable string       // Takt's binary, for isolated native agents; "" is the running program
 	Log        *slog.Logger // nil discards
@@ -63,7 +64,7 @@ func NewRegistry(opts Options) *Registry {
 	}
 	return &Registry{
 		native:  native.New(native.Options{RuntimeDir: opts.RuntimeDir, Executable: opts.Executable, Log: opts.Log}),
-		ocf:     ocf.New(opts.OCFRoot, opts.Log),
+		ocf:     ocf.New(opts.OCFRoot, opts.Tools, opts.Log),
 		lsb:     lsb.New(opts.InitDir),
 		systemd: systemd.New(),
 		fence:   fence.NewRegistry(opts.Fence),

@@ -36,11 +36,25 @@ func (s *Set) dummy() kind {
 // stateful is a dummy with roles.
 func (s *Set) stateful() kind {
 	meta := &agent.Metadata{
-		Name: "Stateful", Version: "1.0", API: "1.1", ShortDesc: "a resource with roles that does nothing", LongDesc: "Keeps its role, promoted or unpromoted, in a file. It sets no promotion score.",
+		Name: "Stateful", Version: "1.0", API: "1.1", ShortDesc: "a resource with roles that does nothing", LongDesc: "Keeps its role, promoted or unpromoted, in a file, and sets its promotion score: 10 where it is promoted, else 5.",
 		Parameters: pretenceParameters(),
 		Actions:    actions(agent.Promote, agent.Demote, agent.Notify, agent.Reload, agent.ReloadAgent),
 	}
-	return kind{meta: meta, run: func(ctx context.Context, inv agent.Invocation) error { return s.pretend(ctx, meta, inv) }}
+	return kind{meta: meta, run: func(ctx context.Context, inv agent.Invocation) error { return s.pretend(ctx, meta, inv) }, promotion: s.pretendedScore}
+}
+
+// pretendedScore is the promotion score of Stateful, as of Pacemaker's script of the same name.
+func (s *Set) pretendedScore(_ context.Context, inv agent.Invocation, code agent.Code) *string {
+	score := func(v string) *string { return &v }
+	switch {
+	case inv.Action == agent.Stop && code == agent.OK:
+		return score("")
+	case inv.Action == agent.Promote && code == agent.OK, code == agent.RunningPromoted:
+		return score("10")
+	case code == agent.OK && (inv.Action == agent.Start || inv.Action == agent.Demote || inv.Action == agent.Monitor):
+		return score("5")
+	}
+	return nil
 }
 
 const (

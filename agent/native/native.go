@@ -49,6 +49,8 @@ type kind struct {
 	validate func(inv agent.Invocation) error
 	run      func(ctx context.Context, inv agent.Invocation) error
 	watch    func(ctx context.Context, inv agent.Invocation) string
+	// promotion, if not nil, is the promotion score after an operation ended with code; nil: it stays.
+	promotion func(ctx context.Context, inv agent.Invocation, code agent.Code) *string
 }
 
 // New returns the set; Close ends what it does in the background, and touches
@@ -152,6 +154,9 @@ func (r *runner) Run(ctx context.Context, inv agent.Invocation) agent.Result {
 		res.Output = string(r.kind.meta.XML())
 	} else {
 		res.Code, res.Reason = codeOf(r.operate(ctx, inv))
+		if r.kind.promotion != nil {
+			res.Promotion = r.kind.promotion(ctx, inv, res.Code)
+		}
 	}
 	res.Duration = time.Since(started)
 	switch {

@@ -22,16 +22,17 @@ import (
 
 // Class finds the agents below one root.
 type Class struct {
-	root string
-	log  *slog.Logger
+	root  string
+	tools agent.Tools
+	log   *slog.Logger
 }
 
-// New returns the class. root is the OCF root, "" for agent.DefaultOCFRoot.
-func New(root string, log *slog.Logger) *Class {
+// New returns the class. root is the OCF root, "" for agent.DefaultOCFRoot; tools are what agents call.
+func New(root string, tools agent.Tools, log *slog.Logger) *Class {
 	if root == "" {
 		root = agent.DefaultOCFRoot
 	}
-	return &Class{root: root, log: log}
+	return &Class{root: root, tools: tools, log: log}
 }
 
 // Folder is where the class looks for providers.
@@ -99,7 +100,7 @@ func (a *Agent) Run(ctx context.Context, inv agent.Invocation) agent.Result {
 	}
 	a.prepare()
 	out := command.Run(ctx, command.Spec{
-		Path: path, Args: []string{inv.Action}, Env: agent.Environment(inv, a.class.root),
+		Path: path, Args: []string{inv.Action}, Env: a.class.tools.Into(agent.Environment(inv, a.class.root)),
 		Timeout: inv.Timeout, Limit: agent.MaxOutput, Started: agent.OnStart(ctx),
 	})
 	r := outcome.Result(out)

@@ -22,7 +22,7 @@ func install(t *testing.T, script string) (*ocf.Agent, agent.Invocation) {
 		t.Fatal(err)
 	}
 	id := agent.ID{Class: "ocf", Provider: "test", Type: "demo"}
-	return ocf.New(root, nil).Agent(id), agent.Invocation{Resource: "r", Agent: id, Action: agent.Start, Timeout: 10 * time.Second, Params: map[string]string{"x": "1"}}
+	return ocf.New(root, agent.Tools{}, nil).Agent(id), agent.Invocation{Resource: "r", Agent: id, Action: agent.Start, Timeout: 10 * time.Second, Params: map[string]string{"x": "1"}}
 }
 
 func TestExitReasonAndCode(t *testing.T) {
@@ -51,14 +51,14 @@ func TestTimeout(t *testing.T) {
 
 func TestMissingAgent(t *testing.T) {
 	id := agent.ID{Class: "ocf", Provider: "no", Type: "such"}
-	r := ocf.New(t.TempDir(), nil).Agent(id).Run(t.Context(), agent.Invocation{Agent: id, Action: agent.Start})
+	r := ocf.New(t.TempDir(), agent.Tools{}, nil).Agent(id).Run(t.Context(), agent.Invocation{Agent: id, Action: agent.Start})
 	if r.Status != agent.NotInstalled || r.Code != agent.ErrInstalled {
 		t.Fatalf("got %+v", r)
 	}
 }
 
 func TestInstalledScripts(t *testing.T) {
-	class := ocf.New("", nil)
+	class := ocf.New("", agent.Tools{}, nil)
 	dummy := agent.ID{Class: "ocf", Provider: "heartbeat", Type: "Dummy"}
 	if !class.Installed(dummy) {
 		t.Skip("the package resource-agents is not installed")

@@ -93,6 +93,12 @@ type (
 		Node   cib.NodeID
 		Record agent.Record
 	}
+	// Attributes are transient attributes that a node says of itself, such as promotion scores: pairs of
+	// name and value; an empty value takes one back. A node repeats them until it finds them in the CIB.
+	Attributes struct {
+		Node  cib.NodeID
+		Pairs [][2]string
+	}
 	// Local is what runs on this node; it answers a Recall effect.
 	Local struct {
 		Records []agent.Record
@@ -106,19 +112,20 @@ type (
 	Tick struct{}
 )
 
-func (Lead) input()     {}
-func (State) input()    {}
-func (Peer) input()     {}
-func (Standing) input() {}
-func (Off) input()      {}
-func (Fenced) input()   {}
-func (Joined) input()   {}
-func (Ended) input()    {}
-func (Proposed) input() {}
-func (Noticed) input()  {}
-func (Local) input()    {}
-func (Poke) input()     {}
-func (Tick) input()     {}
+func (Lead) input()       {}
+func (State) input()      {}
+func (Peer) input()       {}
+func (Standing) input()   {}
+func (Off) input()        {}
+func (Fenced) input()     {}
+func (Joined) input()     {}
+func (Ended) input()      {}
+func (Proposed) input()   {}
+func (Noticed) input()    {}
+func (Attributes) input() {}
+func (Local) input()      {}
+func (Poke) input()       {}
+func (Tick) input()       {}
 
 // Ref identifies an action in flight.
 type Ref struct {

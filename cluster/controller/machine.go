@@ -141,6 +141,8 @@ func (m *Machine) Step(now time.Time, in Input) []Effect {
 		m.onProposed(in)
 	case Noticed:
 		m.onNoticed(in)
+	case Attributes:
+		m.onAttributes(in)
 	case Local:
 		m.onLocal(in)
 	case Poke:
@@ -200,10 +202,10 @@ func (m *Machine) onState(s State) {
 	old := m.state.Root.Child("configuration")
 	m.state = s
 	m.checkProofs()
-	if now := s.Root.Child("configuration"); now != old {
+	if now := s.Root.Child("configuration"); !cib.SameButVolumes(now, old) {
 		m.relent("")
 		m.want("the configuration changed")
-		if m.run != nil && now != m.basis {
+		if m.run != nil && !cib.SameButVolumes(now, m.basis) {
 			m.run.Abort("the configuration changed")
 		}
 	}
@@ -235,6 +237,16 @@ func (m *Machine) onNoticed(in Noticed) {
 	case !p.asked.IsZero():
 		p.late = append(p.late, in.Record)
 	} // else it will be asked, and its answer tells
+}
+
+// onAttributes takes what a member says of itself. What is said by others is said again once they have joined.
+func (m *Machine) onAttributes(in Attributes) {
+	if p := m.members[in.Node]; !m.Leading() || p == nil || !p.joined || len(in.Pairs) == 0 {
+		return
+	}
+	m.learned = true
+	m.history = append(m.history, result{node: in.Node, attrs: in.Pairs})
+	m.want(in.Pairs[0][0] + " of " + m.name(in.Node) + " changed")
 }
 
 // advance does whatever can be done now.

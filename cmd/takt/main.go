@@ -37,6 +37,8 @@ func run() int {
 		if code, done := laboratory(args[1:]); done {
 			return code
 		}
+	} else if code, ours := cli.AgentTool(os.Args, os.Stdout, os.Stderr); ours {
+		return code // an agent calls it, and has given it its own environment
 	} else if name, ok := native.AgentName(os.Args[0], os.Environ()); ok {
 		return native.Main(name, args, os.Environ(), os.Stdout, os.Stderr)
 	}
