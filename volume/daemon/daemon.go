@@ -67,10 +67,10 @@ func Run(ctx context.Context, o Options, ready func()) error {
 		return err
 	}
 	defer d.replica.Close()
+	d.device = newDevice(o, d.replica, func() string { return d.replica.Status().Current })
 	if err := d.replica.Start(); err != nil {
 		return err
 	}
-	d.device = newDevice(o, d.replica)
 	d.device.clean()
 	d.nbd = nbd.New(d.replica, nbd.Config{Name: o.Config.Name, Log: o.Log})
 	ln, err := nbd.Listen(o.Paths.NBD)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
@@ -13,10 +14,12 @@ import (
 	"github.com/takt-ha/takt/volume/front"
 	"github.com/takt-ha/takt/volume/front/block"
 	"github.com/takt-ha/takt/volume/front/fuse"
+	"github.com/takt-ha/takt/volume/front/knbd"
+	"github.com/takt-ha/takt/volume/front/ublk"
 )
 
 // fronts are the ways to a block device, the fastest first.
-func fronts() []block.Front { return []block.Front{fuse.Front{}} }
+func fronts() []block.Front { return []block.Front{ublk.Front{}, fuse.Front{}, knbd.Front{}} }
 
 // device is the volume's block device: it is there while the volume is primary.
 //
@@ -26,13 +29,16 @@ func fronts() []block.Front { return []block.Front{fuse.Front{}} }
 //	   │    not in use and secondary, or down
 //	   └──── the role was lost (forced): its users get errors
 type device struct {
-	volume block.Volume
-	folder string // of links by name
+	volume block.Volume // mu
+	folder string       // of links by name
 	dev    front.Device
 	mode   string // the configuration's front
-	size   int64  // bytes, as the device has it
+
+	others atomic.Bool // another node was primary, or is, since this process began
 
 	mu    sync.Mutex // held while a device comes or goes
+	size  int64      // bytes, as the device has it
+	data  string     // the generation that the device's users know
 	now   block.Attached
 	close func() // of front.Device.Open
 
@@ -42,9 +48,9 @@ type device struct {
 	}
 }
 
-func newDevice(o Options, dev front.Device) *device {
+func newDevice(o Options, dev front.Device, generation func() string) *device {
 	d := &device{dev: dev, folder: o.Paths.ByName, mode: o.Config.Front}
-	d.volume = block.Volume{Name: o.Config.Name, Run: o.Paths.Run, Socket: o.Paths.NBD, Log: o.Log}
+	d.volume = block.Volume{Name: o.Config.Name, Run: o.Paths.Run, Socket: o.Paths.NBD, Log: o.Log, Generation: generation}
 	d.say("", "nbd", "")
 	return d
 }
@@ -53,12 +59,10 @@ func newDevice(o Options, dev front.Device) *device {
 func (d *device) clean() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	_, why := block.Choose(d.mode, fronts())
+	f, why := d.choiceLocked()
+	d.volume.Resume = f != nil && f.Name() == "kernel-nbd"
 	d.say("", "nbd", why)
 	for _, f := range fronts() {
-		if f.Usable() != nil {
-			continue
-		}
 		if err := f.Clean(d.volume); err != nil {
 			d.volume.Log.Warn("what an earlier process of the volume has left could not be removed", "front", f.Name(), "error", err)
 		}
@@ -68,50 +72,57 @@ func (d *device) clean() {
 	}
 }
 
+// choiceLocked says what attach would try first, and why; d.mu is held.
+func (d *device) choiceLocked() (block.Front, string) {
+	return block.Choose(d.mode, fronts(), func(block.Front) error { return nil })
+}
+
 // attach makes the device, by the best front end that works. Without one the volume is usable by
-// its NBD socket; say tells why.
-func (d *device) attach() {
+// its NBD socket; say tells why. before is the generation that the data had before this node became primary.
+func (d *device) attach(before string) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.now != nil {
 		return
 	}
-	chosen, why := block.Choose(d.mode, fronts())
-	for _, f := range chosen {
-		err := d.attachWith(f, why)
-		if err == nil {
-			return
-		}
-		d.volume.Log.Error("no block device", "front", f.Name(), "error", err)
-		why = strings.TrimPrefix(why+"; "+f.Name()+" failed: "+err.Error(), "; ")
+	d.volume.Before, d.volume.Resume = before, d.volume.Resume && !d.others.Load()
+	var path string
+	f, why := block.Choose(d.mode, fronts(), func(f block.Front) (err error) {
+		path, err = d.attachLocked(f)
+		return err
+	})
+	if f == nil {
+		d.volume.Log.Error("no block device", "why", why)
+		d.say("", "nbd", why)
+		return
 	}
-	d.say("", "nbd", why)
+	d.volume.Log.Info("the block device is there", "device", d.now.Path(), "link", path, "front", f.Name(), "why", why)
+	d.say(path, f.Name(), why)
 }
 
-func (d *device) attachWith(f block.Front, why string) error {
+// attachLocked makes the device by one front end; d.mu is held.
+func (d *device) attachLocked(f block.Front) (string, error) {
 	size := d.dev.Size()
 	if size == 0 {
-		return errors.New("the size of the volume is not known yet")
+		return "", errors.New("the size of the volume is not known yet")
 	}
 	done, err := d.dev.Open(true)
 	if err != nil {
-		return err
+		return "", err
 	}
 	a, err := f.Attach(d.volume, d.dev)
 	if err != nil {
 		done()
-		return err
+		return "", err
 	}
 	path, err := block.Link(d.folder, d.volume.Name, a.Path())
 	if err != nil {
 		err = errors.Join(err, a.Detach())
 		done()
-		return err
+		return "", err
 	}
-	d.now, d.close, d.size = a, done, size
-	d.say(path, f.Name(), why)
-	d.volume.Log.Info("the block device is there", "device", a.Path(), "link", path, "front", f.Name(), "why", why)
-	return nil
+	d.now, d.close, d.size, d.data = a, done, size, d.volume.Generation()
+	return path, nil
 }
 
 const (
@@ -136,7 +147,7 @@ func (d *device) detach(op string, force bool) error {
 	err := errors.Join(block.Unlink(d.folder, d.volume.Name), d.now.Detach())
 	d.close()
 	d.now, d.close = nil, nil
-	_, why := block.Choose(d.mode, fronts())
+	_, why := d.choiceLocked()
 	d.say("", "nbd", why)
 	if err != nil {
 		d.volume.Log.Warn("the block device did not go cleanly", "error", err)
@@ -168,19 +179,18 @@ func (d *device) freeLocked(op string) error {
 	return nil
 }
 
-// follow adjusts the device to the volume's size.
+// follow adjusts the device to the volume's size and generation.
 func (d *device) follow() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	size := d.dev.Size()
-	if d.now == nil || size == d.size {
+	size, data := d.dev.Size(), d.volume.Generation()
+	if d.now == nil || size == d.size && data == d.data {
 		return
 	}
-	if err := d.now.Grow(); err != nil {
-		d.volume.Log.Error("the block device does not follow the volume's size", "device", d.now.Path(), "error", err)
-		return
+	d.size, d.data = size, data
+	if err := d.now.Follow(); err != nil {
+		d.volume.Log.Error("the block device does not follow the volume", "device", d.now.Path(), "error", err)
 	}
-	d.size = size
 }
 
 func (d *device) say(path, front, why string) {
@@ -205,15 +215,15 @@ func (d *Daemon) keep(ctx context.Context) {
 			return
 		}
 		if free, err := d.changing(ctx, "follow the role"); err == nil {
-			d.followRole()
+			d.followRole("")
 			free()
 		}
 	}
 }
 
-func (d *Daemon) followRole() {
+func (d *Daemon) followRole(before string) {
 	if d.replica.Status().Role == volume.Primary {
-		d.device.attach()
+		d.device.attach(before)
 		d.device.follow()
 		return
 	}
@@ -248,8 +258,9 @@ func (d *Daemon) askRole(ctx context.Context, op string, a control.Ask, ask func
 			return "", err
 		}
 	}
+	before := d.replica.Status().Current
 	text, err := ask()
-	d.followRole() // if the verb failed, the device comes back
+	d.followRole(before) // if the verb failed, the device comes back
 	return text, err
 }
 

@@ -30,7 +30,11 @@ func (d *Daemon) event(e state.Event) {
 	} else {
 		d.o.Log.Info(e.Words, "kind", e.Kind)
 	}
-	if e.Kind == "role" || e.Kind == "size" {
+	switch e.Kind {
+	case "role":
+		d.device.others.CompareAndSwap(false, e.HasPeer)
+		d.poke()
+	case "size", "generation":
 		d.poke()
 	}
 	d.events.mu.Lock()

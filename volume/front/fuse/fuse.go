@@ -39,12 +39,10 @@ func (Front) Name() string { return "fuse" }
 
 // Usable says what is missing.
 func (Front) Usable() error {
-	for path, hint := range map[string]string{"/dev/fuse": "fuse", "/dev/loop-control": "loop"} {
-		if _, err := os.Stat(path); err != nil {
-			return fmt.Errorf("no %s: the kernel has no %s, or its module is not loaded", path, hint)
-		}
+	if err := block.Need("/dev/fuse", "fuse", "FUSE"); err != nil {
+		return err
 	}
-	return nil
+	return block.Need("/dev/loop-control", "loop", "loop devices")
 }
 
 // Clean detaches loop devices whose process was killed: of this volume or of another one, since
@@ -168,8 +166,8 @@ func openSoon(path string) (fd int, err error) {
 // Path is the loop device.
 func (l *loop) Path() string { return l.path }
 
-// Grow makes the loop device as large as the volume.
-func (l *loop) Grow() error {
+// Follow makes the loop device as large as the volume.
+func (l *loop) Follow() error {
 	if err := l.s.refresh(); err != nil {
 		return fmt.Errorf("ask for the volume's size: %w", err)
 	}
