@@ -44,6 +44,14 @@ func Serve(ctx context.Context, path string, h http.Handler, log *slog.Logger) e
 	return serve(ctx, l, h, log)
 }
 
+// Listen makes the socket for ServeOn: who has called it can be spoken to, as soon as ServeOn runs.
+func Listen(path string) (net.Listener, error) { return listen(path) }
+
+// ServeOn is Serve on a socket that Listen has made; it closes it.
+func ServeOn(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
+	return serve(ctx, l, h, log)
+}
+
 // serve owns the listener.
 func serve(ctx context.Context, l net.Listener, h http.Handler, log *slog.Logger) error {
 	allow := allowed(log)

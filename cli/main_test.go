@@ -64,9 +64,10 @@ func TestScripts(t *testing.T) {
 			e.Setenv("TZ", "UTC")
 			// The race detector's runtime waits a second at each process's exit.
 			e.Setenv("GORACE", "atexit_sleep_ms=0")
+			volumeEnvironment(e)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveFake},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveFake, "replace": replaceIn},
 	})
 }
 

@@ -23,9 +23,9 @@ import (
 
 func newVolumeCreateCommand(v *volumes) *cobra.Command {
 	var o struct {
-		size, disk, meta, address, protocol string
-		peers                               []string
-		plain, force                        bool
+		size, disk, meta, address, protocol, front string
+		peers                                      []string
+		plain, force                               bool
 	}
 	cmd := &cobra.Command{
 		Use:   "create NAME",
@@ -54,6 +54,7 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 			var c volume.Config
 			if fresh {
 				c, err = v.newConfig(name, o.size, o.disk, o.meta, o.address, o.protocol, o.peers, o.plain)
+				c.Front = o.front
 			} else {
 				c, err = v.load(name)
 			}
@@ -64,6 +65,9 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 				if c.Size, err = config.ParseSize(o.size); err != nil {
 					return usage(cmd, err)
 				}
+			}
+			if err := config.Validate(c); err != nil {
+				return errs.E("create volume", errs.Invalid, name, "", err)
 			}
 			if err := format(c, o.force); err != nil {
 				return err
@@ -90,6 +94,7 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 	f.StringVar(&o.address, "address", "", "this node's HOST:PORT for its peers")
 	f.StringArrayVar(&o.peers, "peer", nil, "another node: NAME=HOST:PORT; may be repeated")
 	f.StringVar(&o.protocol, "protocol", "C", "when a write counts as done: C (on the peer's disk), B (received), A (sent)")
+	f.StringVar(&o.front, "front", "auto", "how programs reach it: auto, ublk, fuse, kernel-nbd (block devices), or nbd (a socket alone)")
 	f.BoolVar(&o.plain, "plain", false, "no encryption between the nodes; only for a network that nobody else can reach")
 	f.BoolVar(&o.force, "force", false, "although there is something on the disk already: it is lost")
 	return cmd
@@ -130,11 +135,7 @@ func (v *volumes) newConfig(name, size, disk, meta, address, protocol string, pe
 			c.Self = volume.NodeID(i)
 		}
 	}
-	c = c.WithDefaults()
-	if err := config.Validate(c); err != nil {
-		return wrong(err)
-	}
-	return c, nil
+	return c.WithDefaults(), nil
 }
 
 func random(n int) string {

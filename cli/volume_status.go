@@ -121,6 +121,10 @@ func (v *volumes) atRest(name string) (volume.Status, error) {
 		return s, nil
 	}
 	super, _, err := disk.Inspect(osfs.OS{}, daemon.DiskOptions(f.Config))
+	if errs.KindOf(err) == errs.NotFound {
+		s.Advice = []string{"There is no " + self.Disk + " yet: \"takt volume create " + name + "\" makes this node's replica."}
+		return s, nil
+	}
 	if err != nil {
 		s.Advice = []string{err.Error() + ".", orElse(errs.HintOf(err), "\"takt volume create "+name+"\" prepares the disk.")}
 		return s, nil

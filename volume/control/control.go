@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"io"
 	"log/slog"
+	"net"
 	"net/http"
 
 	"github.com/takt-ha/takt/api"
@@ -59,8 +60,11 @@ type Backend interface {
 	Events(ctx context.Context, yield func(volume.Event) error) error
 }
 
-// Serve serves b on a unix socket until ctx ends.
-func Serve(ctx context.Context, socket string, b Backend, log *slog.Logger) error {
+// Listen makes the socket for Serve.
+func Listen(socket string) (net.Listener, error) { return api.Listen(socket) }
+
+// Serve serves b on a unix socket until ctx ends, and closes it.
+func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) error {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, _ *http.Request) { answer(w, b.Status(), nil) })
 	mux.HandleFunc("POST /v1/ask", func(w http.ResponseWriter, r *http.Request) {
@@ -81,7 +85,7 @@ func Serve(ctx context.Context, socket string, b Backend, log *slog.Logger) erro
 		answer(w, Answer{}, err)
 	})
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { events(w, r, b) })
-	return api.Serve(ctx, socket, mux, log)
+	return api.ServeOn(ctx, l, mux, log)
 }
 
 // maxRequest bounds what is read of a request, in bytes.

@@ -80,10 +80,14 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if err := owned(o.Paths.NBD, o.Config.Mode); err != nil {
 		return err
 	}
+	controls, err := control.Listen(o.Paths.Control)
+	if err != nil {
+		return err
+	}
 	failed := make(chan error, 2)
 	d.all.Go(func() { failed <- d.nbd.Serve(ln) })
 	d.all.Go(func() { d.keep(ctx) })
-	d.all.Go(func() { failed <- control.Serve(ctx, o.Paths.Control, d, o.Log) })
+	d.all.Go(func() { failed <- control.Serve(ctx, controls, d, o.Log) })
 	if _, err := d.replica.Ask(ctx, state.Asked{Verb: "up"}); err != nil {
 		d.o.Log.Error("the volume is up, but not whole", "error", err)
 	}
@@ -183,7 +187,9 @@ func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
 	}
 	ask := func() (string, error) { return d.replica.Ask(ctx, in) }
 	switch a.Verb {
-	case "primary", "secondary":
+	case "primary":
+		return d.askRole(ctx, "make primary", a, func() (string, error) { return d.patiently(ctx, ask) })
+	case "secondary":
 		return d.askRole(ctx, "make "+a.Verb, a, ask)
 	case "down":
 		return d.askRole(ctx, "take down", a, ask)

@@ -1,0 +1,46 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/takt-ha/takt/volume/control"
+)
+
+// volumeEnvironment gives a script ports for two nodes, and takes down what it leaves behind.
+func volumeEnvironment(e *testscript.Env) {
+	for _, name := range []string{"PORT_A", "PORT_B"} {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			continue // the script says that it has no port
+		}
+		e.Setenv(name, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
+		l.Close()
+	}
+	e.Defer(func() {
+		sockets, _ := filepath.Glob(filepath.Join(e.WorkDir, "*", "*.sock"))
+		for _, s := range sockets {
+			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+			c := control.NewClient("left over", s)
+			_, _ = c.Ask(ctx, control.Ask{Verb: "down", Force: true}) // most are down already
+			c.Close()
+			stop()
+		}
+	})
+}
+
+// replaceIn is the script command "replace OLD NEW FILE".
+func replaceIn(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 3 {
+		ts.Fatalf("usage: replace OLD NEW FILE")
+	}
+	text := strings.ReplaceAll(ts.ReadFile(args[2]), args[0], args[1])
+	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(text), 0o600))
+}
