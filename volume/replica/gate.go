@@ -57,6 +57,13 @@ func (g *gate) set(mode state.IOMode, ask bool, why []string) {
 	g.turnLocked()
 }
 
+// frozen says whether requests are kept until the machine knows more.
+func (g *gate) frozen() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.mode == state.IOFrozen
+}
+
 // goOn lets writes through that waited for it.
 func (g *gate) goOn() {
 	g.mu.Lock()

@@ -83,6 +83,10 @@ func (r *Replica) stepLocked(in state.Input) {
 			}
 		}
 	}
+	if r.unjudged.Load() && !r.gate.frozen() {
+		r.unjudged.Store(false)
+		r.gate.turn()
+	}
 }
 
 // doLocked carries out one effect. What it returns is told to the machine next.
@@ -200,6 +204,7 @@ func (r *Replica) attach() state.Input {
 	in := state.Attached{Super: d.Super()}
 	d.OnEvict(r.flushPeers)
 	r.size.Store(in.Super.Size)
+	r.unjudged.Store(true) // before anybody sees the disk
 	r.alone.Lock()
 	r.disk.Store(d)
 	r.alone.Unlock()

@@ -70,8 +70,10 @@ type Replica struct {
 	from     atomic.Pointer[[]volume.NodeID] // peers with good data, best first
 	began    time.Time
 
-	inputs  chan asked // to the loop
-	dropped struct {
+	inputs chan asked // to the loop
+	// unjudged: a disk was attached, and the machine has not said yet what its data is worth.
+	unjudged atomic.Bool
+	dropped  struct {
 		sync.Mutex
 		closed chan struct{} // closed when the disk that was dropped last is
 	}

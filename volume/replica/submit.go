@@ -132,12 +132,12 @@ func (r *Replica) withoutDisk(o *op, s *sinks) {
 
 // ordered goes on with a change whose range and extents are held.
 func (r *Replica) ordered(o *op, d *disk.Disk, s *sinks) {
-	if r.syncFrom.Load() < 0 {
-		r.everywhere(o, d, s)
-		return
-	}
 	if r.unsure() {
 		r.giveBack(o)
+		return
+	}
+	if r.syncFrom.Load() < 0 {
+		r.everywhere(o, d, s)
 		return
 	}
 	o.later = nil
@@ -239,7 +239,7 @@ func (r *Replica) sync(o *op, d *disk.Disk, s *sinks) {
 func (r *Replica) read(req *front.Request) {
 	r.counts.read.Add(req.Length)
 	d := r.disk.Load()
-	if d == nil || r.stale(d, req.Offset, req.Length) {
+	if d == nil || r.unjudged.Load() || r.stale(d, req.Offset, req.Length) {
 		r.readRemote(req)
 		return
 	}
@@ -272,10 +272,11 @@ func (r *Replica) stale(d *disk.Disk, off, n int64) bool {
 }
 
 // unsure says whether this replica is the target of a resync and does not know yet which of its blocks are old: a
-// write must wait, for a block that the source has read before it would be taken for newer.
+// write must wait, for a block that the source has read before it would be taken for newer. The same
+// while nobody has judged the disk: the peers would be marked instead of written to.
 func (r *Replica) unsure() bool {
 	from := r.syncFrom.Load()
-	return from >= 0 && !r.peers[from].theirs.Load()
+	return r.unjudged.Load() || from >= 0 && !r.peers[from].theirs.Load()
 }
 
 // local runs f, a request to a disk that takes its time, in the background, with not too many others.
