@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"os"
 	"path/filepath"
 	"sync"
@@ -96,6 +97,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	if err := notifyReady(); err != nil {
 		o.Log.Warn("the service manager could not be told that the volume is ready", "error", err)
 	}
+	awaitSocket(ctx, o.Paths.Control)
 	ready()
 	select {
 	case err = <-failed:
@@ -109,6 +111,21 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	d.all.Wait()
 	d.device.end()
 	return err
+}
+
+// awaitSocket returns when somebody answers at the socket, so that whoever hears "ready" is heard, too.
+func awaitSocket(ctx context.Context, path string) {
+	for range 500 {
+		if c, err := net.Dial("unix", path); err == nil {
+			c.Close()
+			return
+		}
+		select {
+		case <-time.After(10 * time.Millisecond):
+		case <-ctx.Done():
+			return
+		}
+	}
 }
 
 func (d *Daemon) replicaOptions() replica.Options {
