@@ -170,9 +170,8 @@ func TestDevice(t *testing.T) {
 			t.Errorf("%s holds %q, want %q: %v", name, got, want, err)
 		}
 	}
-	if err := unix.Unmount(at, 0); err != nil {
-		t.Fatal(err)
-	}
+	taken(t, p, link, at)
+	p.must("primary")
 	p.must("secondary")
 	if _, err := os.Lstat(link); err == nil {
 		t.Error("a secondary has a block device")
@@ -180,6 +179,42 @@ func TestDevice(t *testing.T) {
 	p.must("down")
 	if err := p.cmd.Wait(); err != nil {
 		t.Error("the process of the volume:", err)
+	}
+}
+
+// taken takes the device away by force: the mounted filesystem gets errors, also when the node is primary again.
+func taken(t *testing.T, p *process, link, at string) {
+	t.Helper()
+	old, err := os.Readlink(link)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := p.ask(control.Ask{Verb: "secondary", Force: true}); err != nil {
+		t.Fatal(err)
+	}
+	p.must("primary")
+	if now, err := os.Readlink(link); err != nil || now == old {
+		t.Errorf("the device is %s, as before: %v", now, err)
+	}
+	f, err := os.Create(filepath.Join(at, "late"))
+	if err == nil {
+		if _, err = f.WriteString("late"); err == nil {
+			err = f.Sync()
+		}
+		f.Close()
+	}
+	if err == nil {
+		t.Error("a device that was taken away still takes writes")
+	}
+	_ = unix.Unmount(at, 0) // it may complain about the errors
+	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the kernel takes its time
+		if backing, err := os.ReadFile("/sys/block/" + filepath.Base(old) + "/loop/backing_file"); err != nil || string(backing) != "/\n" {
+			return
+		}
+		if time.Now().After(end) {
+			t.Errorf("%s is still there", old)
+			return
+		}
 	}
 }
 

@@ -183,7 +183,7 @@ func (l *loop) Follow() error {
 }
 
 // detachLimit is how long the kernel may take to let go of the device.
-const detachLimit = 5 * time.Second
+const detachLimit = time.Second
 
 // Detach takes the loop device away. If it is still in use, the kernel keeps it until it
 // is closed; all of its requests fail from now on.
