@@ -82,7 +82,7 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 			}
 			fmt.Fprintf(cmd.OutOrStdout(), "%s is ready. Next: takt volume up %s\n", name, name)
 			if fresh && len(c.Nodes) > 1 {
-				fmt.Fprintf(cmd.OutOrStdout(), "Copy %s to the other nodes, adapt their disks in it, and there: takt volume create %s\n", path, name)
+				fmt.Fprintf(cmd.OutOrStdout(), "Copy %s to the other nodes; if their disk is not called %s, change it in both. There: takt volume create %s\n", path, o.disk, name)
 			}
 			return nil
 		},

@@ -94,7 +94,7 @@ func (v *volumes) follow(ctx context.Context, name string, now bool, print func(
 	if heard { // the stream stood, so its end is news, not an error
 		return print(volume.Event{Time: time.Now().UnixMilli(), Action: "note", Kind: "volume", Name: name, Node: node, Words: "the volume is down here, or its process has ended"})
 	}
-	return err
+	return v.orUnknown(name, err)
 }
 
 // volumeEventLine renders one event. Columns have fixed widths, because a stream cannot wait for its widest line.

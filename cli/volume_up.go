@@ -127,21 +127,21 @@ func (v *volumes) spawn(name string, plain bool) error {
 	if err != nil {
 		return errs.E("start volume", errs.Other, name, "", err)
 	}
-	// The child writes "ok" or its error, and closes.
+	// The child writes "ok", or the kind of its error, the hint and the text, a line each, and closes.
 	var said bytes.Buffer
 	_, err = said.ReadFrom(ready)
 	if err == nil && said.String() == "ok" {
 		return cmd.Process.Release()
 	}
-	cmd.Wait()
-	text, hint, _ := strings.Cut(said.String(), "\n")
-	if text == "" {
-		text = "it ended at once"
+	_ = cmd.Wait() // what it said counts more than how it ended
+	kind, text, hint := errs.Unavailable, "its process ended at once", ""
+	if lines := strings.SplitN(said.String(), "\n", 3); len(lines) == 3 {
+		kind, hint, text = errs.ParseKind(lines[0]), lines[1], lines[2]
 	}
 	if hint == "" {
 		hint = "Its log: " + paths.Log
 	}
-	return errs.E("start volume", errs.Unavailable, name, hint, errors.New(text))
+	return errs.E("start volume", kind, name, hint, errors.New(strings.TrimPrefix(text, "start volume "+name+": ")))
 }
 
 // readyVariable names the descriptor on which the process says how its start went.
@@ -168,7 +168,7 @@ func newVolumeRunCommand(v *volumes) *cobra.Command {
 				err = daemon.Run(ctx, v.daemonOptions(cmd, f), func() { tell("ok") })
 			}
 			if err != nil {
-				tell(strings.ReplaceAll(err.Error(), "\n", " ") + "\n" + errs.HintOf(err))
+				tell(errs.KindOf(err).String() + "\n" + strings.ReplaceAll(errs.HintOf(err), "\n", " ") + "\n" + err.Error())
 			}
 			return err
 		},

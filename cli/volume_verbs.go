@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/config"
 	"github.com/takt-ha/takt/volume/control"
@@ -135,7 +136,7 @@ func (v *volumes) ask(cmd *cobra.Command, name string, a control.Ask, w *awaitin
 	defer c.Close()
 	text, err := c.Ask(cmd.Context(), a)
 	if err != nil {
-		return err
+		return v.orUnknown(name, err)
 	}
 	if text != "" && !v.json() {
 		fmt.Fprintln(cmd.OutOrStdout(), cleanLines(text))
@@ -150,6 +151,16 @@ func (v *volumes) ask(cmd *cobra.Command, name string, a control.Ask, w *awaitin
 		return printJSON(cmd, asked{Name: name, Verb: a.Verb, Text: text, Status: last})
 	}
 	return nil
+}
+
+// orUnknown says that there is no such volume rather than that it is not up.
+func (v *volumes) orUnknown(name string, err error) error {
+	if errs.KindOf(err) == errs.Unavailable {
+		if _, unknown := v.find(name); errs.KindOf(unknown) == errs.NotFound {
+			return unknown
+		}
+	}
+	return err
 }
 
 // asked is the answer to a verb for programs.

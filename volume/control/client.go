@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
+	"net/url"
+	"syscall"
 
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume"
@@ -120,10 +123,22 @@ func (c *Client) do(ctx context.Context, method, path string, send any) (*http.R
 
 // broken is the error of a volume that cannot be spoken to.
 func (c *Client) broken(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return errs.E("ask volume", errs.Timeout, c.name, "", err)
+	var inner *url.Error // its text begins with a method and an address that mean nothing to people
+	if errors.As(err, &inner) {
+		err = inner.Err
 	}
-	return errs.E("ask volume", errs.Unavailable, c.name, "It is not up here. \"takt volume up "+c.name+"\" starts it.", err)
+	const op = "ask volume"
+	switch {
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return errs.E(op, errs.Timeout, c.name, "", err)
+	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED):
+		return errs.E(op, errs.Unavailable, c.name, "\"takt volume up "+c.name+"\" starts it.", errors.New("it is not up here"))
+	case errors.Is(err, fs.ErrPermission):
+		return errs.E(op, errs.Permission, c.name, "Run it as root, or as a member of the group takt.", err)
+	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):
+		return errs.E(op, errs.Unavailable, c.name, "\"takt volume status "+c.name+"\" shows it; its log says why.", errors.New("its process ended before it answered"))
+	}
+	return errs.E(op, errs.Unavailable, c.name, "", err)
 }
 
 // remote is an error of the volume's process. As unwraps it to *errs.Error, so that kind and

@@ -6,7 +6,6 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
-	"fmt"
 	"log/slog"
 	"net"
 	"os"
@@ -165,7 +164,7 @@ func lock(o Options) (func(), error) {
 	}
 	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
 		f.Close()
-		return nil, errs.E("start volume", errs.Exists, o.Config.Name, "It is up already; \"takt volume status\" shows it.", fmt.Errorf("%s is held: %w", o.Paths.Lock, err))
+		return nil, errs.E("start volume", errs.Exists, o.Config.Name, "\"takt volume status "+o.Config.Name+"\" shows it.", errors.New("it is up already"))
 	}
 	return func() { f.Close() }, nil
 }
