@@ -127,21 +127,32 @@ func (v *volumes) spawn(name string, plain bool) error {
 	if err != nil {
 		return errs.E("start volume", errs.Other, name, "", err)
 	}
-	// The child writes "ok", or the kind of its error, the hint and the text, a line each, and closes.
+	// The child writes "ok", or the kind of its error, the hint and the text, a line each, after
+	// a line "up" if it runs all the same; and closes.
 	var said bytes.Buffer
 	_, err = said.ReadFrom(ready)
 	if err == nil && said.String() == "ok" {
 		return cmd.Process.Release()
 	}
-	_ = cmd.Wait() // what it said counts more than how it ended
 	kind, text, hint := errs.Unavailable, "its process ended at once", ""
-	if lines := strings.SplitN(said.String(), "\n", 3); len(lines) == 3 {
+	report, up := strings.CutPrefix(said.String(), "up\n")
+	if lines := strings.SplitN(report, "\n", 3); len(lines) == 3 {
 		kind, hint, text = errs.ParseKind(lines[0]), lines[1], lines[2]
 	}
+	if up {
+		_ = cmd.Process.Release() // it runs
+		return errs.E("attach the disk of volume", kind, name, strings.TrimSpace(hint+" It is up without its disk; \"takt volume attach "+name+"\" when that is mended."), errors.New(text))
+	}
+	_ = cmd.Wait() // what it said counts more than how it ended
 	if hint == "" {
 		hint = "Its log: " + paths.Log
 	}
 	return errs.E("start volume", kind, name, hint, errors.New(strings.TrimPrefix(text, "start volume "+name+": ")))
+}
+
+// errorLines is an error on its way to the parent: kind, hint, text.
+func errorLines(err error) string {
+	return errs.KindOf(err).String() + "\n" + strings.ReplaceAll(errs.HintOf(err), "\n", " ") + "\n" + err.Error()
 }
 
 // readyVariable names the descriptor on which the process says how its start went.
@@ -165,10 +176,16 @@ func newVolumeRunCommand(v *volumes) *cobra.Command {
 				err = mayBePlain(f, plain)
 			}
 			if err == nil {
-				err = daemon.Run(ctx, v.daemonOptions(cmd, f), func() { tell("ok") })
+				err = daemon.Run(ctx, v.daemonOptions(cmd, f), func(lacks error) {
+					if lacks == nil {
+						tell("ok")
+					} else {
+						tell("up\n" + errorLines(lacks))
+					}
+				})
 			}
 			if err != nil {
-				tell(errs.KindOf(err).String() + "\n" + strings.ReplaceAll(errs.HintOf(err), "\n", " ") + "\n" + err.Error())
+				tell(errorLines(err))
 			}
 			return err
 		},

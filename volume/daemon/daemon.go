@@ -52,8 +52,9 @@ type Daemon struct {
 	first     atomic.Bool // the volume of resync-after is in the middle of a resync
 }
 
-// Run runs the volume until it is taken down or ctx ends. ready is called when it can be spoken to.
-func Run(ctx context.Context, o Options, ready func()) error {
+// Run runs the volume until it is taken down or ctx ends. ready is called when it can be spoken to,
+// with what it lacks: why its disk could not be attached, or nil.
+func Run(ctx context.Context, o Options, ready func(lacks error)) error {
 	unlock, err := lock(o)
 	if err != nil {
 		return err
@@ -88,8 +89,9 @@ func Run(ctx context.Context, o Options, ready func()) error {
 	d.all.Go(func() { failed <- d.nbd.Serve(ln) })
 	d.all.Go(func() { d.keep(ctx) })
 	d.all.Go(func() { failed <- control.Serve(ctx, controls, d, o.Log) })
-	if _, err := d.replica.Ask(ctx, state.Asked{Verb: "up"}); err != nil {
-		d.o.Log.Error("the volume is up, but not whole", "error", err)
+	_, lacks := d.replica.Ask(ctx, state.Asked{Verb: "up"})
+	if lacks != nil {
+		d.o.Log.Error("the volume is up, but not whole", "error", lacks)
 	}
 	d.all.Go(func() { d.reloads(ctx) })
 	d.all.Go(func() { d.orderly(ctx) })
@@ -97,7 +99,7 @@ func Run(ctx context.Context, o Options, ready func()) error {
 		o.Log.Warn("the service manager could not be told that the volume is ready", "error", err)
 	}
 	awaitSocket(ctx, o.Paths.Control)
-	ready()
+	ready(lacks)
 	select {
 	case err = <-failed:
 	case <-d.replica.Done():

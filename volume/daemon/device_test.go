@@ -31,7 +31,7 @@ func TestMain(m *testing.M) {
 		os.Exit(m.Run())
 	}
 	o := daemon.Options{Config: lone(dir), Paths: daemon.In(dir, "r0"), Log: slog.New(slog.NewTextHandler(os.Stderr, nil))}
-	if err := daemon.Run(context.Background(), o, func() { fmt.Println("ready") }); err != nil {
+	if err := daemon.Run(context.Background(), o, func(error) { fmt.Println("ready") }); err != nil {
 		fmt.Println(err)
 		os.Exit(1)
 	}
@@ -206,7 +206,7 @@ func taken(t *testing.T, p *process, link, at string) {
 	if err == nil {
 		t.Error("a device that was taken away still takes writes")
 	}
-	_ = unix.Unmount(at, 0) // it may complain about the errors
+	_ = unix.Unmount(at, 0)                                                            // it may complain about the errors
 	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the kernel takes its time
 		if backing, err := os.ReadFile("/sys/block/" + filepath.Base(old) + "/loop/backing_file"); err != nil || string(backing) != "/\n" {
 			return

@@ -359,6 +359,9 @@ func zeroes(b []byte) bool {
 // progress is how far the run is.
 func (s *run) progress(d *disk.Disk) *volume.Progress {
 	s.mu.Lock()
+	if !s.verify && d != nil {
+		s.total = max(s.total, d.Bitmap(s.p.node.ID).Bytes()) // a target learns only later what there is to be done
+	}
 	total := s.total
 	s.mu.Unlock()
 	p := &volume.Progress{Total: total, Found: s.found.Load(), Left: -1}
