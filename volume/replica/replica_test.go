@@ -163,6 +163,18 @@ func (s *site) must(a state.Asked) {
 	}
 }
 
+// promote makes the site primary as soon as all others have noticed that the last primary is gone.
+func (s *site) promote() {
+	s.t.Helper()
+	err := s.ask(state.Asked{Verb: "primary"})
+	for end := time.Now().Add(patience); err != nil && time.Now().Before(end); err = s.ask(state.Asked{Verb: "primary"}) {
+		pause(s.r.ctx, 5*time.Millisecond)
+	}
+	if err != nil {
+		s.t.Fatalf("primary on %s: %v", s.r.self().Name, err)
+	}
+}
+
 // until waits for a condition of the status.
 func (s *site) until(what string, ok func(volume.Status) bool) {
 	s.t.Helper()

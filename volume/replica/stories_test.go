@@ -177,7 +177,7 @@ func TestThird(t *testing.T) {
 	for _, o := range s[1:] {
 		o.until("without the primary", func(st volume.Status) bool { return st.Peers[0].State == volume.Connecting })
 	}
-	s[1].must(state.Asked{Verb: "primary"})
+	s[1].promote()
 	s[2].until("the survivors agree", func(st volume.Status) bool {
 		return st.Disk == volume.UpToDate && st.Peers[1].State == volume.Connected && st.Peers[1].OutOfSync == 0
 	})

@@ -1,0 +1,62 @@
+package torture
+
+import (
+	"testing"
+	"time"
+)
+
+// TestThird: with three replicas one or two are killed at random moments under writes; one of the
+// survivors that has the newest data goes on, and in the end all are the same.
+func TestThird(t *testing.T) {
+	n, rnd := seed(t)
+	x := begin(t, set(t, 3, 8<<20, nil))
+	l := newLedger(8 << 20)
+	moment := func() { <-time.After(time.Duration(rnd.IntN(150)) * time.Millisecond) }
+	for more := rounds(t, 7*time.Second); more(); {
+		n++
+		w := write(t, x[0], l, 1+rnd.IntN(8), n)
+		w.progress(10)
+		moment()
+		victims := rnd.Perm(3)[:1+rnd.IntN(2)]
+		if rnd.IntN(2) == 0 {
+			victims = []int{0} // what the last writes left on the survivors is the hard part
+		}
+		lost := false
+		for _, v := range victims {
+			t.Logf("%s (%d) is killed", x[v].name, v)
+			x[v].kill()
+			lost = lost || v == 0
+			moment()
+		}
+		if lost {
+			w.stop()
+			heir := 1
+			for x[heir].cmd == nil || x[3-heir].cmd != nil && rnd.IntN(2) == 0 {
+				heir = 3 - heir
+			}
+			x[0], x[heir] = x[heir], x[0]
+			x[0].promote()
+			look(t, x[0], l, false)
+			n++
+			w = write(t, x[0], l, 1+rnd.IntN(8), n)
+		}
+		w.progress(10)
+		moment()
+		for _, y := range x {
+			if y.cmd == nil {
+				y.start()
+			}
+		}
+		for range 2 { // the second time without writes
+			for _, y := range x {
+				y.until("in step", inStep)
+			}
+			if w != nil {
+				w.stop()
+				w = nil
+			}
+		}
+		look(t, x[0], l, false)
+		same(t, x)
+	}
+}
