@@ -194,6 +194,7 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 		m.inStepWith(p, theirs)
 	}
 	p.agrees = m.agreesWith(p)
+	p.equal = false // what was judged may be older than what equalThrough saw: it looks again
 	p.left = p.gen.Current != m.dataGen().Current
 	m.learn(p, theirs)
 	m.showSync(p)
