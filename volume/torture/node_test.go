@@ -3,6 +3,7 @@ package torture
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"os"
@@ -235,7 +236,7 @@ func (x *node) status() volume.Status {
 	defer stop()
 	s, err := x.ctl.Status(ctx)
 	if err != nil {
-		x.t.Errorf("status of %s: %v", x.name, err)
+		x.t.Fatalf("status of %s: %v", x.name, err)
 	}
 	return s
 }
@@ -296,6 +297,15 @@ func begin(t *testing.T, nodes []*node) []*node {
 		x.until("in step", inStep)
 	}
 	return nodes
+}
+
+// file is a node's backing file as it is, metadata and all; nil if there is none.
+func (x *node) file() []byte {
+	b, err := os.ReadFile(x.disk())
+	if err != nil && !errors.Is(err, os.ErrNotExist) {
+		x.t.Fatal(err)
+	}
+	return b
 }
 
 // content is what is on a node's disk.
