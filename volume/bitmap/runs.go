@@ -32,21 +32,27 @@ const maxRuns = 6
 // ended, at first 0), at most MaxPiece long, and returns where the next piece begins; next =
 // Size: this was the last one. Blocks marked meanwhile may be in it or not.
 func (m *Map) AppendRuns(dst []byte, from int64) (piece []byte, next int64) {
+	return m.AppendRunsOf(dst, from, m.Size())
+}
+
+// AppendRunsOf is AppendRuns for the first size bytes: for a Map that has room for fewer.
+func (m *Map) AppendRunsOf(dst []byte, from, size int64) (piece []byte, next int64) {
 	t := m.table.Load()
-	b := min(t.blocks, from/volume.BlockSize&^63)
+	blocks := min(t.blocks, size/volume.BlockSize)
+	b := min(blocks, from/volume.BlockSize&^63)
 	c := coder{dst: binary.AppendUvarint(dst, uint64(b)), start: len(dst)}
-	for b < t.blocks && c.room() {
-		if skip := t.find(b, t.blocks, true) &^ 63; skip > b && b%64 == 0 {
+	for b < blocks && c.room() {
+		if skip := t.find(b, blocks, true) &^ 63; skip > b && b%64 == 0 {
 			c.run(kindClear, skip-b)
 			b = skip
 			continue
 		}
-		n := min(64, t.blocks-b)
+		n := min(64, blocks-b)
 		c.word(t.word(b), n)
 		b += n
 	}
 	c.flush()
-	return c.dst, min(b*volume.BlockSize, t.blocks*volume.BlockSize)
+	return c.dst, min(b*volume.BlockSize, blocks*volume.BlockSize)
 }
 
 func (t *table) word(b int64) uint64 {

@@ -4,6 +4,7 @@ import (
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -85,6 +86,9 @@ func (p *peer) dialStream(stream, pair string) (net.Conn, error) {
 	}
 	if err == nil && theirs.Refused != "" {
 		err = refused(theirs.Refused)
+	}
+	if errors.Is(err, errHungUp) {
+		err = errors.New("the peer hung up before it said who it is: its log says why; perhaps [net] tls differs between the nodes")
 	}
 	if err != nil {
 		w.Close()

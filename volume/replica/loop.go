@@ -199,7 +199,7 @@ func (r *Replica) attach() state.Input {
 	}
 	d, err := r.o.OpenDisk()
 	if err != nil {
-		return state.DiskGone{Op: "attach", Err: err.Error()}
+		return state.DiskGone{Op: "attach", Err: err.Error(), Hint: errs.HintOf(err)}
 	}
 	in := state.Attached{Super: d.Super()}
 	d.OnEvict(r.flushPeers)
@@ -255,11 +255,17 @@ func (r *Replica) diskFailed(d *disk.Disk, op string, err error) {
 	r.tellLater(state.DiskGone{Op: op, Err: err.Error()}, r.gate.release)
 }
 
+// grow makes the volume so large. A disk may have more room than that: what lies behind the end is nobody's, and
+// after a crash marks of whole extents may reach there.
 func (r *Replica) grow(size int64) state.Input {
-	if d := r.disk.Load(); d != nil {
+	d := r.disk.Load()
+	if d != nil && size > d.Size() {
 		if err := d.Grow(size); err != nil {
 			return state.DiskGone{Op: "grow", Err: err.Error()}
 		}
+	}
+	if d != nil && size < d.Size() {
+		r.eachPeer(func(p *peer) { d.Bitmap(p.node.ID).Clear(size, d.Size()-size) })
 	}
 	r.size.Store(size)
 	return nil

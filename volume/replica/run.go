@@ -121,9 +121,10 @@ func (s *run) pause(yes bool) {
 // sendBitmap tells the other side what is marked here: the source must send it, and a target that is primary
 // must know which of its own blocks are old.
 func (p *peer) sendBitmap(l *link, bits *bitmap.Map) {
-	for at := int64(0); at < bits.Size(); {
+	size := min(bits.Size(), p.r.size.Load()) // the disk may have more room than the volume, and than the other one
+	for at := int64(0); at < size; {
 		var piece []byte
-		piece, at = bits.AppendRuns(nil, at)
+		piece, at = bits.AppendRunsOf(nil, at, size)
 		p.await()
 		l.append(proto.Header{Kind: proto.BitmapRuns}, piece)
 	}

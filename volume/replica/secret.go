@@ -15,7 +15,7 @@ import (
 )
 
 // errWrongKey is the refusal of a peer with another secret.
-var errWrongKey = errors.New("the peer has another secret: the configurations of this volume differ")
+var errWrongKey = errors.New("the peer has another secret, or another id of the volume: the configurations of this volume differ")
 
 // tlsConfig derives a key pair from the volume's secret: both sides have the same one,
 // and each proves in the handshake that it has it. TLS 1.3 gives fresh keys each time.

@@ -72,7 +72,11 @@ func (m *Machine) onDiskGone(in DiskGone) {
 	words := "the disk failed (" + in.Op + "): " + in.Err
 	if in.Op == "attach" {
 		m.setDisk(volume.Diskless, in.Err)
-		m.answerAttach(m.conflict("attach the disk of", in.Err, "Repair or replace the disk, then: takt volume attach "+m.cfg.Name))
+		hint := in.Hint
+		if hint == "" {
+			hint = "Repair or replace the disk, then: takt volume attach " + m.cfg.Name
+		}
+		m.answerAttach(m.conflict("attach the disk of", in.Err, hint))
 		return
 	}
 	if !m.attached {

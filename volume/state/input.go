@@ -22,8 +22,9 @@ type (
 	// "flush" of data, or "metadata". After a failed WriteSuper the shell carries out the rest of the
 	// effects, but keeps answers to clients back until those of this input are done, too.
 	DiskGone struct {
-		Op  string
-		Err string
+		Op   string
+		Err  string
+		Hint string // what to do; empty: nothing better than what the machine knows
 	}
 	// PeerMet: both streams to a peer stand, and it has proved who it is. Greet follows, at once or when
 	// what this node is about to decide is decided.

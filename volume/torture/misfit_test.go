@@ -47,12 +47,12 @@ func TestStrangers(t *testing.T) {
 				c.Net.Secret = "another"
 			}
 		}, []string{"secret"}},
-		{"plain", func(i int, c *volume.Config) { c.Net.Plain = i == 1 }, []string{"TLS"}},
+		{"plain", func(i int, c *volume.Config) { c.Net.Plain = i == 1 }, []string{"tls"}},
 		{"volume", func(i int, c *volume.Config) {
 			if i == 1 {
 				c.ID = "ffffffffffffffff0123456789abcdef"
 			}
-		}, []string{"identity", "different volumes"}},
+		}, []string{"another id"}},
 		{"volume-plain", func(i int, c *volume.Config) {
 			c.Net.Plain = true
 			if i == 1 {
@@ -91,21 +91,36 @@ func TestSizes(t *testing.T) {
 	}
 	t.Run("larger", func(t *testing.T) {
 		t.Parallel()
-		x := set(t, 2, 0, sized(4<<20, 8<<20))
+		const size = 5<<20 + 12<<10 // no whole extent, no whole word of a bitmap
+		x := set(t, 2, 0, sized(size, 140<<20))
 		x[0].start()
 		x[0].must(control.Ask{Verb: "primary", Force: true})
-		l := newLedger(4 << 20)
+		l := newLedger(size)
 		w := write(t, x[0], l, 2, 1)
 		w.progress(20)
 		x[1].start()
 		x[0].until("in step", inStep)
 		w.stop()
-		if got := x[1].status().Size; got != 4<<20 {
+		if got := x[1].status().Size; got != size {
 			t.Errorf("the larger one has %d bytes", got)
 		}
 		x[0].must(control.Ask{Verb: "secondary"})
 		x[1].promote()
 		look(t, x[1], l, false)
+		w = write(t, x[1], l, 2, 2)
+		w.progress(20)
+		x[1].kill() // what counts as different after it must not reach behind the end
+		w.stop()
+		x[1].start()
+		for _, y := range x {
+			y.until("in step", inStep)
+		}
+		x[1].promote()
+		look(t, x[1], l, false)
+		x[1].until("in step", inStep)
+		if a, b := x[0].content(), x[1].content()[:size]; !bytes.Equal(a, b) {
+			t.Error("the replicas differ")
+		}
 	})
 	t.Run("smaller", func(t *testing.T) {
 		t.Parallel()
@@ -268,7 +283,22 @@ func TestRot(t *testing.T) {
 	}
 	x[0].must(control.Ask{Verb: "verify"})
 	x[0].until("the verify is done", func(s volume.Status) bool { return s.Peers[0].State == volume.Connected && s.Peers[0].Sync == nil })
-	t.Logf("verify found %d bytes", x[0].status().Peers[0].Found)
+	mended := x[1].content()[2<<20+7]
+	if found := x[0].status().Peers[0].Found; found == 0 && mended != x[0].content()[2<<20+7] {
+		t.Error("verify found nothing")
+	}
+	// Without rot in the metadata there is no resync that could mend it unseen.
+	x[1].kill()
+	x[1].patch(3<<20, func(b []byte) { b[7] ^= 1 }, 16)
+	x[1].start()
+	for _, y := range x {
+		y.until("in step", inStep)
+	}
+	x[0].must(control.Ask{Verb: "verify"})
+	x[0].until("the verify is done", func(s volume.Status) bool { return s.Peers[0].State == volume.Connected && s.Peers[0].Sync == nil })
+	if found := x[0].status().Peers[0].Found; found == 0 {
+		t.Error("verify found nothing")
+	}
 	x[0].must(control.Ask{Verb: "disconnect"})
 	x[0].must(control.Ask{Verb: "connect"})
 	for _, y := range x {
