@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -120,7 +121,8 @@ func mount(t *testing.T, device string) (string, func()) {
 // A filesystem on the device keeps what is written, is whole, and grows.
 func filesystem(t *testing.T, f block.Front) {
 	v, dev := Volume(t, f), File(t, 64<<20)
-	grown := &resized{File: dev, size: 48 << 20}
+	grown := &resized{File: dev}
+	grown.size.Store(48 << 20)
 	a := Attach(t, f, v, grown)
 	run(t, "mkfs.ext4", "-q", a.Path())
 	at, off := mount(t, a.Path())
@@ -128,7 +130,7 @@ func filesystem(t *testing.T, f block.Front) {
 	if err := os.WriteFile(filepath.Join(at, "file"), want, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	grown.size = 64 << 20
+	grown.size.Store(64 << 20)
 	switch err := a.Follow(); {
 	case errors.Is(err, block.ErrStays):
 		t.Log(err)
@@ -167,10 +169,10 @@ func resize(t *testing.T, device, at string, off func()) (string, func()) {
 
 type resized struct {
 	*fronttest.File
-	size int64
+	size atomic.Int64
 }
 
-func (r *resized) Size() int64 { return r.size }
+func (r *resized) Size() int64 { return r.size.Load() }
 
 // Many writes at once, all sizes, verified by fio.
 func verify(t *testing.T, f block.Front) {
