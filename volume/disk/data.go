@@ -81,7 +81,7 @@ func (d *Disk) Sync() error {
 
 // Fast says that reads and writes never wait for a disk, so that they are best done
 // by whoever has the request.
-func (d *Disk) Fast() bool { return d.data.InMemory() }
+func (d *Disk) Fast() bool { return d.fast }
 
 // Trim gives the space of the range back; it reads as zeroes afterwards.
 func (d *Disk) Trim(off, n int64) error { return d.Zero(off, n, false) }

@@ -52,6 +52,7 @@ func (o *Options) metaPath() string {
 // Disk is an open replica. All methods may be called by any goroutine.
 type Disk struct {
 	o    Options
+	fast bool // data is in memory
 	data osfs.Device
 	meta osfs.Device // data, if the metadata is internal
 	id   [16]byte

@@ -40,7 +40,7 @@ func open(s stores, o Options) (*Disk, error) {
 	if err := o.admit(s, got.super); err != nil {
 		return nil, err
 	}
-	d := &Disk{o: o, data: s.data, meta: s.meta, id: got.super.Volume, self: got.super.Self, super: got.super,
+	d := &Disk{o: o, fast: s.data.InMemory(), data: s.data, meta: s.meta, id: got.super.Volume, self: got.super.Self, super: got.super,
 		idle: make(chan struct{}, 1), closed: make(chan struct{})}
 	d.size.Store(got.super.Size)
 	if !got.whole {

@@ -19,7 +19,7 @@ func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int
 	r, p := in.p.r, in.p
 	s := &span{off: h.Offset, n: n}
 	if h.Flags&proto.FlagSync == 0 {
-		if !r.locks.take(s, func() {}) {
+		if !r.locks.take(s, make(freed)) {
 			return errConflict
 		}
 		in.finished(h, in.write(d, h, payload, n))

@@ -10,8 +10,16 @@ import (
 // block that is being read for a resync.
 type span struct {
 	off, n  int64
-	waiters []func() // called, without locks, when the span is released
+	waiters []waiter // told, without locks, when the span is released
 }
+
+// waiter wants a span that somebody holds: it asks anew.
+type waiter interface{ again() }
+
+// freed is a waiter that blocks.
+type freed chan struct{}
+
+func (f freed) again() { close(f) }
 
 // meets says whether two ranges touch a common block. Bytes are not enough: the target of a resync fetches
 // a block before it changes a part of it, and would put back what another write has changed in it meanwhile.
@@ -26,14 +34,14 @@ type locks struct {
 }
 
 // take gives the span to the caller and returns true; or, if somebody holds a
-// part of it, returns false and calls again later: the caller then asks anew.
-func (l *locks) take(s *span, again func()) bool {
+// part of it, returns false and tells w later.
+func (l *locks) take(s *span, w waiter) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for e := s.off / volume.ExtentSize; e*volume.ExtentSize < s.off+s.n; e++ {
 		for _, o := range l.extent[e%int64(len(l.extent))] {
 			if o.meets(s.off, s.n) {
-				o.waiters = append(o.waiters, again)
+				o.waiters = append(o.waiters, w)
 				return false
 			}
 		}
@@ -48,8 +56,8 @@ func (l *locks) take(s *span, again func()) bool {
 // wait is take for callers that may block.
 func (l *locks) wait(s *span) {
 	for {
-		free := make(chan struct{})
-		if l.take(s, func() { close(free) }) {
+		free := make(freed)
+		if l.take(s, free) {
 			return
 		}
 		<-free
@@ -73,7 +81,7 @@ func (l *locks) drop(s *span) {
 	waiters := s.waiters
 	s.waiters = nil
 	l.mu.Unlock()
-	for _, again := range waiters {
-		again()
+	for _, w := range waiters {
+		w.again()
 	}
 }

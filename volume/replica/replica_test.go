@@ -10,6 +10,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -44,7 +45,7 @@ func (c *client) Flush() {}
 var errEnded = errors.New("the replica was ended")
 
 // do runs one request to its end.
-func (c *client) do(t *testing.T, r *Replica, req front.Request) error {
+func (c *client) do(t testing.TB, r *Replica, req front.Request) error {
 	t.Helper()
 	done := c.begin(r, &req)
 	select {
@@ -76,7 +77,7 @@ func (c *client) begin(r *Replica, req *front.Request) chan struct{} {
 
 // site is one replica of a test, which can be ended and begun anew.
 type site struct {
-	t   *testing.T
+	t   testing.TB
 	cfg volume.Config
 	dir string
 	fs  osfs.FS
@@ -85,7 +86,13 @@ type site struct {
 }
 
 // pairOf makes n replicas of a volume on loopback, formatted, not begun.
-func pairOf(t *testing.T, n int, size int64, change func(*volume.Config)) []*site {
+func pairOf(t testing.TB, n int, size int64, change func(*volume.Config)) []*site {
+	t.Helper()
+	return pairIn(t, t.TempDir(), n, size, change)
+}
+
+// pairIn is pairOf with the disks in a folder.
+func pairIn(t testing.TB, dir string, n int, size int64, change func(*volume.Config)) []*site {
 	t.Helper()
 	cfg := volume.Config{Name: "r0", ID: "0123456789abcdef0123456789abcdef", Size: size}
 	cfg.Net.Secret = "of the test"
@@ -99,7 +106,10 @@ func pairOf(t *testing.T, n int, size int64, change func(*volume.Config)) []*sit
 	}
 	var sites []*site
 	for i := range n {
-		s := &site{t: t, cfg: cfg, dir: t.TempDir(), fs: osfs.OS{}}
+		s := &site{t: t, cfg: cfg, dir: filepath.Join(dir, strconv.Itoa(i)), fs: osfs.OS{}}
+		if err := os.Mkdir(s.dir, 0o755); err != nil {
+			t.Fatal(err)
+		}
 		s.cfg.Self = volume.NodeID(i)
 		s.cfg.Nodes = append([]volume.Node(nil), cfg.Nodes...)
 		for k := range s.cfg.Nodes {
@@ -123,7 +133,7 @@ func (s *site) options() disk.Options {
 	return disk.Options{Volume: s.cfg.Name, Path: filepath.Join(s.dir, "disk"), Self: s.cfg.Self, Size: s.cfg.Size}
 }
 
-func freeAddress(t *testing.T) string {
+func freeAddress(t testing.TB) string {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
@@ -136,7 +146,11 @@ func freeAddress(t *testing.T) string {
 // up begins the replica.
 func (s *site) up() *site {
 	s.t.Helper()
-	r, err := New(Options{Config: s.cfg, OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs, s.options()) }, Event: func(e state.Event) { s.t.Log(s.cfg.Self, e.Kind, e.Words) }})
+	r, err := New(Options{Config: s.cfg, OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs, s.options()) }, Event: func(e state.Event) {
+		if _, bench := s.t.(*testing.B); !bench {
+			s.t.Log(s.cfg.Self, e.Kind, e.Words)
+		}
+	}})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -216,7 +230,7 @@ func (s *site) read(off int64, n int) []byte {
 }
 
 // same compares the data of the replicas, on their disks.
-func same(t *testing.T, sites []*site) {
+func same(t testing.TB, sites []*site) {
 	t.Helper()
 	var first []byte
 	for i, s := range sites {
@@ -247,13 +261,13 @@ func fill(n int, seed byte) []byte {
 }
 
 // begun is a pair that is in step, the first of which is primary.
-func begun(t *testing.T, n int, size int64, change func(*volume.Config)) []*site {
+func begun(t testing.TB, n int, size int64, change func(*volume.Config)) []*site {
 	t.Helper()
 	return begin(t, pairOf(t, n, size, change))
 }
 
 // begin starts the replicas and makes the first primary.
-func begin(t *testing.T, sites []*site) []*site {
+func begin(t testing.TB, sites []*site) []*site {
 	t.Helper()
 	for _, s := range sites {
 		s.up()

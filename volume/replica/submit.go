@@ -82,15 +82,17 @@ func (r *Replica) change(req *front.Request, later *later) {
 // order waits, without blocking the caller, until nobody else holds the range and until its extents are in
 // the activity log; then the change goes to all replicas.
 func (r *Replica) order(o *op, s *sinks) {
-	again := func() {
-		o.later = nil
-		r.aside(func(s *sinks) { r.order(o, s) })
-	}
-	if !r.locks.take(&o.span, again) {
+	if !r.locks.take(&o.span, o) {
 		return
 	}
 	o.locked = true
 	r.heat(o, s)
+}
+
+// again asks for the range anew.
+func (o *op) again() {
+	o.later = nil
+	o.r.aside(func(s *sinks) { o.r.order(o, s) })
 }
 
 // heat brings the extents of a change whose range is held into the activity log.
