@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test sim bench bench-scheduler bench-volume lint clean man scheduler-cases scheduler-fuzz
+.PHONY: build demo test sim bench bench-scheduler bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -36,6 +36,11 @@ bench-scheduler: build
 bench-volume: build
 	$(GO) build -trimpath -o bin/bench-volume ./bench/volume
 	bin/bench-volume -takt $(CURDIR)/bin/takt -out bench/out -only '$(ONLY)'
+
+# A mirror beside the kernel's DRBD in a virtual machine; skipped without QEMU.
+bench-volume-drbd: build
+	$(GO) build -trimpath -o bin/bench-volume ./bench/volume
+	bin/bench-volume -drbd -takt $(CURDIR)/bin/takt -out bench/out -only '$(ONLY)'
 
 # The recorded cases of another implementation (no part of this repository):
 # passed and total per milestone and group, and what fails.

@@ -21,6 +21,7 @@ type load struct {
 	alone, mirror, mirrorTLS float64
 	// latency: the bars of mirror and mirrorTLS are round trips that may be added.
 	latency bool
+	drbd    float64 // the least ratio of a mirror to DRBD
 }
 
 var loads = []load{
@@ -53,7 +54,7 @@ type side struct {
 // fio runs one load for so long, or once over the whole size if long is 0. where are the
 // arguments that name the target.
 func fio(ctx context.Context, l load, size int64, long time.Duration, where ...string) (figures, error) {
-	ctx, cancel := context.WithTimeout(ctx, long+time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, long+5*time.Minute)
 	defer cancel()
 	args := append([]string{"--name=load", "--output-format=json", "--randrepeat=0", "--norandommap",
 		"--rw=" + l.rw, "--bs=" + l.block, "--iodepth=" + strconv.Itoa(l.depth),

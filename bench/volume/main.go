@@ -3,6 +3,7 @@
 //
 //	go run ./bench/volume -takt bin/takt
 //	go run ./bench/volume -only alone -for 1s          # some rows, shorter runs
+//	go run ./bench/volume -drbd                        # a mirror beside the kernel's DRBD, in a virtual machine
 //	go run ./bench/volume serve SOCKET FILE SIZE       # a plain file behind the volume's NBD server
 //
 // All runs of a load are interleaved, and a ratio is the median of the ratios within
@@ -36,6 +37,9 @@ type options struct {
 	size int64
 	// plain: measure the volume's NBD server over a plain file, too.
 	plain bool
+	// drbd: measure beside the kernel's DRBD instead; kernel is the package of its kernel.
+	drbd   bool
+	kernel string
 }
 
 func main() {
@@ -46,6 +50,9 @@ func main() {
 }
 
 func run(args []string) error {
+	if os.Getpid() == 1 && len(args) > 0 && args[0] == "guest" {
+		return insideGuest(args[1:])
+	}
 	if len(args) > 0 && args[0] == "serve" {
 		return serveArgs(args[1:])
 	}
@@ -62,6 +69,8 @@ func run(args []string) error {
 	fs.DurationVar(&o.each, "for", 2*time.Second, "length of one run of fio")
 	fs.Int64Var(&o.size, "size", 512<<20, "size of the volumes in bytes")
 	fs.BoolVar(&o.plain, "plain", false, "measure the volume's NBD server over a plain file, too")
+	fs.BoolVar(&o.drbd, "drbd", false, "measure a mirror beside the kernel's DRBD, in a virtual machine")
+	fs.StringVar(&o.kernel, "kernel", "linux-image-6.12-amd64", "Debian package of the virtual machine's kernel")
 	if err := fs.Parse(args); err != nil {
 		return err
 	}
@@ -99,6 +108,9 @@ func measure(ctx context.Context, o options) error {
 		return err
 	}
 	o.takt = exe
+	if o.drbd {
+		return againstDRBD(ctx, o)
+	}
 	dir, err := os.MkdirTemp(o.dir, "takt-bench-")
 	if err != nil {
 		return err
@@ -115,7 +127,7 @@ func measure(ctx context.Context, o options) error {
 	for _, l := range left {
 		fmt.Fprintln(os.Stderr, "left out:", l)
 	}
-	m := &measurement{o: o, targets: targets}
+	m := &measurement{o: o, targets: targets, loads: loads}
 	if err := m.rounds(ctx); err != nil {
 		return err
 	}

@@ -11,6 +11,7 @@ import (
 type measurement struct {
 	o       options
 	targets []*target
+	loads   []load
 	trips   []float64              // loopback round trips, µs
 	seen    map[string][][]figures // by load: a round each, in the order of targets
 	// Of mirrors, by name: bytes a second of a full resync alone, and what part of
@@ -29,13 +30,13 @@ func (m *measurement) rounds(ctx context.Context) error {
 			return err
 		}
 		m.trips = append(m.trips, trip)
-		for _, l := range loads {
+		for _, l := range m.loads {
 			if err := m.round(ctx, round, l); err != nil {
 				return err
 			}
 		}
 		for _, t := range m.targets {
-			if len(t.controls) > 1 && strings.Contains(resyncName, m.o.only) {
+			if len(t.controls) > 1 && t.device == "" && strings.Contains(resyncName, m.o.only) {
 				fmt.Fprintf(os.Stderr, "round %d of %d: %s, %s\n", round+1, m.o.runs, resyncName, t.name)
 				if err := m.resync(ctx, t); err != nil {
 					return err

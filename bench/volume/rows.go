@@ -36,7 +36,7 @@ func (r *row) compare(against, what string, values []float64, bar float64, atMos
 }
 
 func (m *measurement) rows() (rows []row) {
-	for _, l := range loads {
+	for _, l := range m.loads {
 		for i, t := range m.targets {
 			if rounds := m.seen[l.name]; len(rounds) > 0 {
 				rows = append(rows, m.row(l, i, t, rounds))
@@ -47,6 +47,9 @@ func (m *measurement) rows() (rows []row) {
 		rows = append(rows, m.resyncRows(t)...)
 	}
 	for _, t := range m.targets {
+		if len(t.processes) == 0 {
+			continue // of the kernel
+		}
 		r := row{Load: "resident memory, at most", Target: t.name}
 		bar := 0.0
 		if len(t.controls) > 0 {
@@ -88,6 +91,8 @@ func (m *measurement) row(l load, i int, t *target, rounds [][]figures) row {
 		r.compare(reference, "ratio", ratios(reference), 0, false)
 	case t.name == alone:
 		r.compare(reference, "ratio", ratios(reference), l.alone, false)
+	case l.drbd > 0 && t.name == mirror:
+		r.compare(kernelDRBD, "ratio", ratios(kernelDRBD), l.drbd, false)
 	case t.name == device:
 		bar := 0.0
 		if l.block == "4k" {
@@ -124,7 +129,7 @@ func (m *measurement) resyncRows(t *target) (rows []row) {
 		return nil
 	}
 	idle := row{Load: resyncName + ", idle", Target: t.name, Median: figures{Bytes: median(rates)}}
-	sequential, i := loads[slices.IndexFunc(loads, func(l load) bool { return l.rw == "write" })], m.index(t.name)
+	sequential, i := m.loads[slices.IndexFunc(m.loads, func(l load) bool { return l.rw == "write" })], m.index(t.name)
 	var ratios []float64
 	for n, round := range m.seen[sequential.name] {
 		ratios = append(ratios, rates[n]/round[i].Bytes)

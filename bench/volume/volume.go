@@ -26,10 +26,16 @@ const (
 // replicaNames are the nodes of a mirror; the first is primary.
 var replicaNames = []string{"alpha", "beta"}
 
-// startVolume makes and starts a volume with so many replicas.
-func startVolume(ctx context.Context, o options, name string, replicas int, plain bool, front string) (*target, error) {
+// startVolume makes and starts a volume with so many replicas, on files, or on the disks given.
+func startVolume(ctx context.Context, o options, name string, replicas int, plain bool, front string, disks ...string) (*target, error) {
 	t := &target{name: name}
 	dir := func(node string) string { return filepath.Join(o.dir, strings.ReplaceAll(name, ", ", "-")+"-"+node) }
+	disk := func(i int) string {
+		if i < len(disks) {
+			return disks[i]
+		}
+		return dir(replicaNames[i]) + ".img"
+	}
 	addresses, err := freeAddresses(replicas)
 	if err != nil {
 		return nil, err
@@ -41,14 +47,14 @@ func startVolume(ctx context.Context, o options, name string, replicas int, plai
 		}
 		file, args := filepath.Join(dir(node), "r0.toml"), []string{"create", "r0"}
 		if i == 0 {
-			args = append(args, "--size", strconv.FormatInt(o.size, 10), "--disk", dir(node)+".img")
+			args = append(args, "--size", strconv.FormatInt(o.size, 10), "--disk", disk(0))
 			if replicas > 1 {
 				args = append(args, "--address", addresses[0], "--peer", replicaNames[1]+"="+addresses[1])
 			}
 			if plain && replicas > 1 {
 				args = append(args, "--plain")
 			}
-		} else if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(config), dir(replicaNames[0])+".img", dir(node)+".img")), 0o600); err != nil {
+		} else if err := os.WriteFile(file, []byte(strings.ReplaceAll(string(config), disk(0), disk(i))), 0o600); err != nil {
 			return nil, err
 		}
 		if err := o.volume(ctx, dir(node), node, args...); err != nil {
