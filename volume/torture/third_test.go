@@ -3,6 +3,8 @@ package torture
 import (
 	"testing"
 	"time"
+
+	"github.com/takt-ha/takt/volume"
 )
 
 // TestThird: with three replicas one or two are killed at random moments under writes; one of the
@@ -34,7 +36,17 @@ func TestThird(t *testing.T) {
 			for x[heir].cmd == nil || x[3-heir].cmd != nil && rnd.IntN(2) == 0 {
 				heir = 3 - heir
 			}
+			other := x[3-heir]
 			x[0], x[heir] = x[heir], x[0]
+			x[0].until("it is whole, or cannot become so", func(s volume.Status) bool {
+				return s.Disk == volume.UpToDate || alone(s)
+			})
+			if x[0].status().Disk != volume.UpToDate {
+				// Killed was the primary, and then the survivor that this one was being made equal to.
+				t.Log("the last one is not whole")
+				other.start()
+				x[0].until("it is whole", func(s volume.Status) bool { return s.Disk == volume.UpToDate })
+			}
 			x[0].promote()
 			look(t, x[0], l, false)
 			n++
