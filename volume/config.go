@@ -54,7 +54,7 @@ type NetOptions struct {
 	OnCongestion    string        // "block" (default), "pull-ahead", "disconnect"
 	CongestionFill  int64         // bytes in flight that count as congestion; 0: no limit
 	AllowTwoPrimary bool          // allow-two-primaries, for the live migration of a virtual machine only
-	SendBuffer      int           // sndbuf-size in bytes; 0: 10 MiB
+	SendBuffer      int           // sndbuf-size in bytes; 0: 2 MiB
 }
 
 // SyncOptions concern resync and verify. Rates are bytes a second.
@@ -99,7 +99,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Net.PingTimeout, 500*time.Millisecond)
 	setDefault(&c.Net.ConnectInterval, 10*time.Second)
 	setDefault(&c.Net.OnCongestion, "block")
-	setDefault(&c.Net.SendBuffer, 10<<20)
+	setDefault(&c.Net.SendBuffer, 2<<20)
 	setDefault(&c.Sync.PlanAhead, 2*time.Second)
 	setDefault(&c.Sync.Delay, time.Second)
 	setDefault(&c.Sync.MinRate, 250<<10)

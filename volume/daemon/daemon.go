@@ -63,6 +63,7 @@ func Run(ctx context.Context, o Options, ready func(lacks error)) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d := &Daemon{o: o, changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
+	tune(o.Config)
 	d.live.Store(&o.Config)
 	if d.replica, err = replica.New(d.replicaOptions()); err != nil {
 		return err
