@@ -31,7 +31,7 @@ func renderVolume(out io.Writer, p painter, s volume.Status, more bool) {
 	for _, why := range s.Frozen {
 		fmt.Fprintf(out, "  %s\n", p.paint(bad, "requests wait or fail: "+clean(why)))
 	}
-	if s.Running && !s.Quorum {
+	if s.Running && !s.Quorum && len(s.Frozen) == 0 {
 		fmt.Fprintf(out, "  %s\n", p.paint(bad, "no quorum"))
 	}
 	for _, c := range s.Peers {
