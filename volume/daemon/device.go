@@ -227,6 +227,7 @@ func (d *Daemon) followRole(before string) {
 		d.device.follow()
 		return
 	}
+	d.nbd.HangUp()                               // who could write before must not write later what it remembers
 	_ = d.device.detach("follow the role", true) // by force nothing can fail
 }
 
@@ -258,7 +259,11 @@ func (d *Daemon) askRole(ctx context.Context, op string, a control.Ask, ask func
 			return "", err
 		}
 	}
-	before := d.replica.Status().Current
+	now := d.replica.Status()
+	if a.Verb == "primary" && now.Role != volume.Primary {
+		d.nbd.HangUp() // of an earlier time as primary, if its end was not seen
+	}
+	before := now.Current
 	text, err := ask()
 	d.followRole(before) // if the verb failed, the device comes back
 	return text, err

@@ -43,6 +43,7 @@ type conn struct {
 	sending  bool  // somebody sends
 	dead     error // why nothing goes any more
 	draining bool  // new requests are refused
+	writable bool  // the device was opened for writing
 	waiting  bool  // the reader waits for a signal
 
 	sender sender
@@ -158,12 +159,21 @@ func (c *conn) open(keep bool) (size int64, readOnly bool, err error) {
 			return 0, false, again
 		}
 	}
-	if keep {
-		c.close = done
-	} else {
+	if !keep {
 		done()
+		return c.dev.Size(), readOnly, nil
 	}
+	c.close = done
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.writable = !readOnly
 	return c.dev.Size(), readOnly, nil
+}
+
+func (c *conn) mayWrite() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.writable
 }
 
 // begin takes over the socket; before it the connection has no memory and no sender.

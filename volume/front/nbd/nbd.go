@@ -146,6 +146,18 @@ func (s *Server) admit(nc net.Conn) {
 	})
 }
 
+// HangUp ends all connections that may write: what they send from now on is refused, what
+// the device has is answered, then they are closed. It is for when the right to write is lost or
+// about to be given anew: a client that slept meanwhile holds old data in its memory and must not write it
+// over what another node wrote. Connections that may only read stay.
+func (s *Server) HangUp() {
+	for _, c := range s.all() {
+		if c.mayWrite() {
+			c.drain()
+		}
+	}
+}
+
 // InFlight is how many requests are with the device.
 func (s *Server) InFlight() int {
 	n := 0

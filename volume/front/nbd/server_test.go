@@ -39,6 +39,37 @@ func TestSecondaryMayOnlyBeRead(t *testing.T) {
 	}
 }
 
+// TestHangUp: writers are refused what comes after it, and end when nothing is in flight; readers stay.
+func TestHangUp(t *testing.T) {
+	d := file(t, 1<<20)
+	held := fronttest.Hold(d)
+	s, path := start(t, held, Config{})
+	idle, busy := connect(t, path, true), connect(t, path, true)
+	d.SetReadOnly(true)
+	reader := connect(t, path, true)
+	d.SetReadOnly(false)
+	busy.request(request{cmd: cmdWrite, length: 3, cookie: 1}, []byte("abc"))
+	held.Await(1)
+	s.HangUp()
+	idle.gone()
+	busy.request(request{cmd: cmdWrite, length: 3, cookie: 2}, []byte("def"))
+	if a := busy.reply(0); a.cookie != 2 || a.code != errShutdown {
+		t.Errorf("a write after it: %+v", a)
+	}
+	held.Release(0, nil)
+	if a := busy.reply(0); a.cookie != 1 || a.code != 0 {
+		t.Errorf("the write before it: %+v", a)
+	}
+	busy.gone()
+	reader.request(request{cmd: cmdRead, length: 3, cookie: 3}, nil)
+	held.Await(1)
+	held.Release(0, nil)
+	if a := reader.reply(0); string(a.data) != "abc" {
+		t.Errorf("the reader: %+v", a)
+	}
+	connect(t, path, true)
+}
+
 // TestUsersAreCounted: only while the export is in use; descriptions do not count.
 func TestUsersAreCounted(t *testing.T) {
 	d := file(t, 1<<20)
