@@ -36,7 +36,7 @@ func (c *converter) device(d *draft, p *part, s *Statement) {
 	minor := -1
 	if n := len(args); n >= 2 && args[n-2] == "minor" {
 		if v, err := strconv.Atoi(args[n-1]); err == nil && v >= 0 {
-			minor, args = v, args[:n-2]
+			minor = v
 		} else {
 			c.find(d, s, Wrong, "want a number after minor")
 			return

@@ -206,8 +206,10 @@ func taken(t *testing.T, p *process, link, at string) {
 	if err == nil {
 		t.Error("a device that was taken away still takes writes")
 	}
-	_ = unix.Unmount(at, 0)                                                            // it may complain about the errors
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(20 * time.Millisecond) { // the kernel takes its time
+	_ = unix.Unmount(at, 0) // it may complain about the errors
+	look := time.NewTicker(20 * time.Millisecond)
+	defer look.Stop()
+	for end := time.Now().Add(10 * time.Second); ; <-look.C { // the kernel takes its time
 		if backing, err := os.ReadFile("/sys/block/" + filepath.Base(old) + "/loop/backing_file"); err != nil || string(backing) != "/\n" {
 			return
 		}

@@ -11,7 +11,6 @@ import (
 // Controller paces one resync or verify.
 type Controller struct {
 	o      volume.SyncOptions
-	rate   float64 // bytes a second allowed; 0: no limit
 	tokens float64
 	last   time.Duration
 	app    int64

@@ -50,14 +50,6 @@ func (c *recent) flushed(number int) (durable []extent) {
 // empty says whether everything is durable.
 func (c *recent) empty() bool { return len(c.epochs) == 0 }
 
-// count is how many ranges are remembered.
-func (c *recent) count() (n int) {
-	for _, e := range c.epochs {
-		n += len(e.ranges)
-	}
-	return n
-}
-
 // bytes is how much may be lost.
 func (c *recent) bytes() (n int64) {
 	for _, e := range c.epochs {

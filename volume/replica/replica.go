@@ -83,7 +83,6 @@ type Replica struct {
 		answers    map[uint64]chan answer
 		nextID     uint64
 	}
-	users    atomic.Int32
 	counts   counts
 	shutdown chan struct{} // closed by the effect Shutdown
 	once     sync.Once
