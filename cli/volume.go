@@ -14,6 +14,8 @@ type volumes struct {
 	*globals
 	dir  string // instead of /etc, /run and /var
 	node string // this node, where the host name does not say it
+	// cluster is the socket of the daemon of the cluster that the volume belongs to; "": of none.
+	cluster string
 }
 
 // newVolumeCommand is `takt volume`.
@@ -33,6 +35,7 @@ func newVolumeCommand(g *globals) *cobra.Command {
 	}
 	cmd.PersistentFlags().StringVar(&v.dir, "dir", "", "keep configuration, sockets and state in this folder instead of /etc, /run and /var")
 	cmd.PersistentFlags().StringVar(&v.node, "node", "", "this node's name in the volume's file (default: the host name)")
+	cmd.PersistentFlags().StringVar(&v.cluster, "cluster", "", "the volume belongs to the cluster whose daemon listens on this socket: its resource says so at \"up\"")
 	_ = cmd.MarkPersistentFlagDirname("dir") // of a flag that is there
 	addGroup(cmd, "life", "Make, start and stop:", newVolumeCreateCommand(v), newVolumeImportCommand(v), newVolumeUpCommand(v), v.verb("down"), v.verb("adjust"), newVolumeEnableCommand(v), newVolumeDisableCommand(v))
 	addGroup(cmd, "see", "See:", newVolumeStatusCommand(v), newVolumeEventsCommand(v), newVolumeDumpCommand(v))

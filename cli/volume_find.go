@@ -35,7 +35,8 @@ func (v *volumes) find(name string) (found, error) {
 	path := v.paths(name).Config
 	_, err := os.Stat(path)
 	if !errors.Is(err, os.ErrNotExist) {
-		c, err := config.Load(path, v.node)
+		c, err := config.LoadOf(path, v.node, v.derive)
+		c.Cluster = v.cluster != ""
 		return found{Config: c, from: path}, err
 	}
 	all, src, err := v.drbd()
@@ -55,6 +56,7 @@ func (v *volumes) find(name string) (found, error) {
 	case r.NotHere:
 		return found{}, errs.E("read volume", errs.Invalid, name, "Name this node with --node, as it stands in the file.", fmt.Errorf("%s: no host of the resource is called %q", r.From, v.hostname()))
 	}
+	r.Config.Cluster = v.cluster != ""
 	return found{Config: r.Config, from: r.From.String(), drbd: true, noSecret: r.NoSecret}, nil
 }
 

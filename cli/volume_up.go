@@ -15,6 +15,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/daemon"
@@ -61,7 +62,7 @@ func (v *volumes) start(cmd *cobra.Command, name string, plain bool) error {
 	if err := mayBePlain(f, plain); err != nil {
 		return err
 	}
-	if v.managed(name) {
+	if v.cluster == "" && v.managed(name) {
 		return systemctl(cmd.Context(), "start", volumeUnitName(name))
 	}
 	return v.spawn(name, plain)
@@ -100,6 +101,9 @@ func (v *volumes) spawn(name string, plain bool) error {
 	}
 	if v.node != "" {
 		args = append(args, "--node", v.node)
+	}
+	if v.cluster != "" {
+		args = append(args, "--cluster", v.cluster)
 	}
 	if plain {
 		args = append(args, "--plain")
@@ -195,11 +199,15 @@ func newVolumeRunCommand(v *volumes) *cobra.Command {
 }
 
 func (v *volumes) daemonOptions(cmd *cobra.Command, f found) daemon.Options {
-	return daemon.Options{
+	o := daemon.Options{
 		Config: f.Config, Paths: v.paths(f.Name), Log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), logOptions())),
 		Beside: v.paths,
 		Reload: func() (volume.Config, error) { return v.load(f.Name) },
 	}
+	if v.cluster != "" {
+		o.Cluster = api.NewClient(v.cluster)
+	}
+	return o
 }
 
 // logOptions leaves out the time where the journal adds its own (systemd.exec(5), JOURNAL_STREAM).

@@ -88,7 +88,15 @@ type syncOptions struct {
 // Load reads the file of a volume for the node called self; an empty self is found by the
 // node's host name, or is the only node there is. All that is wrong is reported with its line where
 // that is known; nothing is guessed.
-func Load(path, self string) (volume.Config, error) {
+func Load(path, self string) (volume.Config, error) { return LoadOf(path, self, nil) }
+
+// Derive gives the identity (32 hex digits) and the secret that all nodes of a volume have in common by
+// belonging to one cluster.
+type Derive func(volume string) (id, secret string, err error)
+
+// LoadOf is Load for a volume whose file need not hold an identity or a secret: derive, if not nil, fills in
+// what is missing.
+func LoadOf(path, self string, derive Derive) (volume.Config, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return volume.Config{}, errs.E("read the volume's configuration", errs.NotFound, path, "\"takt volume create\" writes it; or copy it from the peer.", nil)
@@ -96,7 +104,7 @@ func Load(path, self string) (volume.Config, error) {
 	if err != nil {
 		return volume.Config{}, errs.E("read the volume's configuration", errs.Permission, path, "", err)
 	}
-	c, err := Parse(data, self)
+	c, err := parse(data, self, derive)
 	if err != nil {
 		return c, errs.E("read the volume's configuration", errs.Invalid, path, "Mend the file; what runs goes on running meanwhile.", err)
 	}
@@ -107,7 +115,9 @@ func Load(path, self string) (volume.Config, error) {
 }
 
 // Parse is Load for a document in memory.
-func Parse(data []byte, self string) (volume.Config, error) {
+func Parse(data []byte, self string) (volume.Config, error) { return parse(data, self, nil) }
+
+func parse(data []byte, self string, derive Derive) (volume.Config, error) {
 	var f file
 	meta, err := toml.NewDecoder(bytes.NewReader(data)).Decode(&f)
 	if err != nil {
@@ -125,6 +135,18 @@ func Parse(data []byte, self string) (volume.Config, error) {
 		return c, err
 	}
 	c = c.WithDefaults()
+	if lacksSecret := c.Net.Secret == "" && !c.Net.Plain && len(c.Nodes) > 1; derive != nil && names.MatchString(c.Name) && (c.ID == "" || lacksSecret) {
+		id, secret, err := derive(c.Name)
+		if err != nil {
+			return c, fmt.Errorf("the file has no id or no secret, and none follows from a cluster: %w", err)
+		}
+		if c.ID == "" {
+			c.ID = id
+		}
+		if lacksSecret {
+			c.Net.Secret = secret
+		}
+	}
 	return c, Validate(c)
 }
 

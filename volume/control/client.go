@@ -50,11 +50,6 @@ func (c *Client) Ask(ctx context.Context, a Ask) (string, error) {
 	return ans.Text, err
 }
 
-// Set tells the volume which replicas are up to date by the cluster's store.
-func (c *Client) Set(ctx context.Context, s Set) error {
-	return c.call(ctx, http.MethodPost, "/v1/set", s, nil)
-}
-
 // Events calls yield for each event until ctx ends, which is no error, or the volume's process does.
 func (c *Client) Events(ctx context.Context, yield func(volume.Event) error) error {
 	resp, err := c.do(ctx, http.MethodGet, "/v1/events", nil)

@@ -4,7 +4,6 @@
 //	GET  /v1/status   volume.Status
 //	POST /v1/ask      Ask → Answer; waits for the end of what was asked
 //	GET  /v1/events   volume.Event, one JSON object a line, until the client goes
-//	POST /v1/set      Set: the up-to-date replicas, from the cluster's daemon
 package control
 
 import (
@@ -37,13 +36,6 @@ type Answer struct {
 	Text string `json:"text,omitempty"`
 }
 
-// Set is the set of up-to-date replicas as the cluster's store has it.
-type Set struct {
-	Members []string `json:"members"` // names of nodes
-	Version uint64   `json:"version"`
-	Quorate bool     `json:"quorate"`
-}
-
 // Failed is an error on its way.
 type Failed struct {
 	Kind string `json:"kind"`
@@ -55,7 +47,6 @@ type Failed struct {
 type Backend interface {
 	Status() volume.Status
 	Ask(ctx context.Context, a Ask) (string, error)
-	Set(s Set) error
 	// Events calls yield for each event from now on, until ctx ends or yield fails.
 	Events(ctx context.Context, yield func(volume.Event) error) error
 }
@@ -75,14 +66,6 @@ func Serve(ctx context.Context, l net.Listener, b Backend, log *slog.Logger) err
 		}
 		text, err := b.Ask(r.Context(), a)
 		answer(w, Answer{text}, err)
-	})
-	mux.HandleFunc("POST /v1/set", func(w http.ResponseWriter, r *http.Request) {
-		var s Set
-		err := decode(r, &s)
-		if err == nil {
-			err = b.Set(s)
-		}
-		answer(w, Answer{}, err)
 	})
 	mux.HandleFunc("GET /v1/events", func(w http.ResponseWriter, r *http.Request) { events(w, r, b) })
 	return api.ServeOn(ctx, l, mux, log)

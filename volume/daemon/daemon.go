@@ -33,7 +33,9 @@ type Options struct {
 	Reload func() (volume.Config, error) // reads the configuration anew, for "adjust"
 	// Beside returns the paths of another volume on this node, for resync-after; nil: there is none.
 	Beside func(name string) Paths
-	Log    *slog.Logger
+	// Cluster keeps who is up to date; nil: Config.Cluster is false.
+	Cluster Cluster
+	Log     *slog.Logger
 }
 
 // Daemon is a running volume. It is control.Backend.
@@ -43,6 +45,7 @@ type Daemon struct {
 	replica *replica.Replica
 	nbd     *nbd.Server
 	device  *device
+	cluster membership
 	events  events
 	changed chan struct{} // the role or the size may have
 	turn    chan struct{} // held by who changes the role
@@ -64,6 +67,7 @@ func Run(ctx context.Context, o Options, ready func(lacks error)) error {
 	defer stop()
 	d := &Daemon{o: o, changed: make(chan struct{}, 1), turn: make(chan struct{}, 1)}
 	tune(o.Config)
+	d.cluster.asks = make(chan state.AskSet, 1)
 	d.live.Store(&o.Config)
 	if d.replica, err = replica.New(d.replicaOptions()); err != nil {
 		return err
@@ -90,6 +94,10 @@ func Run(ctx context.Context, o Options, ready func(lacks error)) error {
 	d.all.Go(func() { failed <- d.nbd.Serve(ln) })
 	d.all.Go(func() { d.keep(ctx) })
 	d.all.Go(func() { failed <- control.Serve(ctx, controls, d, o.Log) })
+	if o.Cluster != nil {
+		d.all.Go(func() { d.followCluster(ctx) })
+		d.all.Go(func() { d.recordSets(ctx) })
+	}
 	_, lacks := d.replica.Ask(ctx, state.Asked{Verb: "up"})
 	if lacks != nil {
 		d.o.Log.Error("the volume is up, but not whole", "error", lacks)
@@ -132,6 +140,9 @@ func awaitSocket(ctx context.Context, path string) {
 
 func (d *Daemon) replicaOptions() replica.Options {
 	o := replica.Options{Config: d.o.Config, Log: d.o.Log, RunHook: d.hook, Event: d.event, Busy: d.first.Load}
+	if d.o.Cluster != nil {
+		o.AskSet = d.cluster.askSet
+	}
 	if self := d.self(); self.Disk != "none" {
 		o.OpenDisk = func() (*disk.Disk, error) { return disk.Open(osfs.OS{}, DiskOptions(d.o.Config)) }
 	}
@@ -223,23 +234,4 @@ func (d *Daemon) peer(name string) (volume.NodeID, error) {
 		}
 	}
 	return 0, errs.E("find peer", errs.NotFound, name, "\"takt volume status\" names the peers.", nil)
-}
-
-// Set tells the replica the set of up-to-date replicas.
-func (d *Daemon) Set(s control.Set) error {
-	in := state.SetSaid{Version: s.Version, Quorate: s.Quorate}
-	for _, name := range s.Members {
-		found := false
-		for _, n := range d.o.Config.Nodes {
-			if n.Name == name {
-				in.Members |= 1 << n.ID
-				found = true
-			}
-		}
-		if !found {
-			return errs.E("set the up-to-date replicas", errs.NotFound, name, "The volume has no such node.", nil)
-		}
-	}
-	d.replica.SetSaid(in)
-	return nil
 }

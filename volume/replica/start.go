@@ -2,6 +2,7 @@ package replica
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/takt-ha/takt/internal/errs"
@@ -73,6 +74,23 @@ func (r *Replica) Ask(ctx context.Context, a state.Asked) (string, error) {
 
 // SetSaid tells the machine which replicas are up to date by the cluster's store.
 func (r *Replica) SetSaid(s state.SetSaid) { r.tellNow(s) }
+
+// SetNotRecorded tells the machine that what it asked of the store has come to nothing.
+func (r *Replica) SetNotRecorded() { r.tellNow(state.SetNotRecorded{}) }
+
+// Gone ends the connection to a peer of which somebody else knows that it is not there; it is tried again.
+func (r *Replica) Gone(id volume.NodeID, why string) {
+	p := r.peers[id]
+	if p == nil {
+		return
+	}
+	p.mu.Lock()
+	l := p.link
+	p.mu.Unlock()
+	if l != nil {
+		p.lost(l, errors.New(why))
+	}
+}
 
 // Extents describes the allocation of the local disk: see front.Device.
 func (r *Replica) Extents(offset, length int64, max int) ([]front.Extent, error) {

@@ -458,7 +458,7 @@ func (w *world) askSet(x *wnode, e AskSet) {
 		return
 	}
 	if e.Version == w.store.version {
-		w.store = wstore{e.Members, e.Version + 1}
+		w.store = wstore{e.Members, e.Version + 1, x.id}
 	}
 	w.said = append(w.said, x.id)
 	for _, y := range w.nodes {

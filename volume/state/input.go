@@ -82,7 +82,13 @@ type (
 		Members uint16
 		Version uint64
 		Quorate bool // the store can be changed from here
+		Mine    bool // this version is what an AskSet of this node has recorded: nobody was faster, however old the rest of what is known here is
+		// Leaving, if not empty, says why what runs here is being stopped without quorum: what is frozen ends with errors.
+		Leaving string
 	}
+	// SetNotRecorded: an AskSet has come to nothing, for the time being or because somebody was faster. It is to be fed
+	// after a pause, since it is asked again at once.
+	SetNotRecorded struct{}
 	// HookEnded: a handler ended.
 	HookEnded struct {
 		Hook string
@@ -110,23 +116,24 @@ type (
 	Tick struct{ Now time.Duration }
 )
 
-func (Attached) input()   {}
-func (DiskGone) input()   {}
-func (PeerMet) input()    {}
-func (Greeted) input()    {}
-func (PeerUp) input()     {}
-func (PeerDown) input()   {}
-func (PeerSaid) input()   {}
-func (Asked) input()      {}
-func (SyncEnded) input()  {}
-func (Wrote) input()      {}
-func (Opened) input()     {}
-func (Closed) input()     {}
-func (SetSaid) input()    {}
-func (HookEnded) input()  {}
-func (Congested) input()  {}
-func (OtherSync) input()  {}
-func (Settled) input()    {}
-func (Configured) input() {}
-func (Drawn) input()      {}
-func (Tick) input()       {}
+func (Attached) input()       {}
+func (DiskGone) input()       {}
+func (PeerMet) input()        {}
+func (Greeted) input()        {}
+func (PeerUp) input()         {}
+func (PeerDown) input()       {}
+func (PeerSaid) input()       {}
+func (Asked) input()          {}
+func (SyncEnded) input()      {}
+func (Wrote) input()          {}
+func (Opened) input()         {}
+func (Closed) input()         {}
+func (SetSaid) input()        {}
+func (SetNotRecorded) input() {}
+func (HookEnded) input()      {}
+func (Congested) input()      {}
+func (OtherSync) input()      {}
+func (Settled) input()        {}
+func (Configured) input()     {}
+func (Drawn) input()          {}
+func (Tick) input()           {}

@@ -100,6 +100,8 @@ func (m *Machine) take(in Input) {
 		m.onAsked(in)
 	case SetSaid:
 		m.onSet(in)
+	case SetNotRecorded:
+		m.set.asked = 0
 	case HookEnded:
 		m.onHook(in)
 	case OtherSync:
@@ -159,6 +161,7 @@ func (m *Machine) reconcile() {
 	m.tighten()
 	m.setFlows()
 	m.rotate()
+	m.giveUp()
 	m.tellState()
 	m.setIO()
 	m.finishDown()

@@ -211,6 +211,9 @@ func (m *Machine) setAllows(p *promotion) error {
 	const op = "make primary"
 	s := &m.set
 	switch {
+	case !m.cfg.Cluster && m.super.MembersVersion != 0 && !p.force:
+		return m.conflict(op, "this volume belongs to a cluster, and was brought up here without it: the cluster may have promoted another node",
+			"Leave it to its resource, or: takt volume down "+m.cfg.Name+", then up --cluster. If there is no cluster any more: primary --force, once on each node.")
 	case !m.cfg.Cluster:
 		return nil
 	case !s.known:
@@ -246,6 +249,9 @@ func (m *Machine) becomePrimary(p *promotion) {
 		m.setDisk(volume.UpToDate, "it is primary")
 	}
 	m.role = volume.Primary
+	if !m.cfg.Cluster {
+		m.super.Members, m.super.MembersVersion = 0, 0 // a user has said that there is no cluster any more
+	}
 	m.super.Crashed = m.attached
 	m.super.PrimaryLost = false
 	m.event("role", "role Secondary → Primary")

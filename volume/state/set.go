@@ -16,6 +16,8 @@ type set struct {
 	version uint64
 	quorate bool
 	known   bool // the store has spoken since the start
+	mine    uint64 // newest version that this node has recorded
+	leaving string
 
 	pending      uint16 // members asked for since the version changed: any of these requests may have been recorded
 	asked        uint16 // what was asked for, at which version and when
@@ -36,7 +38,10 @@ func (m *Machine) onSet(in SetSaid) {
 		s.asked = 0
 	}
 	changed := in.Members != s.members || in.Version != s.version
-	s.members, s.version, s.quorate, s.known = in.Members, in.Version, in.Quorate, true
+	s.members, s.version, s.quorate, s.known, s.leaving = in.Members, in.Version, in.Quorate, true, in.Leaving
+	if in.Mine {
+		s.mine = in.Version
+	}
 	if m.attached {
 		m.super.Members, m.super.MembersVersion = in.Members, in.Version
 	}
@@ -125,10 +130,22 @@ func (m *Machine) asksSet() bool {
 func (m *Machine) outsideAlone() bool { return m.outside() && !m.besideMember() }
 
 // mustBump: whoever becomes primary makes a new version first, even of the same set. So no request from
-// before, of whomever, can be recorded any more.
+// before, of whomever, can be recorded any more; and what was known here was the newest, which a node whose log
+// lags behind could not tell.
 func (m *Machine) mustBump() bool {
 	p := m.promotion
-	return m.cfg.Cluster && p != nil && p.stage == stageSet && m.set.version == p.version
+	return m.cfg.Cluster && p != nil && p.stage == stageSet && m.set.mine <= p.version
+}
+
+// giveUp ends a freeze that nobody waits out: the cluster stops here what uses the volume, and that could not
+// end while its requests do not.
+func (m *Machine) giveUp() {
+	if m.set.leaving == "" || m.role != volume.Primary || m.stopped != "" || m.demotion != nil {
+		return
+	}
+	if io := m.mode(); io.Mode == IOFrozen {
+		m.stop(strings.Join(io.Why, "; ") + "; " + m.set.leaving)
+	}
 }
 
 // askSet asks the store for the set that is true.

@@ -47,6 +47,7 @@ type wwrite struct {
 type wstore struct {
 	members uint16
 	version uint64
+	by      volume.NodeID // who had this version recorded
 }
 
 type wnode struct {
@@ -316,7 +317,7 @@ func (x *wnode) dirty(peer volume.NodeID) int64 {
 // tellSet brings the newest word of the store, if the node can hear it.
 func (x *wnode) tellSet() {
 	if x.m != nil && x.cfg.Cluster {
-		x.step(SetSaid{Members: x.w.store.members, Version: x.w.store.version, Quorate: x.quorate})
+		x.step(SetSaid{Members: x.w.store.members, Version: x.w.store.version, Quorate: x.quorate, Mine: x.w.store.by == x.id})
 	}
 }
 
