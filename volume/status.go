@@ -13,7 +13,9 @@ type Status struct {
 	Backing   string           `json:"backing_disk,omitempty"`
 	Meta      string           `json:"meta_disk,omitempty"`
 	Frozen    []string         `json:"suspended,omitempty"` // why requests wait, in words
+	Failing   bool             `json:"io_errors,omitempty"` // requests are answered with errors, Frozen says why
 	Quorum    bool             `json:"quorum"`
+	Set       *ClusterSet      `json:"cluster_set,omitempty"`  // nil: the volume is not run by a cluster
 	Current   string           `json:"current_uuid,omitempty"` // 16 hex digits
 	NBDSocket string           `json:"nbd_socket"`
 	Device    string           `json:"device,omitempty"` // /dev/takt/by-name/NAME
@@ -26,6 +28,14 @@ type Status struct {
 	InFlight  int              `json:"in_flight"` // requests of the front end
 	Advice    []string         `json:"advice,omitempty"`
 	Peers     []ConnectionInfo `json:"connections"`
+}
+
+// ClusterSet is what the cluster has recorded about the replicas, as far as this node has heard.
+type ClusterSet struct {
+	Version uint64   `json:"version"` // 0: nothing yet
+	Members []string `json:"members"` // nodes that are up to date
+	Member  bool     `json:"member"`  // this one is
+	Known   bool     `json:"known"`   // the cluster has spoken since the volume is up
 }
 
 // ConnectionInfo is how things stand with one peer.

@@ -26,9 +26,12 @@ import (
 
 // Options of a Registry. The zero value is right for an ordinary machine.
 type Options struct {
-	RuntimeDir string       // where native agents keep their state; "" is /run/takt
-	OCFRoot    string       // "" is /usr/lib/ocf
-	Tools      agent.Tools  // what scripts call to set their promotion scores
+	RuntimeDir string      // where native agents keep their state; "" is /run/takt
+	OCFRoot    string      // "" is /usr/lib/ocf
+	Tools      agent.Tools // what scripts call to set their promotion scores
+	Node       string      // this node's name in the cluster
+	// Score takes promotion scores that change between operations; see native.Options.
+	Score      func(resource, score string)
 	InitDir    string       // of lsb scripts; "" is /etc/init.d
 	Executable string       // Takt's binary, for isolated native agents; "" is the running program
 	Log        *slog.Logger // nil discards
@@ -63,7 +66,7 @@ func NewRegistry(opts Options) *Registry {
 		opts.Fence.RuntimeDir = cmp.Or(opts.RuntimeDir, native.DefaultRuntimeDir)
 	}
 	return &Registry{
-		native:  native.New(native.Options{RuntimeDir: opts.RuntimeDir, Executable: opts.Executable, Log: opts.Log}),
+		native:  native.New(native.Options{RuntimeDir: opts.RuntimeDir, Executable: opts.Executable, Log: opts.Log, Node: opts.Node, Socket: opts.Tools.Socket, Score: opts.Score}),
 		ocf:     ocf.New(opts.OCFRoot, opts.Tools, opts.Log),
 		lsb:     lsb.New(opts.InitDir),
 		systemd: systemd.New(),
@@ -104,7 +107,7 @@ const lookTime = 5 * time.Second
 
 // Lookup implements agent.Registry. ocf:takt:X is the native agent; any other
 // ocf agent is the script, and where heartbeat's or pacemaker's is not
-// installed, the native agent of that name.
+// installed, the native agent of that name; for linbit's drbd, volume.
 func (r *Registry) Lookup(id agent.ID) (agent.Agent, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), lookTime)
 	defer cancel()
@@ -116,6 +119,11 @@ func (r *Registry) Lookup(id agent.ID) (agent.Agent, error) {
 		}
 		if id.Provider == "takt" || id.Provider == "heartbeat" || id.Provider == "pacemaker" {
 			if a, ok := r.native.Agent(id.Type); ok {
+				return a, nil
+			}
+		}
+		if id.Provider == "linbit" && id.Type == "drbd" {
+			if a, ok := r.native.Agent("volume"); ok {
 				return a, nil
 			}
 		}

@@ -41,8 +41,8 @@ func filesystemMetadata() *agent.Metadata {
 	}
 }
 
-// volume is one Filesystem resource with its parameters read.
-type volume struct {
+// mounting is one Filesystem resource with its parameters read.
+type mounting struct {
 	device, directory, fstype string
 	flags                     uintptr
 	data                      string
@@ -74,9 +74,9 @@ func (s *Set) filesystem() kind {
 	}
 }
 
-func readVolume(meta *agent.Metadata, inv agent.Invocation) (*volume, error) {
+func readVolume(meta *agent.Metadata, inv agent.Invocation) (*mounting, error) {
 	get := func(name string) string { return param(meta, inv, name) }
-	v := &volume{device: get("device"), directory: filepath.Clean(get("directory")), fstype: get("fstype"), force: get("force_unmount"), delay: time.Second}
+	v := &mounting{device: get("device"), directory: filepath.Clean(get("directory")), fstype: get("fstype"), force: get("force_unmount"), delay: time.Second}
 	if !filepath.IsAbs(v.directory) || v.directory == "/" {
 		return nil, fail(agent.ErrConfigured, "parameter directory=%q: want an absolute path other than /", get("directory"))
 	}
@@ -106,7 +106,7 @@ func readVolume(meta *agent.Metadata, inv agent.Invocation) (*volume, error) {
 	return v, v.readSignals(get, inv.Action)
 }
 
-func (v *volume) readSignals(get func(string) string, action string) error {
+func (v *mounting) readSignals(get func(string) string, action string) error {
 	for name, list := range map[string]*[]syscall.Signal{"term_signals": &v.term, "kill_signals": &v.kill} {
 		var signals []syscall.Signal
 		for _, word := range strings.Fields(get(name)) {
@@ -164,7 +164,7 @@ func parseOptions(options string) (flags uintptr, data string) {
 
 // start mounts. The right device on the folder already is success, another
 // one an error: mounting over it would hide it.
-func (v *volume) start() error {
+func (v *mounting) start() error {
 	switch m, err := v.mounted(); {
 	case err != nil:
 		return err
@@ -196,7 +196,7 @@ func (v *volume) start() error {
 	return v.monitor()
 }
 
-func (v *volume) explain(err error) error {
+func (v *mounting) explain(err error) error {
 	code, hint := agent.ErrGeneric, "see the kernel's log"
 	switch err {
 	case unix.ENODEV:
@@ -211,7 +211,7 @@ func (v *volume) explain(err error) error {
 	return fail(code, "mount %s on %s: %v (%s)", v.device, v.directory, err, hint)
 }
 
-func (v *volume) monitor() error {
+func (v *mounting) monitor() error {
 	m, err := v.mounted()
 	switch {
 	case err != nil:
@@ -230,7 +230,7 @@ func (v *volume) monitor() error {
 }
 
 // judge says whether a mount on our folder is ours.
-func (v *volume) judge(m *mount) error {
+func (v *mounting) judge(m *mount) error {
 	if v.flags&unix.MS_BIND != 0 {
 		var a, b unix.Stat_t
 		if unix.Stat(v.device, &a) == nil && unix.Stat(v.directory, &b) == nil && a.Dev == b.Dev && a.Ino == b.Ino {

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/takt-ha/takt/agent"
 	"github.com/takt-ha/takt/agent/outcome"
@@ -32,7 +33,7 @@ func AgentName(argv0 string, environ []string) (name string, ok bool) {
 		}
 	}
 	for _, n := range names {
-		if slices.Contains([]string{"Dummy", "Filesystem", "IPaddr2", "Stateful", "anything"}, n) {
+		if slices.Contains([]string{"Dummy", "Filesystem", "IPaddr2", "Stateful", "anything", "volume"}, n) {
 			return n, true
 		}
 	}
@@ -69,6 +70,9 @@ func Main(name string, args []string, environ []string, stdout, stderr io.Writer
 	if res.Reason != "" {
 		fmt.Fprintf(stderr, "%s%s\n", outcome.ReasonPrefix, strings.ReplaceAll(res.Reason, "\n", " "))
 	}
+	if res.Promotion != nil {
+		tellScore(environ, *res.Promotion)
+	}
 	if inv.Action == agent.Start && res.Code == agent.OK {
 		set.announcer.Finish()
 	}
@@ -76,6 +80,28 @@ func Main(name string, args []string, environ []string, stdout, stderr io.Writer
 		return int(agent.ErrGeneric)
 	}
 	return int(res.Code)
+}
+
+// tellScore sets the promotion score by the cluster manager's own program, where there is one.
+func tellScore(environ []string, score string) {
+	path := "/usr/sbin"
+	for _, pair := range environ {
+		if v, ok := strings.CutPrefix(pair, "HA_SBIN_DIR="); ok && v != "" {
+			path = v
+		}
+	}
+	args := []string{"--promotion", "-v", score}
+	if score == "" {
+		args = []string{"--promotion", "-D"}
+	}
+	if path = filepath.Join(path, "crm_attribute"); fileExists(path) {
+		command.Run(context.Background(), command.Spec{Path: path, Args: args, Env: environ, Timeout: 10 * time.Second})
+	}
+}
+
+func fileExists(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 // runIsolated runs the operation in a process of its own.

@@ -1,5 +1,5 @@
 // Package native holds Takt's own resource agents, written in Go: IPaddr2,
-// Filesystem, anything, Dummy and Stateful. Their parameters are those of the
+// Filesystem, anything, volume, Dummy and Stateful. Their parameters are those of the
 // well-known scripts of the same names, so a configuration works with either.
 //
 // An agent whose system calls are quick runs inside the daemon. One whose
@@ -32,6 +32,10 @@ type Options struct {
 	Executable string       // Takt's binary for isolated agents; "" is the running program
 	Log        *slog.Logger // nil discards
 	Inline     bool         // run every agent inside this process (set by Main)
+	Node       string       // this node's name in the cluster; "": none is known
+	Socket     string       // of the cluster's daemon, for volumes; "": there is none of Takt's
+	// Score, if not nil, takes a promotion score that changes between operations; it must not block.
+	Score func(resource, score string)
 }
 
 // Set is all native agents of one daemon.
@@ -65,6 +69,7 @@ func New(opts Options) *Set {
 	s := &Set{opts: opts, announcer: newAnnouncer(opts.Log), children: newChildren()}
 	s.agents = map[string]kind{
 		"Dummy": s.dummy(), "Stateful": s.stateful(), "anything": s.anything(), "IPaddr2": s.ipaddr2(), "Filesystem": s.filesystem(),
+		"volume": s.volumeAgent(),
 	}
 	return s
 }

@@ -81,11 +81,11 @@ func mountOn(directory string) (*mount, error) {
 	return nil, nil
 }
 
-func (v *volume) mounted() (*mount, error) { return mountOn(v.directory) }
+func (v *mounting) mounted() (*mount, error) { return mountOn(v.directory) }
 
 // stop unmounts, with the force that the parameters allow, and looks whether
 // the mount is gone.
-func (v *volume) stop(ctx context.Context) error {
+func (v *mounting) stop(ctx context.Context) error {
 	signals := append([]syscall.Signal{}, v.term...)
 	signals = append(signals, v.kill...)
 	for step := 0; ; step++ {
@@ -120,7 +120,7 @@ func (v *volume) stop(ctx context.Context) error {
 }
 
 // settle waits for the signalled to end, for at most the delay; at once if all did.
-func (v *volume) settle(ctx context.Context, pids []int) error {
+func (v *mounting) settle(ctx context.Context, pids []int) error {
 	ctx2, cancel := context.WithTimeout(ctx, max(v.delay, 10*time.Millisecond))
 	defer cancel()
 	for _, pid := range pids {
@@ -136,7 +136,7 @@ func (v *volume) settle(ctx context.Context, pids []int) error {
 	return ctx.Err()
 }
 
-func (v *volume) lastResort(m *mount) error {
+func (v *mounting) lastResort(m *mount) error {
 	if v.force != "lazy" {
 		return fail(agent.ErrGeneric, "%s is still in use by %s after all signals", v.directory, describe(users(m, true)))
 	}

@@ -64,7 +64,7 @@ var tiers = map[string]Tier{
 	"agent/fence/disk":    {Imports: []string{"internal/osfs"}},
 	"agent/lsb":           {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/systemd":       {Imports: []string{"agent"}},
-	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs"}},
+	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs", "volume", "volume/control"}},
 	// Volumes.
 	"volume":         {Pure: true},
 	"volume/meta":    {Pure: true, Imports: []string{"volume"}},
@@ -78,7 +78,7 @@ var tiers = map[string]Tier{
 	"volume/replica": {Imports: []string{"volume", "volume/actlog", "volume/bitmap", "volume/disk", "volume/front", "volume/meta", "volume/pace", "volume/proto", "volume/state"}},
 	"volume/config":  {Imports: []string{"volume", "importer/drbd"}},
 	"volume/control": {Imports: []string{"volume", "api"}},
-	"volume/daemon":  {Imports: []string{"volume/...", "internal/osfs", "internal/command"}},
+	"volume/daemon":  {Imports: []string{"volume/...", "api", "internal/osfs", "internal/command"}},
 	"importer/drbd":  {Pure: true, Imports: []string{"volume"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},

@@ -116,6 +116,15 @@ func (r *Replica) Status() volume.Status {
 		Size: r.size.Load(), Backing: r.self().Disk, Meta: r.self().Meta, Frozen: v.Frozen, Quorum: v.Quorum, Advice: v.Advice,
 		Read: uint64(r.counts.read.Load()), Written: uint64(r.counts.written.Load()), InFlight: int(r.counts.inFlight.Load()),
 	}
+	s.Failing = v.IO == state.IOError
+	if r.cfg.Cluster {
+		s.Set = &volume.ClusterSet{Version: v.SetVersion, Known: v.SetKnown, Member: v.Members&(1<<r.cfg.Self) != 0}
+		for _, n := range r.cfg.Nodes {
+			if v.Members&(1<<n.ID) != 0 {
+				s.Set.Members = append(s.Set.Members, n.Name)
+			}
+		}
+	}
 	if v.Gen.Current != 0 {
 		s.Current = fmt.Sprintf("%016X", uint64(v.Gen.Current))
 	}

@@ -15,7 +15,7 @@ type set struct {
 	members uint16
 	version uint64
 	quorate bool
-	known   bool // the store has spoken since the start
+	known   bool   // the store has spoken since the start
 	mine    uint64 // newest version that this node has recorded
 	leaving string
 

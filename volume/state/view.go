@@ -19,6 +19,7 @@ type View struct {
 	Writers    int
 	Members    uint16 // the cluster's set of up-to-date replicas; 0 without a cluster
 	SetVersion uint64
+	SetKnown   bool     // the cluster's store has spoken since the start
 	Advice     []string // what to do
 	Peers      []PeerView
 }
@@ -38,7 +39,7 @@ type PeerView struct {
 func (m *Machine) View() View {
 	v := View{
 		Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Size: m.super.Agreed, Gen: m.super.Gen, Quorum: m.quorum,
-		IO: m.lastIO.Mode, Frozen: append([]string(nil), m.lastIO.Why...), Readers: m.readers, Writers: m.writers, Members: m.set.members, SetVersion: m.set.version,
+		IO: m.lastIO.Mode, Frozen: append([]string(nil), m.lastIO.Why...), Readers: m.readers, Writers: m.writers, Members: m.set.members, SetVersion: m.set.version, SetKnown: m.set.known,
 	}
 	for _, p := range m.peers {
 		pv := PeerView{Node: p.id, State: p.conn, Why: p.why, Role: p.role, Disk: p.disk, Found: p.found, InSet: m.set.members&bit(p.id) != 0}
