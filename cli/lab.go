@@ -360,20 +360,21 @@ func orNobody(node string) string {
 }
 
 func newLabServeCommand() *cobra.Command {
-	var listen string
+	var listen, volume string
 	cmd := &cobra.Command{
 		Use:     "serve",
 		Short:   "A small web service that answers with this machine's name",
-		Long:    "For demonstrations and measurements. Runs until SIGTERM.",
-		Example: "  takt lab serve --listen 10.88.1.100:80",
+		Long:    "For demonstrations and measurements. Runs until SIGTERM. With --volume it counts the requests\nfor " + lab.CountPath + " in the volume's first block, and answers them with the number, too.",
+		Example: "  takt lab serve --listen 10.88.1.100:80\n  takt lab serve --listen 10.88.1.100:80 --volume /run/takt/volumes/r0.nbd",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM)
 			defer stop()
-			return lab.Serve(ctx, listen)
+			return lab.Serve(ctx, listen, volume)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8088", "ADDR:PORT to answer on")
+	cmd.Flags().StringVar(&volume, "volume", "", "the NBD socket of a volume that is for this alone")
 	return cmd
 }
 

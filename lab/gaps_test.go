@@ -58,11 +58,11 @@ func TestErrorKind(t *testing.T) {
 	}
 }
 
-func FuzzFirstLine(f *testing.F) {
-	f.Add([]byte("HTTP/1.0 200 OK\r\n\r\nn1\n"))
+func FuzzReadAnswer(f *testing.F) {
+	f.Add([]byte("HTTP/1.0 200 OK\r\n\r\nn1\n7\n"))
 	f.Add([]byte("HTTP/1.1 503 no\r\n\r\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		name, err := firstLine(data)
+		name, _, err := readAnswer(data)
 		if (err == nil) == (name == "") {
 			t.Errorf("name %q with error %v", name, err)
 		}

@@ -33,7 +33,7 @@ func standIn(args []string) int {
 	if !ours && args[0] == "serve" {
 		ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM)
 		defer stop()
-		err = Serve(ctx, args[1])
+		err = Serve(ctx, args[1], "")
 	}
 	if !ours && args[0] == "ask-broker" {
 		err = standInBroker(args[1])

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -32,6 +33,7 @@ type Attempt struct {
 	Start int64  `json:"start_ns"`        // wall clock, Unix ns
 	End   int64  `json:"end_ns"`          // when the answer or the failure came; from Start on by the monotonic clock
 	Node  string `json:"node,omitempty"`  // first line of the body; "" if it failed
+	Visit uint64 `json:"visit,omitempty"` // second line of the body, where it is a number
 	Error string `json:"error,omitempty"` // "" if it was answered
 }
 
@@ -115,19 +117,19 @@ func (o ProbeOptions) attempts(ctx context.Context, results chan<- Attempt) {
 // read, because five hundred a second left in TIME_WAIT would use up the ports.
 func (o ProbeOptions) attempt(question []byte) Attempt {
 	start := time.Now()
-	node, err := o.ask(start, question)
-	a := Attempt{Start: start.UnixNano(), End: start.UnixNano() + time.Since(start).Nanoseconds(), Node: node}
+	node, visit, err := o.ask(start, question)
+	a := Attempt{Start: start.UnixNano(), End: start.UnixNano() + time.Since(start).Nanoseconds(), Node: node, Visit: visit}
 	if err != nil {
 		a.Error = err.Error()
 	}
 	return a
 }
 
-func (o ProbeOptions) ask(start time.Time, question []byte) (string, error) {
+func (o ProbeOptions) ask(start time.Time, question []byte) (node string, visit uint64, err error) {
 	dialer := net.Dialer{Deadline: start.Add(o.Timeout), KeepAlive: -1}
 	conn, err := dialer.Dial("tcp", o.Address)
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
 	defer conn.Close()
 	if tcp, ok := conn.(*net.TCPConn); ok {
@@ -135,32 +137,34 @@ func (o ProbeOptions) ask(start time.Time, question []byte) (string, error) {
 	}
 	conn.SetDeadline(start.Add(o.Timeout))
 	if _, err := conn.Write(question); err != nil {
-		return "", err
+		return "", 0, err
 	}
 	data, err := io.ReadAll(io.LimitReader(conn, 4096))
 	if err != nil {
-		return "", err
+		return "", 0, err
 	}
-	return firstLine(data)
+	return readAnswer(data)
 }
 
-// firstLine checks the status of an HTTP answer and returns its body's first line.
-func firstLine(data []byte) (string, error) {
+// readAnswer checks the status of an HTTP answer and returns its body's first line, and the second if it is a number.
+func readAnswer(data []byte) (name string, visit uint64, err error) {
 	head, body, ok := bytes.Cut(data, []byte("\r\n\r\n"))
 	if !ok {
-		return "", errors.New("the answer ended within its header")
+		return "", 0, errors.New("the answer ended within its header")
 	}
 	status, _, _ := bytes.Cut(head, []byte("\r\n"))
 	words := bytes.Fields(status)
 	if len(words) < 2 || !bytes.HasPrefix(words[0], []byte("HTTP/")) || string(words[1]) != "200" {
-		return "", fmt.Errorf("the answer is not 200: %.80q", status)
+		return "", 0, fmt.Errorf("the answer is not 200: %.80q", status)
 	}
-	line, _, _ := bytes.Cut(body, []byte("\n"))
-	name := strings.TrimSpace(string(line))
-	if name == "" {
-		return "", errors.New("the answer names no node")
+	line, rest, _ := bytes.Cut(body, []byte("\n"))
+	if name = strings.TrimSpace(string(line)); name == "" {
+		return "", 0, errors.New("the answer names no node")
 	}
-	return name, nil
+	if n, err := strconv.ParseUint(strings.TrimSpace(string(rest)), 10, 64); err == nil && bytes.HasSuffix(rest, []byte("\n")) {
+		visit = n
+	}
+	return name, visit, nil
 }
 
 // Probe asks from a node of the laboratory, as a rule from Client.

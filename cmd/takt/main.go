@@ -64,7 +64,7 @@ func laboratory(args []string) (code int, done bool) {
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	return status(lab.Serve(ctx, address)), true
+	return status(lab.Serve(ctx, address, "")), true
 }
 
 // flag reads arguments that are one flag and nothing else; every other form is

@@ -172,10 +172,10 @@ func (m *Machine) mayPromote(p *promotion) error {
 	if !m.quorum {
 		return m.conflict(op, m.quorumWords(), "Bring more nodes into contact.")
 	}
-	if err := m.dataAllows(p); err != nil {
+	if err := m.setAllows(p); err != nil {
 		return err
 	}
-	if err := m.setAllows(p); err != nil {
+	if err := m.dataAllows(p); err != nil {
 		return err
 	}
 	return m.fencingAllows(p)
