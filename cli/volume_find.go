@@ -56,7 +56,12 @@ func (v *volumes) find(name string) (found, error) {
 	case r.NotHere:
 		return found{}, errs.E("read volume", errs.Invalid, name, "Name this node with --node, as it stands in the file.", fmt.Errorf("%s: no host of the resource is called %q", r.From, v.hostname()))
 	}
-	r.Config.Cluster = v.cluster != ""
+	if r.Config.Cluster = v.cluster != ""; r.Config.Cluster && r.NoSecret {
+		if _, r.Config.Net.Secret, err = v.derive(name); err != nil {
+			return found{}, err
+		}
+		r.NoSecret, r.Config.Net.Plain = false, false
+	}
 	return found{Config: r.Config, from: r.From.String(), drbd: true, noSecret: r.NoSecret}, nil
 }
 
