@@ -16,6 +16,7 @@ type Controller struct {
 	app    int64
 	appAt  time.Duration
 	demand float64 // bytes a second of the application
+	known  bool    // it has been measured; until then it counts as busy
 }
 
 // New makes a Controller with the options' rates.
@@ -34,14 +35,14 @@ const share = 0.1
 // way, app is a count of bytes of the application that grows.
 func (c *Controller) Next(now time.Duration, n, inFlight, app int64) time.Duration {
 	if d := now - c.appAt; d >= 100*time.Millisecond {
-		c.demand = float64(app-c.app) / d.Seconds()
+		c.demand, c.known = float64(app-c.app)/d.Seconds(), true
 		c.app, c.appAt = app, now
 	}
 	limit := int64(window)
 	rate := float64(c.o.MaxRate)
 	if c.o.NoPlan {
 		rate = float64(c.o.Rate)
-	} else if c.demand > 0 {
+	} else if c.demand > 0 || !c.known {
 		limit = max(c.o.FillTarget, 2*n)
 		rate = max(share*c.demand, float64(c.o.MinRate))
 		if c.o.MaxRate > 0 {
@@ -58,7 +59,8 @@ func (c *Controller) Next(now time.Duration, n, inFlight, app int64) time.Durati
 	c.tokens = min(c.tokens+rate*(now-c.last).Seconds(), max(rate/10, float64(n)))
 	c.last = now
 	if c.tokens < float64(n) {
-		return time.Duration((float64(n) - c.tokens) / rate * float64(time.Second))
+		// Never 0, which would mean now.
+		return time.Duration((float64(n)-c.tokens)/rate*float64(time.Second)) + time.Microsecond
 	}
 	c.tokens -= float64(n)
 	return 0
