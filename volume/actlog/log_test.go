@@ -98,7 +98,7 @@ func TestReplayAlwaysFindsAll(t *testing.T) {
 		const extents = 5000
 		disk, seq := newRing(rapid.SampledFrom([]int{8, 16}).Draw(t, "ring"), slots)
 		l := New(extents*volume.ExtentSize, slots, seq)
-		for range rapid.IntRange(1, 20).Draw(t, "steps") {
+		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			first := rapid.Uint32Range(0, extents-40).Draw(t, "first")
 			var cold []uint32
 			for e := first; e < first+rapid.Uint32Range(1, uint32(min(40, slots/2))).Draw(t, "n"); e++ {
@@ -168,7 +168,7 @@ func TestLargestLog(t *testing.T) {
 	disk, seq := newRing(256, slots)
 	l := New(1<<40, slots, seq)
 	next := uint32(0)
-	for range 2000 {
+	for range 700 {
 		if l.Free() < MaxAdmit {
 			l.Evict(l.Pick(MaxAdmit, nil))
 		}

@@ -54,7 +54,7 @@ func TestRottenPageIsAllMarked(t *testing.T) {
 			t.Errorf("%s: %v, %d bytes marked, want %d", name, err, got.Bytes(), want)
 		}
 	}
-	for range 500 {
+	for range 100 {
 		bit := rand.IntN(PageSize * 8)
 		buf[bit/8] ^= 1 << (bit % 8)
 		rotten("flipped bit", buf, id, 3, 1)
@@ -76,7 +76,7 @@ func TestRottenPageIsAllMarked(t *testing.T) {
 func marks(t *rapid.T) *Map {
 	m := New(rapid.Int64Range(1, 3*PageBlocks).Draw(t, "blocks") * volume.BlockSize)
 	rnd := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-	for range rapid.SampledFrom([]int{0, 1, 10, 1000, 50_000}).Draw(t, "runs") {
+	for range rapid.SampledFrom([]int{0, 1, 10, 1000, 10_000}).Draw(t, "runs") {
 		m.Set(rnd.Int64N(m.Size()), 1+rnd.Int64N(rapid.SampledFrom([]int64{1, 100_000}).Draw(t, "up to")))
 		if rnd.IntN(3) == 0 {
 			m.Clear(rnd.Int64N(m.Size()), 1+rnd.Int64N(1<<20))
