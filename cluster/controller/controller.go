@@ -43,6 +43,7 @@ type (
 		Working bool   // its daemon is up and may be commanded
 		Gone    bool   // not alive, and nobody who could keep it quorate hears it
 		Left    bool   // it said goodbye: it had stopped what it ran
+		Booted  bool   // with Alive, of one that was not: its machine has certainly booted since
 		Reason  string // in words
 	}
 	// Standing says whether this node may act (see cluster/link.Standing). While

@@ -24,7 +24,7 @@ import (
 //	quiet            on, or off: what happens is not told
 //	lead [ready]     who leads: NAME [ready], with term=N
 //	standing         quorate, hold or isolated
-//	peer NAME        alive, working, gone, left as named
+//	peer NAME        alive, working, gone, left, booted as named
 //	holds NAME       what runs there: resource=started …
 //	break ACTION RES NODE   from now on that operation gives rc=N, or times out; mend: takes it back
 //	hold ACTION      that operation gives no answer until release
@@ -151,7 +151,7 @@ func (w *world) command(d *datadriven.TestData) {
 		w.feed(Standing{Quorate: arg(0) == "quorate", Hold: arg(0) == "hold", Reason: "as the story says"})
 	case "peer":
 		w.down[arg(0)] = w.down[arg(0)] && !d.HasArg("alive")
-		w.feed(Peer{ID: nodeNumber(arg(0)), Alive: d.HasArg("alive"), Working: d.HasArg("working"), Gone: d.HasArg("gone"), Left: d.HasArg("left"), Reason: "as the story says"})
+		w.feed(Peer{ID: nodeNumber(arg(0)), Alive: d.HasArg("alive"), Working: d.HasArg("working"), Gone: d.HasArg("gone"), Left: d.HasArg("left"), Booted: d.HasArg("booted"), Reason: "as the story says"})
 	case "holds":
 		w.running[arg(0)] = map[string]bool{}
 		for _, a := range d.CmdArgs[1:] {

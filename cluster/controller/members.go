@@ -19,6 +19,7 @@ type member struct {
 	reason  string
 	since   time.Time // when what is known of it last changed
 	up      time.Time // when it, or its daemon, was last heard anew
+	booting time.Time // its machine has booted, and the CIB tells of its life before: its daemon is waited for until then
 	asked   time.Time // when its Query went out; zero: not asked
 	begun   time.Time // when it was first asked
 	refused int       // how often in a row it has answered that it cannot join yet
@@ -46,7 +47,8 @@ func (p *member) forget() {
 
 // awaited reports whether news of the node is worth waiting for: its answer, or
 // whether a node that is not heard is gone. One that went without a word is given
-// the takeover-delay to stop what it runs.
+// the takeover-delay to stop what it runs. One whose machine has booted is not what
+// the CIB says of it any more, and would be fenced for what it did before.
 func (p *member) awaited(now time.Time, delay time.Duration) bool {
 	switch {
 	case p.off != nil:
@@ -55,8 +57,10 @@ func (p *member) awaited(now time.Time, delay time.Duration) bool {
 		return now.Before(p.since.Add(delay))
 	case !p.alive:
 		return !p.gone && !p.silent
+	case !p.working:
+		return now.Before(p.booting)
 	}
-	return p.working && !p.joined && !p.silent && !p.asked.IsZero()
+	return !p.joined && !p.silent && !p.asked.IsZero()
 }
 
 // member returns what is known of a node.
@@ -106,6 +110,12 @@ func (m *Machine) onPeer(in Peer) {
 	voided, back := false, in.Alive && !p.alive
 	if in.Alive && (!p.alive || in.Working && !p.working) {
 		voided = m.heardAnew(p)
+	}
+	switch {
+	case !in.Alive:
+		p.booting = time.Time{}
+	case back && in.Booted && !p.wipe && !saysFenced(m.nodeState(p.id)):
+		p.booting = m.now.Add(m.cfg.JoinTimeout)
 	}
 	p.alive, p.working, p.gone, p.left, p.reason = in.Alive, in.Working, in.Gone, in.Left, in.Reason
 	is := p.alive && p.working
@@ -177,7 +187,7 @@ func (m *Machine) onJoined(in Joined) {
 		}
 		return // asked stays: it is asked again, see askAgain
 	}
-	p.joined, p.answer, p.fresh, p.overdue = true, in.Records, true, false
+	p.joined, p.answer, p.fresh, p.overdue, p.booting = true, in.Records, true, false, time.Time{}
 	p.calls = map[string]int64{}
 	for _, r := range in.Records {
 		if r.Result.Status != agent.Pending && r.Command.Interval == 0 {
@@ -324,6 +334,9 @@ func (m *Machine) wakeForMember(w *waking, p *member, delay, limit time.Duration
 	}
 	if !p.alive && !p.gone && !p.silent {
 		w.at(p.since.Add(m.cfg.JoinTimeout))
+	}
+	if p.alive && !p.working {
+		w.after(p.booting)
 	}
 	if p.gone {
 		w.after(p.since.Add(delay))

@@ -84,7 +84,7 @@ func (m *Machine) onPeer(in Peer) {
 		m.provenOff(p) // first: quorum would have it switched off once more
 	}
 	m.toQuorum(quorum.Seen{Node: p.Node, Alive: p.Alive, Gone: p.Gone, Left: p.Left})
-	m.toControl(controller.Peer{ID: p.Node, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Left: p.Left, Reason: p.Reason})
+	m.toControl(controller.Peer{ID: p.Node, Alive: p.Alive, Working: p.Working, Gone: p.Gone, Left: p.Left, Booted: in.Kind == PeerUp && in.Booted, Reason: p.Reason})
 }
 
 // startedAnew takes it that a peer is another life of the same node. If its machine has
