@@ -17,9 +17,6 @@ func (m *Machine) onLog(in Log) {
 	was := m.log
 	m.log = in
 	m.led = m.led || in.Leader != 0
-	if !slices.Contains(in.Learners, m.votes.given) {
-		m.votes.given = 0
-	}
 	if in.State.Root.Child("configuration") != was.State.Root.Child("configuration") {
 		m.knows.stale = true
 	}

@@ -71,12 +71,11 @@ func (m *Machine) transfer(to cib.NodeID, why string) {
 // votes is the giving of votes.
 type votes struct {
 	giving cib.NodeID // Promote is under way; 0: none
-	given  cib.NodeID // has its vote, although the log here may not say so yet; 0: none
 	last   cib.NodeID // who was last tried: others have their turn first
 	again  time.Time  // no Promote before this; zero: none is due
 }
 
-// promoteAgain is how long after a Promote that failed the next one follows.
+// promoteAgain is how long after a Promote that changed nothing the next one follows.
 const promoteAgain = 200 * time.Millisecond
 
 // promote gives a learner that is there its vote, one at a time.
@@ -101,7 +100,7 @@ func (m *Machine) nextVoter() cib.NodeID {
 	for _, id := range slices.Sorted(slices.Values(m.log.Learners)) {
 		p := m.peers[id]
 		switch {
-		case p == nil || !p.Alive || p.Manager == Down || id == m.votes.given:
+		case p == nil || !p.Alive || p.Manager == Down:
 		case id > m.votes.last && next == 0:
 			next = id
 		case first == 0:
@@ -114,14 +113,17 @@ func (m *Machine) nextVoter() cib.NodeID {
 	return first
 }
 
+// onPromoted takes the answer. The log has mostly said so before; a node that is a
+// learner all the same may have lost its vote again meanwhile, so it has its turn
+// like any other, after a pause in which the log here may catch up.
 func (m *Machine) onPromoted(in Promoted) {
 	if in.Node == m.votes.giving {
 		m.votes.giving = 0
 	}
-	if in.Err != nil {
+	if in.Err != nil || slices.Contains(m.log.Learners, in.Node) {
 		m.votes.again = m.now.Add(promoteAgain)
-		return
 	}
-	m.votes.given = in.Node
-	m.report("membership", m.name(in.Node), m.name(in.Node)+" has caught up and got a vote")
+	if in.Err == nil {
+		m.report("membership", m.name(in.Node), m.name(in.Node)+" has caught up and got a vote")
+	}
 }
