@@ -30,7 +30,7 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 	if length < 0 || h.Offset > r.size.Load()-length {
 		return errors.New("a write behind the end of the volume")
 	}
-	p.received += uint64(len(payload))
+	p.received.Add(uint64(len(payload)))
 	d := r.disk.Load()
 	if d == nil {
 		in.nack(h.Seq, "there is no disk")

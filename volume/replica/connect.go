@@ -261,6 +261,9 @@ func (p *peer) want(yes bool) {
 	}
 }
 
+// partLimit bounds how long a peer may take to notice that the connection ends.
+const partLimit = time.Second
+
 // drop ends the connection, after what was told is sent.
 func (p *peer) drop(why string, retry bool) {
 	p.mu.Lock()
@@ -271,8 +274,15 @@ func (p *peer) drop(why string, retry bool) {
 		return
 	}
 	p.r.all.Go(func() {
-		l.data.SetWriteDeadline(time.Now().Add(time.Second)) // a peer that does not read must not keep us
-		l.kick()
+		l.data.SetWriteDeadline(time.Now().Add(partLimit)) // a peer that does not read must not keep us
+		l.part(why)
+		late := time.NewTimer(partLimit)
+		defer late.Stop()
+		select {
+		case <-l.gone:
+		case <-late.C:
+		case <-p.r.ctx.Done():
+		}
 		p.lost(l, errors.New(why))
 	})
 }

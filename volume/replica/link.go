@@ -3,6 +3,7 @@ package replica
 import (
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/takt-ha/takt/volume/proto"
 )
@@ -19,7 +20,9 @@ type link struct {
 	spare   []byte
 	sending bool
 	closed  bool
-	wake    chan struct{} // to the sender that readers use
+	parting atomic.Pointer[string] // why this side ends the connection: what comes in is not heard any more
+	halved  bool                   // nothing more is sent, and the peer sees so
+	wake    chan struct{}          // to the sender that readers use
 	gone    chan struct{}
 	jobs    sequence // of the receiver, on a disk that takes its time
 	once    sync.Once
@@ -33,8 +36,27 @@ func newLink(p *peer, data, control net.Conn, limit int) *link {
 func (l *link) append(h proto.Header, payload []byte) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if !l.closed {
+	if !l.closed && l.parting.Load() == nil {
 		l.out = proto.AppendMessage(l.out, h, payload)
+	}
+}
+
+// part ends the connection in words: what is in the buffer is sent, and the peer sees the end of it. The connection is to be
+// closed when the peer has closed its end, or after a while: to close it with something unread would make the
+// kernel throw away, at the peer, what it has not read yet.
+func (l *link) part(why string) {
+	l.parting.CompareAndSwap(nil, &why)
+	l.kick()
+}
+
+// halveLocked ends the own half of the data stream, after the last message.
+func (l *link) halveLocked() {
+	if l.parting.Load() == nil || l.halved || l.closed || len(l.out) > 0 {
+		return
+	}
+	l.halved = true
+	if c, ok := l.data.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite() // if it fails the connection is gone
 	}
 }
 
@@ -71,6 +93,7 @@ func (l *link) kick() {
 			go l.p.lost(l, err) // not here: the caller may hold what lost needs
 		}
 	}
+	l.halveLocked()
 }
 
 // kickLater lets the link's own sender send: for threads that read from a peer, which must not wait.

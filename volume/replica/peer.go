@@ -31,10 +31,11 @@ type peer struct {
 	doubts    [volume.MaxPeers + 1]doubt // by writer: what it wrote here and this peer may lack
 	theirs    atomic.Bool                // its bitmap has arrived since the last resync began
 
-	sent, received uint64 // bytes of data
-	lastWord       time.Time
-	trouble        string        // why there is no connection
-	again          chan struct{} // try to connect now
+	sent     uint64        // bytes of data
+	received atomic.Uint64 // likewise
+	lastWord time.Time
+	trouble  string        // why there is no connection
+	again    chan struct{} // try to connect now
 }
 
 // awaited is a request that the peer has not answered.
@@ -260,6 +261,9 @@ func (p *peer) lost(l *link, why error) {
 		p.mu.Unlock()
 		l.close()
 		return
+	}
+	if parting := l.parting.Load(); parting != nil {
+		why = errors.New(*parting)
 	}
 	p.r.gate.hold()
 	p.link, p.congested = nil, false

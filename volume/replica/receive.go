@@ -80,6 +80,9 @@ func (in *inbox) messages(b []byte) (used, need int, err error) {
 
 func (in *inbox) message(h proto.Header, payload []byte) error {
 	p := in.p
+	if in.l.parting.Load() != nil {
+		return nil // only the end is waited for
+	}
 	switch h.Kind {
 	case proto.Write, proto.Zero, proto.Trim:
 		return in.apply(h, payload)

@@ -71,7 +71,7 @@ func (p *peer) arrived(l *link, seq uint64, data []byte, _ *sinks) {
 		return
 	}
 	a, ok := p.ring.take(seq)
-	p.received += uint64(len(data))
+	p.received.Add(uint64(len(data)))
 	p.mu.Unlock()
 	if ok && a.read != nil {
 		a.read(data, nil)

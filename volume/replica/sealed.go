@@ -69,5 +69,8 @@ func (s *sealed) Write(p []byte) (int, error) {
 // more says whether bytes have come in that are not decrypted yet.
 func (s *sealed) more() bool { return len(s.bulk.in) > 0 }
 
+// CloseWrite ends the own half of the stream under it.
+func (s *sealed) CloseWrite() error { return s.bulk.CloseWrite() }
+
 // Close closes the connection under it. TLS's own farewell would wait for a peer that does not read.
 func (s *sealed) Close() error { return s.bulk.Close() }

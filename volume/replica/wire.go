@@ -111,6 +111,15 @@ func (w *wire) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
+// CloseWrite ends the own half of the stream: the peer sees its end after what was written.
+func (w *wire) CloseWrite() error {
+	if !w.enter() {
+		return net.ErrClosed
+	}
+	defer w.leave()
+	return unix.Shutdown(w.fd, unix.SHUT_WR)
+}
+
 // Close wakes who reads or writes.
 func (w *wire) Close() error {
 	w.mu.Lock()

@@ -23,6 +23,7 @@ func quick(change func(int, *volume.Config)) func(int, *volume.Config) {
 
 // TestCuts treats the network badly under writes: no request fails, and in the end the replicas are the same.
 func TestCuts(t *testing.T) {
+	t.Parallel()
 	n, rnd := seed(t)
 	p, through := between(t)
 	x := begin(t, set(t, 2, 8<<20, quick(through)))
@@ -42,7 +43,7 @@ func TestCuts(t *testing.T) {
 		{"the connections break and none comes about", p.apart},
 	}
 	moment := func(ms int) { <-time.After(time.Duration(rnd.IntN(ms)) * time.Millisecond) }
-	for more := rounds(t, 6*time.Second); more(); {
+	for more := rounds(t, 3*time.Second); more(); {
 		n++
 		w := write(t, x[0], l, 1+rnd.IntN(8), n)
 		w.progress(10)
@@ -80,6 +81,7 @@ func TestCuts(t *testing.T) {
 
 // TestNoise: who throws rubbish at the port of a volume, or opens it and says nothing, disturbs nobody.
 func TestNoise(t *testing.T) {
+	t.Parallel()
 	x := begin(t, set(t, 2, 4<<20, nil))
 	l := newLedger(4 << 20)
 	w := write(t, x[0], l, 4, 1)

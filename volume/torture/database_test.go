@@ -160,6 +160,7 @@ func (m *mounted) check(logged, rows int64) {
 // TestDatabase kills the primary under a file system with a log and a database on it: after the failover the file system is
 // sound and every commit is there.
 func TestDatabase(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to mount")
 	}
@@ -183,7 +184,7 @@ func TestDatabase(t *testing.T) {
 	}
 	command(t, "mkfs.ext4", "-q", "-F", x[0].device())
 	logged, rows := int64(0), int64(0)
-	for more := rounds(t, 6*time.Second); more(); {
+	for more := rounds(t, 3*time.Second); more(); {
 		m := x[0].mount()
 		m.logged.Store(logged)
 		m.rows.Store(rows)

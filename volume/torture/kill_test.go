@@ -62,9 +62,10 @@ func (k *kills) moment() { <-time.After(time.Duration(k.rnd.IntN(150)) * time.Mi
 
 // TestKill kills the primary, the secondary or both at random moments under writes, again and again.
 func TestKill(t *testing.T) {
+	t.Parallel()
 	n, rnd := seed(t)
 	k := &kills{t: t, rnd: rnd, seed: n, nodes: begin(t, set(t, 2, 12<<20, nil)), l: newLedger(12 << 20)}
-	for more := rounds(t, 10*time.Second); more(); {
+	for more := rounds(t, 4*time.Second); more(); {
 		what := []func(){k.primary, k.secondary, k.both, k.bothThenOne, k.inResync}[rnd.IntN(5)]
 		k.writers()
 		k.moment()

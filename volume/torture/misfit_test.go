@@ -37,6 +37,7 @@ func (x *node) says(words ...string) {
 
 // TestStrangers: a peer with another key, or of another volume that has the same name, is refused with words, and nothing changes.
 func TestStrangers(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name   string
 		change func(i int, c *volume.Config)
@@ -86,6 +87,7 @@ func TestStrangers(t *testing.T) {
 
 // TestSizes: a larger peer is as large as the volume; a smaller one is refused, with words about both.
 func TestSizes(t *testing.T) {
+	t.Parallel()
 	sized := func(a, b int64) func(i int, c *volume.Config) {
 		return func(i int, c *volume.Config) { c.Size = []int64{a, b}[i] }
 	}
@@ -196,6 +198,7 @@ func (x *node) super() meta.Layout {
 
 // TestBadDisks: what is wrong with a disk is said when it is attached; the disk is left as it is, and the other side goes on.
 func TestBadDisks(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name  string
 		evil  func(x, other *node)
@@ -271,6 +274,7 @@ func TestBadDisks(t *testing.T) {
 // TestRot: what rots in the data is found by verify, and mended from the side that is good; in one copy of
 // the superblock it is not even noticed; in the bitmap and the activity log it costs a resync and nothing else.
 func TestRot(t *testing.T) {
+	t.Parallel()
 	x, l := lame(t)
 	at := x[1].super()
 	x[1].patch(2<<20, func(b []byte) { b[7] ^= 1 }, 16)
@@ -311,6 +315,7 @@ func TestRot(t *testing.T) {
 // TestFull: a backing file whose file system is full. The side that has no room lets go of its disk, nothing is lost, and
 // with room it comes back.
 func TestFull(t *testing.T) {
+	t.Parallel()
 	if os.Getuid() != 0 {
 		t.Skip("needs root, for a small tmpfs")
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -185,7 +186,8 @@ func (x *node) begin() error {
 	}
 	ready.SetReadDeadline(time.Now().Add(patience))
 	var said bytes.Buffer
-	if _, err := said.ReadFrom(ready); err != nil || said.String() != "ok" {
+	// It says "ok", or "up" and what it lacks.
+	if _, err := said.ReadFrom(ready); err != nil || said.String() != "ok" && !strings.HasPrefix(said.String(), "up\n") {
 		x.kill()
 		return fmt.Errorf("%s (%v)", said.String(), err)
 	}

@@ -257,6 +257,7 @@ func (k *storm) back(s *site) {
 
 // TestPower cuts the power of one side or of both at random moments under writes.
 func TestPower(t *testing.T) {
+	t.Parallel()
 	n, rnd := seed(t)
 	const size = 40 << 20
 	k := &storm{t: t, rnd: rnd, seed: n, l: newLedger(size)}
@@ -271,10 +272,10 @@ func TestPower(t *testing.T) {
 	for _, s := range k.s {
 		s.until("in step", inStep)
 	}
-	for more := rounds(t, 8*time.Second); more(); {
+	for more := rounds(t, 4*time.Second); more(); {
 		k.writers()
 		k.moment()
-		power := []func() bool{k.primary, k.secondary, k.both, k.bothInResync}[rnd.IntN(4)]()
+		power := []func() bool{k.primary, k.secondary, k.both, k.bothThenOne, k.bothInResync}[rnd.IntN(5)]()
 		for _, s := range k.s {
 			s.until("in step", inStep)
 		}
@@ -331,6 +332,24 @@ func (k *storm) both() bool {
 	}
 	k.s[0].promote()
 	return true
+}
+
+// bothThenOne: both lose power at once, and the former secondary goes on alone: what was flushed is there, too.
+func (k *storm) bothThenOne() bool {
+	k.t.Log("both lose power, the former secondary goes on alone")
+	k.s[0].powerOff(k.p, k.rnd)
+	k.s[1].powerOff(k.p, k.rnd)
+	k.w.stop()
+	k.s[0], k.s[1] = k.s[1], k.s[0]
+	k.back(k.s[0])
+	k.s[0].promote()
+	lookAt(k.t, k.s[0].name, k.s[0].open(), k.l, true)
+	k.writers()
+	k.moment()
+	k.back(k.s[1])
+	k.s[0].until("in step", inStep)
+	k.w.stop()
+	return false
 }
 
 // down takes the power from both, one shortly after the other.

@@ -54,7 +54,7 @@ func between(t *testing.T) (*proxy, func(i int, c *volume.Config)) {
 	var p *proxy
 	return newProxyLater(t, &p), func(i int, c *volume.Config) {
 		if i == 0 {
-			p.to = c.Nodes[0].Address
+			p.set(func() { p.to = c.Nodes[0].Address })
 		} else {
 			c.Nodes[0].Address = p.ln.Addr().String()
 		}
@@ -73,20 +73,25 @@ func (p *proxy) accept() {
 			return
 		}
 		p.mu.Lock()
-		refuse := p.refuse
+		refuse, to := p.refuse, p.to
 		p.mu.Unlock()
 		if refuse {
 			c.Close()
 			continue
 		}
-		d, err := net.Dial("tcp", p.to)
+		d, err := net.Dial("tcp", to)
 		if err != nil {
 			c.Close()
 			continue
 		}
 		p.set(func() { p.conns[c], p.conns[d] = true, true })
-		go p.pass(c, d, towardA)
-		go p.pass(d, c, towardB)
+		go func() {
+			var both sync.WaitGroup
+			both.Go(func() { p.pass(c.(*net.TCPConn), d.(*net.TCPConn), towardA) })
+			both.Go(func() { p.pass(d.(*net.TCPConn), c.(*net.TCPConn), towardB) })
+			both.Wait()
+			p.end(c, d)
+		}()
 	}
 }
 
@@ -96,9 +101,8 @@ type piece struct {
 	due  time.Time
 }
 
-// pass carries bytes from one side to the other.
-func (p *proxy) pass(from, to net.Conn, direction int) {
-	defer p.end(from, to)
+// pass carries bytes from one side to the other, and the end of them.
+func (p *proxy) pass(from, to *net.TCPConn, direction int) {
 	queue := make(chan piece, 64)
 	go func() {
 		defer close(queue)
@@ -128,12 +132,13 @@ func (p *proxy) pass(from, to net.Conn, direction int) {
 			<-time.After(time.Duration(len(x.data)) * time.Second / time.Duration(rate))
 		}
 		if _, err := to.Write(x.data); err != nil {
+			from.Close()
 			break
 		}
 	}
-	from.Close()
-	for range queue {
+	for range queue { // until the reader has ended
 	}
+	to.CloseWrite()
 }
 
 func (p *proxy) end(from, to net.Conn) {

@@ -2,6 +2,7 @@ package torture
 
 import (
 	"bytes"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -58,38 +59,43 @@ func (l *ledger) copy() *ledger {
 
 // TestSplitBrain: two histories stay apart, with words, until somebody says whose changes are lost.
 func TestSplitBrain(t *testing.T) {
+	t.Parallel()
 	for _, both := range []bool{true, false} {
-		x, l := torn(t, [2]bool{both, both}, nil)
-		before := [][]byte{x[0].content(), x[1].content()}
-		for i, y := range x {
-			y.until("it stands alone", func(s volume.Status) bool { return s.Peers[0].State == volume.StandAlone })
-			why := y.status().Peers[0].Why
-			for _, word := range []string{"split brain", "a (", "b (", "changed", "writes on its own since", "--discard-my-data"} {
-				if !strings.Contains(why, word) && !(both && strings.Contains(why, "primary")) {
-					t.Errorf("%s says %q, want %q in it", y.name, why, word)
+		t.Run(fmt.Sprintf("both=%v", both), func(t *testing.T) {
+			t.Parallel()
+			x, l := torn(t, [2]bool{both, both}, nil)
+			before := [][]byte{x[0].content(), x[1].content()}
+			for i, y := range x {
+				y.until("it stands alone", func(s volume.Status) bool { return s.Peers[0].State == volume.StandAlone })
+				why := y.status().Peers[0].Why
+				for _, word := range []string{"split brain", "a (", "b (", "changed", "writes on its own since", "--discard-my-data"} {
+					if !strings.Contains(why, word) && !(both && strings.Contains(why, "primary")) {
+						t.Errorf("%s says %q, want %q in it", y.name, why, word)
+					}
+				}
+				t.Log(why)
+				if !bytes.Equal(before[i], y.content()) {
+					t.Errorf("%s was overwritten", y.name)
 				}
 			}
-			t.Log(why)
-			if !bytes.Equal(before[i], y.content()) {
-				t.Errorf("%s was overwritten", y.name)
+			x[1].try("secondary", "r0")
+			x[1].must(control.Ask{Verb: "connect", Discard: true})
+			x[0].must(control.Ask{Verb: "connect"})
+			for _, y := range x {
+				y.until("in step", inStep)
 			}
-		}
-		x[1].try("secondary", "r0")
-		x[1].must(control.Ask{Verb: "connect", Discard: true})
-		x[0].must(control.Ask{Verb: "connect"})
-		for _, y := range x {
-			y.until("in step", inStep)
-		}
-		if !both {
-			x[0].promote()
-		}
-		look(t, x[0], l[0], false)
-		same(t, x)
+			if !both {
+				x[0].promote()
+			}
+			look(t, x[0], l[0], false)
+			same(t, x)
+		})
 	}
 }
 
 // TestPolicies: each after-sb policy lets one side win, whole, or leaves them apart.
 func TestPolicies(t *testing.T) {
+	t.Parallel()
 	const none = -1
 	nobody, first, second, two := [2]bool{}, [2]bool{true, false}, [2]bool{false, true}, [2]bool{true, true}
 	for _, c := range []struct {

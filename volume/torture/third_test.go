@@ -10,11 +10,12 @@ import (
 // TestThird: with three replicas one or two are killed at random moments under writes; one of the
 // survivors that has the newest data goes on, and in the end all are the same.
 func TestThird(t *testing.T) {
+	t.Parallel()
 	n, rnd := seed(t)
 	x := begin(t, set(t, 3, 8<<20, nil))
 	l := newLedger(8 << 20)
 	moment := func() { <-time.After(time.Duration(rnd.IntN(150)) * time.Millisecond) }
-	for more := rounds(t, 7*time.Second); more(); {
+	for more := rounds(t, 3*time.Second); more(); {
 		n++
 		w := write(t, x[0], l, 1+rnd.IntN(8), n)
 		w.progress(10)
