@@ -10,7 +10,7 @@ import (
 )
 
 // benchDisk opens a replica on a real file, in memory where there is a tmpfs.
-func benchDisk(b *testing.B) *disk.Disk {
+func benchDisk(b *testing.B, extents ...int) *disk.Disk {
 	dir := b.TempDir()
 	if shm, err := os.MkdirTemp("/dev/shm", "takt-bench"); err == nil {
 		dir = shm
@@ -18,6 +18,9 @@ func benchDisk(b *testing.B) *disk.Disk {
 	}
 	o := options(filepath.Join(dir, "r0"))
 	o.Size, o.Extents = 256<<20, 0
+	if len(extents) > 0 {
+		o.Extents = extents[0]
+	}
 	if err := disk.Create(osfs.OS{}, o, super()); err != nil {
 		b.Fatal(err)
 	}
@@ -103,7 +106,7 @@ func BenchmarkWriteDurable(b *testing.B) {
 
 // Each Begin needs a transaction, and each eighth of the log an eviction.
 func BenchmarkBeginCold(b *testing.B) {
-	d := benchDisk(b)
+	d := benchDisk(b, 16)
 	for i := range b.N {
 		off := int64(i%64) * (4 << 20)
 		if err := d.Begin(off, 4096); err != nil {

@@ -21,6 +21,10 @@ func reseal(b []byte) {
 // or Open says what is wrong. Never is something clean that was not.
 func TestBitRot(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 1))
+	stride, least := int64(64), 60
+	if testing.Short() {
+		stride, least = 512, 5
+	}
 	for _, place := range []string{"internal", "/meta"} {
 		mem, _, o, d := small(t, place)
 		layout := d.Super().Layout
@@ -31,7 +35,7 @@ func TestBitRot(t *testing.T) {
 		data := must(mem.ReadFile("test", o.Path))(t)
 		start, end := min(layout.Super, layout.Bitmaps), layout.End()
 		noted, refused := 0, 0
-		for at := start; at < end; at += 512 * (1 + rnd.Int64N(64)) {
+		for at := start; at < end; at += 512 * (1 + rnd.Int64N(stride)) {
 			for _, harm := range []func([]byte){
 				func(b []byte) { b[rnd.IntN(512)] ^= 1 << rnd.IntN(8) },
 				func(b []byte) { clear(b[:512]) },
@@ -60,7 +64,7 @@ func TestBitRot(t *testing.T) {
 				}
 			}
 		}
-		if noted < 60 {
+		if noted < least {
 			t.Errorf("only %d times damage was noted", noted)
 		}
 	}
