@@ -49,6 +49,7 @@ type Log struct {
 
 	slots  []uint32       // what is in the log on disk: the extent in each slot, or None
 	slotOf map[uint32]int // the inverse
+	told   []uint64       // the last transaction that named each slot
 	free   []int          // empty slots, the next one last
 	cursor int            // the next slot to be repeated in a transaction
 	seq    uint64         // of the last transaction
@@ -57,7 +58,7 @@ type Log struct {
 // New makes an empty log for a volume of size bytes with so many slots. seq is the number of
 // the last transaction on disk.
 func New(size int64, slots int, seq uint64) *Log {
-	l := &Log{slots: make([]uint32, slots), slotOf: make(map[uint32]int), seq: seq}
+	l := &Log{slots: make([]uint32, slots), slotOf: make(map[uint32]int), told: make([]uint64, slots), seq: seq}
 	l.now.Store(1)
 	for i := slots - 1; i >= 0; i-- {
 		l.slots[i] = None

@@ -41,10 +41,10 @@ func (l *Log) Admit(extents []uint32) Transaction {
 func (l *Log) next(extents []uint32) Transaction {
 	l.seq++
 	t := Transaction{Seq: l.seq, Slots: len(l.slots)}
-	told := make(map[int]bool, MaxEntries)
+	t.Entries = make([]Entry, 0, min(MaxEntries, len(l.slots)))
 	tell := func(slot int) {
-		if !told[slot] {
-			told[slot] = true
+		if l.told[slot] != l.seq {
+			l.told[slot] = l.seq
 			t.Entries = append(t.Entries, Entry{uint16(slot), l.slots[slot]})
 		}
 	}
