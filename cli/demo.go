@@ -18,9 +18,9 @@ func newDemoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a cluster that fails over, on this one machine",
-		Long: "Runs three nodes and a client in namespaces, with a service address and a small web\n" +
-			"service as a group, and shows what the client gets while you crash nodes and cut\n" +
-			"links. With --script it does so by itself, prints each step's outage, and exits with\n" +
+		Long: "Runs three nodes and a client in namespaces, with a replicated volume, and where that can\n" +
+			"be written a service address and a small web service that counts visits on the volume.\n" +
+			"Shows what the client gets while you crash nodes and cut links. With --script it does so by itself, prints each step's outage, and exits with\n" +
 			"an error if a promise was broken. Nothing is left behind.",
 		Example: "  takt demo\n  takt demo --script --profile fast",
 		Args:    cobra.NoArgs,

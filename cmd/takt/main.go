@@ -58,13 +58,17 @@ func laboratory(args []string) (code int, done bool) {
 	if ours, err := lab.Hidden(args); ours {
 		return status(err), true
 	}
-	address, ok := flag(args[1:], "--listen")
+	volume, rest := "", args[1:]
+	if len(rest) == 4 && rest[2] == "--volume" {
+		volume, rest = rest[3], rest[:2]
+	}
+	address, ok := flag(rest, "--listen")
 	if args[0] != "serve" || !ok {
 		return 0, false
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, os.Interrupt)
 	defer stop()
-	return status(lab.Serve(ctx, address, "")), true
+	return status(lab.Serve(ctx, address, volume)), true
 }
 
 // flag reads arguments that are one flag and nothing else; every other form is

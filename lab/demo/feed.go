@@ -88,6 +88,8 @@ func (s *Session) feed(ctx context.Context, line func(string), snap func(snapsho
 	var w window
 	var mu sync.Mutex // guards w
 	var running sync.WaitGroup
+	visits := s.count(ctx)
+	defer visits.stop()
 	running.Go(func() {
 		for ctx.Err() == nil {
 			_, err := s.lab.Probe(ctx, lab.Client, s.probe(0), func(a lab.Attempt) {
@@ -105,7 +107,7 @@ func (s *Session) feed(ctx context.Context, line func(string), snap func(snapsho
 			mu.Lock()
 			text := w.line(time.Now())
 			mu.Unlock()
-			line(text)
+			line(text + visits.words())
 		}
 	})
 	running.Go(func() {

@@ -27,6 +27,7 @@ type Result struct {
 	From     string   `json:"from"`
 	To       string   `json:"to"`
 	Both     float64  `json:"address_twice_ms"` // how long two nodes had the address
+	Visits   uint64   `json:"visits"`           // number of the last visit that was counted on the volume
 	Limits   Limits   `json:"limits"`
 	Promise  string   `json:"promise"`
 	Broken   []string `json:"broken"` // promises that were, in words; empty: kept
@@ -67,7 +68,7 @@ func judge(r Result, seen *lab.Report, err error) Result {
 // Table renders the results, a line a step, and below it what was broken.
 func Table(results []Result) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "%-34s %10s %10s %7s  %-10s %s\n", "step", "outage ms", "limit ms", "failed", "served by", "promise")
+	fmt.Fprintf(&b, "%-34s %10s %10s %7s %7s  %-10s %s\n", "step", "outage ms", "limit ms", "failed", "visits", "served by", "promise")
 	for _, r := range results {
 		verdict := "kept: " + r.Promise
 		if len(r.Broken) > 0 {
@@ -78,7 +79,7 @@ func Table(results []Result) string {
 			served += " → " + r.To
 		}
 		pad := strings.Repeat(" ", max(0, 10-len([]rune(served))))
-		fmt.Fprintf(&b, "%-34s %10.0f %10.0f %7d  %s%s %s\n", r.Step, r.Outage, r.Limits.Outage, r.Failed, served, pad, verdict)
+		fmt.Fprintf(&b, "%-34s %10.0f %10.0f %7d %7d  %s%s %s\n", r.Step, r.Outage, r.Limits.Outage, r.Failed, r.Visits, served, pad, verdict)
 	}
 	for _, r := range results {
 		for _, words := range r.Broken {

@@ -31,6 +31,7 @@ type play struct {
 	*Session
 	active string // node that answers
 	lost   string // node that was crashed or cut last
+	visits *counting
 }
 
 // outages are the limits in ms for one profile: generous for a busy machine; what
@@ -39,9 +40,9 @@ type outages struct{ crash, isolate, move, kill float64 }
 
 func outagesFor(profile string) outages {
 	if profile == "fast" {
-		return outages{crash: 1000, isolate: 1500, move: 500, kill: 500}
+		return outages{crash: 1000, isolate: 1500, move: 1000, kill: 500}
 	}
-	return outages{crash: 3000, isolate: 5000, move: 500, kill: 500}
+	return outages{crash: 3000, isolate: 5000, move: 1000, kill: 500}
 }
 
 // quiet is the limit in ms of a gap where no request may fail: a busy machine
@@ -70,7 +71,8 @@ func (s *Session) Script(ctx context.Context, profile string) ([]Result, error) 
 	if err != nil {
 		return nil, err
 	}
-	p := &play{Session: s, active: first}
+	p := &play{Session: s, active: first, visits: s.count(ctx)}
+	defer p.visits.stop()
 	var results []Result
 	for _, st := range steps(profile) {
 		s.say("%s (%s serves)", st.name, p.active)
@@ -82,7 +84,7 @@ func (s *Session) Script(ctx context.Context, profile string) ([]Result, error) 
 			return results, err
 		}
 		results = append(results, r)
-		s.say("  longest gap %.0f ms, %d of %d requests failed, %s serves now", r.Outage, r.Failed, r.Total, p.active)
+		s.say("  longest gap %.0f ms, %d of %d requests failed, %s serves now; %d visits are counted on its volume", r.Outage, r.Failed, r.Total, p.active, r.Visits)
 		if !r.Finished {
 			break // the next step would start from an unknown state
 		}
@@ -125,6 +127,9 @@ func (p *play) perform(ctx context.Context, st step) (Result, error) {
 		if stepErr == nil {
 			stepErr = pause(ctx, calm)
 		}
+		if stepErr == nil {
+			stepErr = p.visits.await(ctx, time.Now().Add(-calm))
+		}
 	})
 	seen, err := p.lab.Probe(probing, lab.Client, p.probe(0), func(a lab.Attempt) {
 		if a.Error == "" {
@@ -136,8 +141,11 @@ func (p *play) perform(ctx context.Context, st step) (Result, error) {
 	if err != nil {
 		return r, err
 	}
-	r.To, r.Both = p.active, float64(both.Milliseconds())
-	return judge(r, seen, stepErr), nil
+	last, _ := p.visits.seen.Last()
+	r.To, r.Both, r.Visits = p.active, float64(both.Milliseconds()), last.Visit
+	r = judge(r, seen, stepErr)
+	r.Broken = append(r.Broken, p.visits.broken()...)
+	return r, nil
 }
 
 // watch adds up how long more than one node had the address; at least watchStep
@@ -189,11 +197,14 @@ func (p *play) comeBack(ctx context.Context) error {
 	return p.whole(ctx)
 }
 
-// whole waits until every node is an online voter.
+// whole waits until every node is an online voter, and has all that was counted.
 func (p *play) whole(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
-	return p.lab.AwaitOnline(ctx, p.active, p.lab.Nodes())
+	if err := p.lab.AwaitOnline(ctx, p.active, p.lab.Nodes()); err != nil {
+		return err
+	}
+	return p.awaitReplicas(ctx, p.active)
 }
 
 // cutOne cuts the links that do not carry the service address, all but the first.

@@ -100,10 +100,11 @@ func (s *Session) say(format string, args ...any) {
 	fmt.Fprintf(s.out, format+"\n", args...)
 }
 
-// configuration is the group: the address, and the service bound to it.
+// configuration is the volume, and where it is promoted the group: the address, and the service
+// bound to it, which counts visits on the volume.
 func (s *Session) configuration() string {
-	return fmt.Sprintf(`<resources>
-  <group id="%s">
+	return fmt.Sprintf(`<configuration><resources>
+%s  <group id="%s">
     <meta_attributes id="web-meta">
       <nvpair id="web-stickiness" name="resource-stickiness" value="100"/>
     </meta_attributes>
@@ -118,17 +119,22 @@ func (s *Session) configuration() string {
     <primitive id="server" class="ocf" provider="takt" type="anything">
       <instance_attributes id="server-params">
         <nvpair id="server-bin" name="binfile" value="%s"/>
-        <nvpair id="server-options" name="cmdline_options" value="lab serve --listen %s"/>
+        <nvpair id="server-options" name="cmdline_options" value="lab serve --listen %s --volume /run/takt/volumes/%s.nbd"/>
+        <nvpair id="server-ready" name="ready" value="tcp:%s"/>
       </instance_attributes>
       <operations><op id="server-monitor" name="monitor" interval="10s"/></operations>
     </primitive>
   </group>
 </resources>
-`, Group, ServiceAddress, s.exe, net.JoinHostPort(ServiceAddress, servicePort))
+%s</configuration>
+`, volumeResource, Group, ServiceAddress, s.exe, net.JoinHostPort(ServiceAddress, servicePort), volumeName, net.JoinHostPort(ServiceAddress, servicePort), volumeConstraints)
 }
 
 // deploy applies the configuration and waits for the service.
 func (s *Session) deploy(ctx context.Context) error {
+	if err := s.makeVolume(ctx); err != nil {
+		return err
+	}
 	file := filepath.Join(s.lab.Dir(), "demo.xml")
 	if err := os.WriteFile(file, []byte(s.configuration()), 0o600); err != nil {
 		return err

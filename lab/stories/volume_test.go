@@ -47,7 +47,7 @@ func (c *console) volume(name string) {
 	for i, n := range c.Nodes() {
 		fmt.Fprintf(&nodes, "[[node]]\nid = %d\nname = %q\naddress = \"10.88.2.%d:7789\"\ndisk = \"/var/lib/takt/%s.img\"\n", i, n, i+1, name)
 	}
-	file := fmt.Sprintf("name = %q\nsize = \"16M\"\nfront = \"nbd\"\n[sync]\nskip-initial-sync = true\n%s", name, nodes.String())
+	file := fmt.Sprintf("name = %q\nsize = \"16M\"\nfront = \"nbd\"\n[sync]\nskip-initial-sync = true\nc-min-rate = \"100M\"\n%s", name, nodes.String())
 	for _, n := range c.Nodes() {
 		out, stderr, code := c.run(n, "sh", "-c", "mkdir -p /etc/takt/volumes && cat > /etc/takt/volumes/"+name+".toml <<'END'\n"+file+"END\ntakt volume create "+name+" --node "+n)
 		if code != 0 {
@@ -81,6 +81,20 @@ func (v *visits) begin() {
 		}
 		last, count := v.seen.Last()
 		v.c.t.Logf("%d visits were given, the last one was number %d", count, last.Visit)
+	})
+}
+
+// of goes on in a sub-test, whose failure shows the volume as each node sees it.
+func (v *visits) of(c *console) {
+	v.c = c
+	c.t.Cleanup(func() {
+		for _, n := range c.Nodes() {
+			if !c.t.Failed() {
+				return
+			}
+			out, _, _ := c.run(n, "sh", "-c", "takt volume status r0 --node "+n+"; tail -n 60 /var/log/takt/volume-r0.log")
+			c.t.Logf("the volume on %s:\n%s", n, out)
+		}
 	})
 }
 
@@ -118,7 +132,7 @@ func (v *visits) whole() {
 }
 
 func (v *visits) crashes(c *console, times int) {
-	v.c = c
+	v.of(c)
 	for range times {
 		v.whole()
 		active := v.goOn("")
@@ -134,7 +148,7 @@ func (v *visits) crashes(c *console, times int) {
 }
 
 func (v *visits) processDies(c *console) {
-	v.c = c
+	v.of(c)
 	active := v.goOn("")
 	if _, stderr, code := c.run(active, "pkill", "-9", "-f", "takt volume run r0"); code != 0 {
 		c.t.Fatalf("kill the volume's process: %s", stderr)
@@ -146,7 +160,7 @@ func (v *visits) processDies(c *console) {
 }
 
 func (v *visits) isCut(c *console) {
-	v.c = c
+	v.of(c)
 	active := v.goOn("")
 	if err := c.Cut(lab.CutOptions{Node: active}); err != nil {
 		c.t.Fatal(err)
@@ -160,7 +174,7 @@ func (v *visits) isCut(c *console) {
 }
 
 func (v *visits) oneWay(c *console) {
-	v.c = c
+	v.of(c)
 	active := v.goOn("")
 	for _, other := range c.Nodes() {
 		if other != active {
@@ -179,7 +193,7 @@ func (v *visits) oneWay(c *console) {
 
 // outside: a node that missed visits is not promoted when all that have them are gone, and says why.
 func (v *visits) outside(c *console) {
-	v.c = c
+	v.of(c)
 	v.whole()
 	active := v.goOn("")
 	others := slices.DeleteFunc(c.Nodes(), func(n string) bool { return n == active })
