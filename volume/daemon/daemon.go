@@ -218,9 +218,9 @@ func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
 	ask := func() (string, error) { return d.replica.Ask(ctx, in) }
 	switch a.Verb {
 	case "primary":
-		return d.askRole(ctx, "make primary", a, func() (string, error) { return d.patiently(ctx, ask) })
+		return d.askRole(ctx, "make primary", a, func() (string, error) { return patiently(ctx, d.peerIsPrimary, ask) })
 	case "secondary":
-		return d.askRole(ctx, "make "+a.Verb, a, ask)
+		return d.askRole(ctx, "make "+a.Verb, a, func() (string, error) { return patiently(ctx, d.hasClients, ask) })
 	case "down":
 		return d.askRole(ctx, "take down", a, ask)
 	}

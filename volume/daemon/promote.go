@@ -8,14 +8,14 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
-// newsTakes is how long the word that a peer has become secondary may be under way.
+// newsTakes is how long such a word may be under way.
 const newsTakes = time.Second
 
-// patiently asks again if a promotion was refused because of a primary that has just stepped down: whoever makes one
-// node secondary and then the other primary is faster than the news between the two.
-func (d *Daemon) patiently(ctx context.Context, ask func() (string, error)) (string, error) {
+// patiently asks again, once, if a change of role was refused because of something that is just going away: a
+// primary that has stepped down, whose word is under way, or a client that has hung up and whose goodbye is.
+func patiently(ctx context.Context, inTheWay func() bool, ask func() (string, error)) (string, error) {
 	text, err := ask()
-	if errs.KindOf(err) != errs.Conflict || !d.peerIsPrimary() {
+	if errs.KindOf(err) != errs.Conflict || !inTheWay() {
 		return text, err
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -26,12 +26,14 @@ func (d *Daemon) patiently(ctx context.Context, ask func() (string, error)) (str
 		case <-ctx.Done():
 			return text, err
 		}
-		if !d.peerIsPrimary() {
+		if !inTheWay() {
 			return ask()
 		}
 	}
 	return text, err
 }
+
+func (d *Daemon) hasClients() bool { return d.nbd.Connections() > 0 }
 
 func (d *Daemon) peerIsPrimary() bool {
 	for _, p := range d.replica.Status().Peers {

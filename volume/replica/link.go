@@ -24,12 +24,13 @@ type link struct {
 	halved  bool                   // nothing more is sent, and the peer sees so
 	wake    chan struct{}          // to the sender that readers use
 	gone    chan struct{}
-	jobs    sequence // of the receiver, on a disk that takes its time
+	silent  chan struct{} // closed when nothing that came by it will be written any more
+	jobs    sequence      // of the receiver, on a disk that takes its time
 	once    sync.Once
 }
 
 func newLink(p *peer, data, control net.Conn, limit int) *link {
-	return &link{p: p, data: data, control: control, limit: limit, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	return &link{p: p, data: data, control: control, limit: limit, wake: make(chan struct{}, 1), gone: make(chan struct{}), silent: make(chan struct{})}
 }
 
 // append puts a message into the buffer; kick sends it.

@@ -287,7 +287,6 @@ func (p *peer) lost(l *link, why error) {
 	p.roomy.Broadcast()
 	p.mu.Unlock()
 	l.close()
-	p.r.markDoubts(p.node.ID)
 	p.r.syncFrom.CompareAndSwap(int32(p.node.ID), -1)
 	if run != nil {
 		run.end()
@@ -297,9 +296,19 @@ func (p *peer) lost(l *link, why error) {
 		p.gone(a, &s)
 	}
 	s.flush()
-	p.r.tellLater(state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}, func() {
-		p.r.gate.release()
-		close(told)
+	down := state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}
+	p.r.all.Go(func() {
+		// What had come in is still being written here; only then is it known what the other replicas may lack.
+		select {
+		case <-l.silent:
+		case <-p.r.ctx.Done():
+			return
+		}
+		p.r.markDoubts(p.node.ID)
+		p.r.tellLater(down, func() {
+			p.r.gate.release()
+			close(told)
+		})
 	})
 }
 

@@ -28,7 +28,9 @@ func (p *peer) receive(l *link) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
 	in := &inbox{p: p, l: l}
-	p.lost(l, in.run(l.data))
+	err := in.run(l.data)
+	in.queue(0, 1<<62, func() { close(l.silent) })
+	p.lost(l, err)
 }
 
 func (in *inbox) run(c net.Conn) error {
