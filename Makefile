@@ -11,11 +11,12 @@ build:
 demo: build
 	bin/takt demo
 
-# The race detector needs cgo; the binary itself never does. The simulator is one
-# goroutine, and ten times slower with it: it is tested without.
+# The race detector needs cgo; the binary itself never does. Not with it: the simulator (one goroutine),
+# the crash tests of volume/disk (ten times slower) and volume/torture (other processes do the work).
+QUICK = ./sim ./volume/disk ./volume/torture
 test: build
-	CGO_ENABLED=1 TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -v /sim$$)
-	$(GO) test -timeout 5m ./sim
+	CGO_ENABLED=1 TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -vE '/(sim|volume/disk|volume/torture)$$')
+	TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -timeout 9m $(QUICK)
 
 # Clusters on virtual time, until SIM_FOR is over or a promise breaks.
 SIM_FOR   ?= 10m
