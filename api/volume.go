@@ -17,6 +17,7 @@ import (
 type VolumeSet struct {
 	Version uint64   `json:"version"` // grows with each change; 0: nothing was recorded yet
 	Members []string `json:"members"` // nodes whose replicas are up to date
+	By      string   `json:"by"`      // the node that asked for this record: the primary, or who was about to be
 	Quorate bool     `json:"quorate"` // it can be changed from here
 	Lost    []string `json:"lost"`    // nodes that the cluster counts as gone: nothing is to be expected of them
 	Leaving string   `json:"leaving"` // why what runs here is being stopped without quorum; "": it is not
@@ -27,6 +28,7 @@ type VolumeSet struct {
 type VolumeChange struct {
 	Version uint64   `json:"version"`
 	Members []string `json:"members"`
+	By      string   `json:"by"` // the node that asks; empty: the one whose daemon is asked
 	Why     string   `json:"why"`
 }
 

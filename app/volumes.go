@@ -90,7 +90,7 @@ func (a *App) volumeSet(name string) (api.VolumeSet, error) {
 	}
 	obeys, _ := a.heart.obeys()
 	l := a.store.Leadership()
-	v := api.VolumeSet{Version: have.Version, Members: have.Members, Quorate: obeys && l.Leader != 0 && (l.Leader != a.self || l.Ready)}
+	v := api.VolumeSet{Version: have.Version, Members: have.Members, By: have.By, Quorate: obeys && l.Leader != 0 && (l.Leader != a.self || l.Ready)}
 	for _, p := range a.knownPeers() {
 		if p.ID != a.self && !a.peers.get(p.ID).Alive {
 			v.Lost = append(v.Lost, p.Name)
@@ -104,6 +104,9 @@ const recordTime = 5 * time.Second
 
 // ChangeVolumeSet records another set where the cluster is coordinated (api.Backend).
 func (a *App) ChangeVolumeSet(ctx context.Context, name string, c api.VolumeChange) (*api.VolumeSet, error) {
+	if c.By == "" {
+		c.By = a.id.Name // a volume's process asks the daemon beside it
+	}
 	ctx, done := context.WithTimeout(ctx, recordTime)
 	defer done()
 	return atLeader(ctx, a,
@@ -129,19 +132,19 @@ func (a *App) recordVolumeSet(ctx context.Context, name string, c api.VolumeChan
 		return nil, errs.E("record the up-to-date replicas", errs.Conflict, name, "It is asked for again, on the ground of what is recorded now.",
 			fmt.Errorf("record %d is the newest, not %d: %s", have.Version, c.Version, strings.Join(have.Members, ", ")))
 	}
-	for _, m := range c.Members {
+	for _, m := range append([]string{c.By}, c.Members...) {
 		if findNode(root, m) == nil {
 			return nil, errs.E("record the up-to-date replicas", errs.NotFound, "node "+m, "The nodes of a volume in a cluster have the names that they have in the cluster.", nil)
 		}
 	}
-	next := cib.VolumeSet{Version: c.Version + 1, Members: c.Members}
+	next := cib.VolumeSet{Version: c.Version + 1, Members: c.Members, By: c.By}
 	text := fmt.Sprintf("volume %s: up to date are %s: %s", name, strings.Join(c.Members, ", "), c.Why)
 	_, err = a.store.Propose(ctx, store.Change{Author: "volume " + name, Reason: text, Time: time.Now(), Ops: cib.VolumeSetOps(root, name, next), Term: l.Term})
 	if err != nil {
 		return nil, err
 	}
 	a.journal.add(api.Event{Kind: "config", On: a.id.Name, Text: text})
-	return &api.VolumeSet{Version: next.Version, Members: next.Members, Quorate: true}, nil
+	return &api.VolumeSet{Version: next.Version, Members: next.Members, By: next.By, Quorate: true}, nil
 }
 
 // VolumeKey derives what the replicas of a volume have in common (api.Backend).

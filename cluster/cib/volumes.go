@@ -19,9 +19,10 @@ const volumePrefix = "takt-volume-"
 type VolumeSet struct {
 	Version uint64   // grows with each change; 0: nothing is recorded
 	Members []string // names of nodes, sorted
+	By      string   // the node that asked for it; "": not known
 }
 
-// VolumeSetOf reads what is recorded about a volume: "VERSION:NODE,NODE". A
+// VolumeSetOf reads what is recorded about a volume: "VERSION:NODE,NODE:BY". A
 // record that cannot be read is an error: without it nobody may be promoted.
 func VolumeSetOf(root *Node, volume string) (VolumeSet, error) {
 	for nv := range volumesOf(root.Path("configuration", "crm_config")).Elements {
@@ -29,11 +30,12 @@ func VolumeSetOf(root *Node, volume string) (VolumeSet, error) {
 			continue
 		}
 		version, members, _ := strings.Cut(nv.Attr("value"), ":")
+		members, by, _ := strings.Cut(members, ":")
 		n, err := strconv.ParseUint(version, 10, 64)
 		if err != nil || n == 0 || members == "" {
-			return VolumeSet{}, fmt.Errorf("the record of volume %s in the CIB, %q, is damaged: want VERSION:NODE,NODE", volume, nv.Attr("value"))
+			return VolumeSet{}, fmt.Errorf("the record of volume %s in the CIB, %q, is damaged: want VERSION:NODE,NODE:BY", volume, nv.Attr("value"))
 		}
-		return VolumeSet{Version: n, Members: strings.Split(members, ",")}, nil
+		return VolumeSet{Version: n, Members: strings.Split(members, ","), By: by}, nil
 	}
 	return VolumeSet{}, nil
 }
@@ -43,7 +45,7 @@ func VolumeSetOps(root *Node, volume string, v VolumeSet) []Op {
 	members := slices.Clone(v.Members)
 	slices.Sort(members)
 	pair := NewNode("nvpair", "id", VolumesID+"-"+idPart(volume), "name", volumePrefix+volume,
-		"value", strconv.FormatUint(v.Version, 10)+":"+strings.Join(members, ","))
+		"value", strconv.FormatUint(v.Version, 10)+":"+strings.Join(members, ",")+":"+v.By)
 	const config = "/cib/configuration/crm_config"
 	if set := volumesOf(root.Path("configuration", "crm_config")); set == nil {
 		return []Op{{Kind: Create, Path: config, XML: NewNode("cluster_property_set", "id", VolumesID).WithChild(pair).String()}}

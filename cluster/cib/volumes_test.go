@@ -16,16 +16,16 @@ func TestVolumeSets(t *testing.T) {
 	if v, err := VolumeSetOf(root, "r0"); err != nil || v.Version != 0 {
 		t.Fatalf("of a new volume: %+v, %v", v, err)
 	}
-	for i, want := range []VolumeSet{{1, []string{"a", "b"}}, {2, []string{"a"}}} {
+	for i, want := range []VolumeSet{{1, []string{"a", "b"}, "b"}, {2, []string{"a"}, ""}} {
 		if root, err = Apply(root, VolumeSetOps(root, "r0", want)); err != nil {
 			t.Fatal(err)
 		}
 		got, err := VolumeSetOf(root, "r0")
-		if err != nil || got.Version != want.Version || !slices.Equal(got.Members, want.Members) {
+		if err != nil || got.Version != want.Version || !slices.Equal(got.Members, want.Members) || got.By != want.By {
 			t.Errorf("%d: got %+v, %v", i, got, err)
 		}
 	}
-	if root, err = Apply(root, VolumeSetOps(root, "other", VolumeSet{1, []string{"b", "a"}})); err != nil {
+	if root, err = Apply(root, VolumeSetOps(root, "other", VolumeSet{1, []string{"b", "a"}, "a"})); err != nil {
 		t.Fatal(err)
 	}
 	if v, _ := VolumeSetOf(root, "r0"); v.Version != 2 {

@@ -90,7 +90,8 @@ func (d *Daemon) heard(v api.VolumeSet) {
 	was := c.lost
 	c.lost = v.Lost
 	if v.Version >= c.said.Version {
-		c.said = state.SetSaid{Members: members, Version: v.Version}
+		by, _ := d.mask([]string{v.By})
+		c.said = state.SetSaid{Members: members, Version: v.Version, By: by}
 	}
 	c.said.Quorate, c.said.Leaving, c.said.Mine = v.Quorate, v.Leaving, false
 	said := c.said
@@ -166,7 +167,7 @@ func (d *Daemon) recordSet(ctx context.Context, e state.AskSet) {
 		c.mu.Unlock()
 		return // somebody has changed it since; the stream has told
 	}
-	c.said = state.SetSaid{Members: e.Members, Version: v.Version, Quorate: true, Leaving: c.said.Leaving}
+	c.said = state.SetSaid{Members: e.Members, Version: v.Version, By: 1 << d.o.Config.Self, Quorate: true, Leaving: c.said.Leaving}
 	said := c.said
 	c.mu.Unlock()
 	said.Mine = true

@@ -51,6 +51,25 @@ func (d *Disk) Grow(size int64) error {
 	return nil
 }
 
+// Room says how many bytes of data fit on the store as long as it is, and how many
+// Grow could make it hold: a backing file grows with the volume, a block device must have grown before.
+func (d *Disk) Room() (has, could int64, err error) {
+	length, err := d.data.Capacity()
+	if err != nil {
+		return 0, 0, d.failed("measure volume", err)
+	}
+	size := d.Super().Size
+	has = max(size, min(length, meta.MaxSize)/volume.BlockSize*volume.BlockSize)
+	if d.Super().Layout.Internal {
+		has = max(size, meta.Largest(length))
+	}
+	could = has
+	if fi, err := d.data.Stat(); err == nil && fi.Mode()&fs.ModeDevice == 0 {
+		could = meta.MaxSize
+	}
+	return has, could, nil
+}
+
 // growth is what Grow is about to do.
 type growth struct {
 	next     meta.Super

@@ -102,6 +102,8 @@ func (r *Replica) doLocked(e state.Effect) state.Input {
 		r.detach()
 	case state.Grow:
 		return r.grow(e.Size)
+	case state.Measure:
+		return r.measure()
 	case state.IO:
 		r.from.Store(&e.From)
 		r.gate.set(e.Mode, e.Ask, e.Why)
@@ -201,7 +203,12 @@ func (r *Replica) attach() state.Input {
 	if err != nil {
 		return state.DiskGone{Op: "attach", Err: err.Error(), Hint: errs.HintOf(err)}
 	}
-	in := state.Attached{Super: d.Super()}
+	has, _, err := d.Room()
+	if err != nil {
+		_ = d.Close()
+		return state.DiskGone{Op: "attach", Err: err.Error(), Hint: errs.HintOf(err)}
+	}
+	in := state.Attached{Super: d.Super(), Capacity: has}
 	d.OnEvict(r.flushPeers)
 	r.size.Store(in.Super.Size)
 	r.unjudged.Store(true) // before anybody sees the disk
@@ -253,6 +260,19 @@ func (r *Replica) diskFailed(d *disk.Disk, op string, err error) {
 		return
 	}
 	r.tellLater(state.DiskGone{Op: op, Err: err.Error()}, r.gate.release)
+}
+
+// measure says how much room the disk has by now.
+func (r *Replica) measure() state.Input {
+	d := r.disk.Load()
+	if d == nil {
+		return state.Measured{}
+	}
+	has, could, err := d.Room()
+	if err != nil {
+		r.log.Warn("the disk cannot be measured", "error", err)
+	}
+	return state.Measured{Has: has, Capacity: could}
 }
 
 // grow makes the volume so large. A disk may have more room than that: what lies behind the end is nobody's, and

@@ -171,40 +171,10 @@ func (m *Machine) askOutdate(in Asked) {
 		m.answer(in.ID, m.conflict("outdate", "there is no disk here", "Nothing needs to be done."), "")
 	case m.disk == volume.Inconsistent:
 		m.answer(in.ID, nil, "it is Inconsistent already")
+	case len(m.sources()) > 0:
+		m.answer(in.ID, m.conflict("outdate", "another replica is connected, and what is here is the same", "Disconnect first."), "")
 	default:
 		m.setDisk(volume.Outdated, "told so")
 		m.answer(in.ID, nil, "")
-	}
-}
-
-// askInvalidate: what is here counts for nothing, so that a peer's data comes.
-func (m *Machine) askInvalidate(in Asked) {
-	source := len(m.sources()) > 0
-	switch {
-	case !m.attached:
-		m.answer(in.ID, m.conflict("invalidate", "there is no disk here", "Attach it first."), "")
-	case m.role == volume.Primary && !source:
-		m.answer(in.ID, m.conflict("invalidate", "this node is primary, and no other replica with up-to-date data is connected", "Connect one first."), "")
-	case !source && !in.Force:
-		m.answer(in.ID, m.conflict("invalidate", "no other replica with up-to-date data is connected: this may be the only copy", "Connect one first; or, if it is certain: invalidate --force."), "")
-	case m.halfDecided():
-		m.answer(in.ID, m.conflict("invalidate", "another change is under way", "Wait for it, then try again."), "")
-	default:
-		m.invalidate("a user says so")
-		m.answer(in.ID, nil, "")
-	}
-}
-
-func (m *Machine) invalidate(why string) {
-	for _, p := range m.peers {
-		if p.running || p.going || p.verify {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is invalidated"}})
-			m.stopSync(p)
-		}
-	}
-	m.super.Gen = freshGenerations()
-	m.setDisk(volume.Inconsistent, why)
-	for _, p := range m.peers {
-		m.compareAgain(p)
 	}
 }

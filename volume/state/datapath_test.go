@@ -6,19 +6,34 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
-// step feeds one input and carries out the effects.
+// step feeds one input and carries out the effects. What they lead to is fed when all of them are done.
 func (x *wnode) step(in Input) {
-	x.depth++
-	if x.depth > 40 {
-		x.w.fault("steps within steps do not end at %s: %+v", x.name(), in)
+	if x.busy {
+		x.later = append(x.later, func() { x.step(in) })
+		return
 	}
+	x.busy = true
 	x.stepIn(in)
-	x.depth--
-	for x.depth == 0 && len(x.later) > 0 && x.m != nil {
+	x.busy = false
+	if x.m != nil && x.m.disk != volume.UpToDate {
+		for _, op := range append(append([]*wop(nil), x.open...), x.held...) {
+			op.have &^= bit(x.id) // what is on this disk counts for nothing any more
+		}
+	}
+	if x.drains || len(x.later) == 0 {
+		return
+	}
+	x.drains = true
+	for n := 0; len(x.later) > 0 && x.m != nil; n++ {
+		if n > 200 {
+			x.w.fault("one step of %s leads to the next without end: %+v", x.name(), in)
+		}
 		f := x.later[0]
 		x.later = x.later[1:]
 		f()
 	}
+	x.drains = false
+	x.complete()
 }
 
 func (x *wnode) stepIn(in Input) {
@@ -58,6 +73,9 @@ func (x *wnode) one(e Effect) {
 		x.send(e.Peer, wmsg{kind: "hello", hello: h})
 		x.step(Greeted{e.Peer, h.Dirty})
 	case Tell:
+		if e.Said.Kind == "sync-begin" {
+			x.w.nodes[e.Peer].offered[x.id] = x.super.Gen
+		}
 		x.send(e.Peer, wmsg{kind: "said", said: e.Said})
 	case Flow:
 		x.setFlow(e.Peer, e.Flow)
@@ -73,16 +91,19 @@ func (x *wnode) one(e Effect) {
 		x.drop(e)
 	case Connect:
 		x.wants[e.Peer] = true
+		x.w.link(x.id, e.Peer).rest = false
 	case IO:
 		x.setIO(e)
 	case GoOn:
 		x.asked = false
 		x.release()
+	case Measure:
+		x.step(Measured{x.cap, x.cap})
 	case Grow:
 	case Detach:
 		x.attached = false
 	case Attach:
-		x.attach()
+		x.later = append(x.later, x.attach)
 	case Settle:
 		x.settle = true
 	case AskSet:
@@ -277,7 +298,7 @@ func (x *wnode) read(block int) int {
 		return x.data[block]
 	}
 	for _, p := range x.io.From {
-		if s := x.sync[p]; s != nil && s.do == "target" && !x.marks[p][block] {
+		if s := x.sync[p]; s != nil && s.do == "target" && (s.started && !x.marks[p][block] || s.own[block]) {
 			return x.data[block]
 		}
 		return x.w.nodes[p].data[block]
@@ -458,7 +479,7 @@ func (w *world) askSet(x *wnode, e AskSet) {
 		return
 	}
 	if e.Version == w.store.version {
-		w.store = wstore{e.Members, e.Version + 1, x.id}
+		w.store = wstore{e.Members, e.Version + 1, bit(x.id)}
 	}
 	w.said = append(w.said, x.id)
 	for _, y := range w.nodes {
@@ -502,8 +523,8 @@ func (x *wnode) checkOverwrite(source volume.NodeID) {
 		return
 	}
 	s := w.nodes[source]
-	if was := x.before; sound(was.Disk) && !was.Gen.Fresh() && s.m != nil && !s.m.super.Gen.Within(was.Gen.Current) {
-		w.fault("node %s is about to be overwritten by %s, whose data %x does not descend from %x", x.name(), s.name(), s.m.super.Gen, was.Gen.Current)
+	if was := x.before; sound(was.Disk) && !was.Gen.Fresh() && !x.offered[source].Within(was.Gen.Current) {
+		w.fault("node %s is about to be overwritten by %s, whose data %x does not descend from %x", x.name(), s.name(), x.offered[source], was.Gen.Current)
 	}
 	for b, v := range x.data {
 		v = w.lastAcked(v)

@@ -33,7 +33,11 @@ func (m *Machine) askSecondary(in Asked) {
 }
 
 func (m *Machine) inUse(op string) error {
-	return m.conflict(op, fmt.Sprintf("%d users have it open, %d of them for writing", m.readers+m.writers, m.writers),
+	words := fmt.Sprintf("%d users have it open, %d of them for writing", m.readers+m.writers, m.writers)
+	if m.readers+m.writers == 1 {
+		words = "somebody has it open"
+	}
+	return m.conflict(op, words,
 		"Unmount it or stop what uses it, then try again; fuser or lsof on the device or socket names them.")
 }
 
@@ -41,7 +45,6 @@ func (m *Machine) inUse(op string) error {
 func (m *Machine) stop(why string) {
 	if m.role == volume.Primary && m.stopped == "" {
 		m.stopped = why
-		m.event("frozen", "requests are answered with errors: "+why)
 	}
 }
 

@@ -67,6 +67,8 @@ type (
 	}
 	// GoOn answers Wrote.
 	GoOn struct{}
+	// Measure asks how many bytes for data the backing store has room for by now: Measured follows.
+	Measure struct{}
 	// Grow: the volume has this size from now on.
 	Grow struct{ Size int64 }
 	// Detach closes the disk. Superblock and bitmaps have been written if it can be written at all.
@@ -119,6 +121,7 @@ func (Drop) effect()           {}
 func (Connect) effect()        {}
 func (IO) effect()             {}
 func (GoOn) effect()           {}
+func (Measure) effect()        {}
 func (Grow) effect()           {}
 func (Detach) effect()         {}
 func (Attach) effect()         {}

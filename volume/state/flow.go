@@ -12,7 +12,7 @@ func (m *Machine) equalThrough() {
 		equal := from != nil && p != from && m.role != volume.Primary && m.attached && p.up() && p.hasDisk() && !p.running && !p.verify &&
 			from.inStep&bit(p.id) != 0 && from.inStep&bit(m.cfg.Self) != 0 &&
 			m.disk == volume.UpToDate && p.disk == volume.UpToDate && p.gen.Current == m.super.Gen.Current
-		if equal && !p.equal {
+		if equal && (!p.equal || p.need != needNothing) {
 			m.emit(MarkAll{Peer: p.id, Clear: true})
 			m.super.FullSync[p.id], m.super.Gen.Bitmap[p.id] = false, 0
 			m.stopSync(p)
@@ -79,7 +79,7 @@ func (m *Machine) primaryPeer() *peer {
 // tellState tells the peers what has changed about this node.
 func (m *Machine) tellState() {
 	contact, primaries := m.contacts()
-	s := Said{Kind: "state", Role: m.role, Stopped: m.stopped != "", Disk: m.disk, Gen: m.super.Gen, Seen: m.super.Seen, InStep: m.inStepMask(), Gets: m.getsMask(), Contact: contact, Primaries: primaries, Size: m.super.Agreed}
+	s := Said{Kind: "state", Role: m.role, Stopped: m.role == volume.Primary && m.mode().Mode != IOOpen, Disk: m.disk, Gen: m.super.Gen, Seen: m.super.Seen, InStep: m.inStepMask(), Gets: m.getsMask(), Contact: contact, Primaries: primaries, Size: m.super.Agreed}
 	for _, p := range m.peers {
 		if p.need == needTarget && p.running {
 			s.Source = bit(p.id)
@@ -112,13 +112,30 @@ func (m *Machine) setIO() {
 	if sameIO(io, m.lastIO) {
 		return
 	}
-	if io.Mode != m.lastIO.Mode && (io.Mode == IOFrozen || io.Mode == IOError) {
-		for _, why := range io.Why {
-			m.event("frozen", why)
-		}
+	if io.Mode != m.lastIO.Mode {
+		m.tellFrozen(io)
 	}
 	m.lastIO = io
 	m.emit(io)
+}
+
+// tellFrozen says why requests wait or fail from now on.
+func (m *Machine) tellFrozen(io IO) {
+	verb := map[IOMode]string{IOFrozen: "wait", IOError: "fail"}[io.Mode]
+	if verb == "" {
+		return
+	}
+	for _, why := range io.Why {
+		m.event("frozen", "requests "+verb+": "+why)
+	}
+	if m.noData() {
+		m.hook("pri-on-incon-degr", nil)
+	}
+}
+
+// noData: this node is primary, and neither here nor at a peer is anything up to date.
+func (m *Machine) noData() bool {
+	return m.role == volume.Primary && m.disk != volume.UpToDate && len(m.sources()) == 0
 }
 
 func sameIO(a, b IO) bool {
@@ -150,7 +167,7 @@ func (m *Machine) mode() IO {
 	if m.disk == volume.Negotiating && len(from) == 0 {
 		return IO{Mode: IOFrozen, Why: []string{"the peers are being asked what the disk is worth that was attached"}}
 	}
-	if m.disk != volume.UpToDate && len(from) == 0 {
+	if m.noData() {
 		return IO{Mode: m.without(), Why: []string{"no replica with up-to-date data can be reached"}}
 	}
 	var frozen []string

@@ -101,7 +101,7 @@ func (m *Machine) behind(p *peer) bool {
 
 // rotate begins a new generation when a write waits and nobody may judge by the one before.
 func (m *Machine) rotate() {
-	if !m.asked || m.role != volume.Primary {
+	if m.role != volume.Primary || !m.asked && !m.someMissed() {
 		return
 	}
 	if m.due() {
@@ -110,11 +110,21 @@ func (m *Machine) rotate() {
 		}
 		return
 	}
-	if m.mode().Mode == IOOpen && !m.unheard() {
+	if m.asked && m.mode().Mode == IOOpen && !m.unheard() {
 		m.asked = false
 		m.setIO()
 		m.emit(GoOn{})
 	}
+}
+
+// someMissed: a peer is back that may lack writes. A new generation makes the others its sources.
+func (m *Machine) someMissed() bool {
+	for _, p := range m.peers {
+		if p.up() && p.missed && p.disk != volume.Diskless {
+			return true
+		}
+	}
+	return false
 }
 
 // newGeneration: from here on the replicas that are not in step are behind. A peer that is in step
@@ -137,7 +147,7 @@ func (m *Machine) rotateNow(next volume.Generation, unix int64) {
 	m.see(g)
 	m.event("generation", "a new generation begins: not all replicas follow")
 	for _, p := range m.peers {
-		if p.left = m.behind(p); p.left && p.need == needNothing && p.disk != volume.Diskless {
+		if p.left = m.behind(p); p.left && p.need == needNothing && p.disk != volume.Diskless && !p.congested {
 			p.agrees = false
 			m.compareAgain(p)
 		}

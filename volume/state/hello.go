@@ -37,11 +37,15 @@ type Hello struct {
 //	sync-go     the target is ready: be the source
 //	sync-begin  from the source: begin; Gen.Current is what the target's data counts as until the end
 //	sync-done   from the source: the target has everything; Gen is what it is from now on
+//	sync-wait   from the source: it is being resynced itself
 //	sync-stop   the resync or verify ends without result
 //	pause, resume      Words says for whom
 //	verify      Start, Stop: answer for a verify;     verify-done: Found bytes differ
-//	outdate     what you have will be old             invalidate: what you have counts for nothing
-//	resize?     Size: could you;  resized: this is the size now
+//	outdate     what you have will be old
+//	invalidate  what you have counts for nothing, mine stays;  invalidate-no: nothing of that, Words
+//	invalidate-me   will you keep your data, so that I can give mine up
+//	room?       how large could your disk be;     room: it has Size, and could have Capacity
+//	resize?     Size: be so large;      resize-yes, resize-no;     resized: this is the size now
 //	ahead       the link is congested: nothing is sent until the next Hello
 //	refuse      Words say why the sender will not be connected until a user says so
 //	bye         a user disconnects
@@ -57,6 +61,7 @@ type Said struct {
 	Contact     uint16
 	Primaries   uint16
 	Size        int64
+	Capacity    int64
 	Start, Stop int64
 	Found       int64
 	Written     int64 // Unix seconds of Gen.Current

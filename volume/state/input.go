@@ -16,7 +16,7 @@ type (
 	// marked in every bitmap already.
 	Attached struct {
 		Super    meta.Super
-		Capacity int64 // bytes for data that the backing store could hold; 0: Super.Size
+		Capacity int64 // bytes for data that the backing store could hold now; 0: Super.Size
 	}
 	// DiskGone: the disk could not be attached, or failed with Err during Op: "attach", "read", "write",
 	// "flush" of data, or "metadata". After a failed WriteSuper the shell carries out the rest of the
@@ -77,12 +77,14 @@ type (
 	// Opened and Closed: users of the front ends.
 	Opened struct{ Writable bool }
 	Closed struct{ Writable bool }
-	// SetSaid: the cluster's store says which replicas are up to date. Version grows with each change.
+	// SetSaid: the cluster's store says which replicas are up to date. Version grows with each change. A primary
+	// that sees a version which it did not ask for itself has been taken over: it stops.
 	SetSaid struct {
 		Members uint16
 		Version uint64
-		Quorate bool // the store can be changed from here
-		Mine    bool // this version is what an AskSet of this node has recorded: nobody was faster, however old the rest of what is known here is
+		By      uint16 // the node whose AskSet made this version, a bit a NodeID; 0: not known
+		Quorate bool   // the store can be changed from here
+		Mine    bool   // this version is what an AskSet of this node has recorded: nobody was faster, however old the rest of what is known here is
 		// Leaving, if not empty, says why what runs here is being stopped without quorum: what is frozen ends with errors.
 		Leaving string
 	}
@@ -105,6 +107,9 @@ type (
 	// Configured: what may change in the configuration while the volume is in use has changed. Nodes,
 	// disks, addresses and the identity are the same as in New.
 	Configured struct{ Config volume.Config }
+	// Measured answers Measure, in bytes for data: as many fit on the backing store as it is (Has), and as many could
+	// (Capacity: a file grows with the volume).
+	Measured struct{ Has, Capacity int64 }
 	// Settled answers Settle.
 	Settled struct{}
 	// Drawn answers NeedGeneration.
@@ -133,6 +138,7 @@ func (SetNotRecorded) input() {}
 func (HookEnded) input()      {}
 func (Congested) input()      {}
 func (OtherSync) input()      {}
+func (Measured) input()       {}
 func (Settled) input()        {}
 func (Configured) input()     {}
 func (Drawn) input()          {}

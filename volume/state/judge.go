@@ -123,8 +123,9 @@ func (j judgement) same() verdict {
 }
 
 // better says whose blocks count where one generation has marks: the primary's; else those of who is in contact
-// with the primary; of who was primary when it crashed; where the verify was begun;
-// of who has the marks. In all these cases no acknowledged write is only at the other.
+// with the primary; of who was primary when it crashed; where the verify was begun; of the disk that is worth more; of the
+// lower number. In all these cases no acknowledged write is only at the other. It is an order of all
+// replicas, so three of them never copy in a circle.
 func (j judgement) better() int {
 	a, b := j.mine, j.theirs
 	for _, side := range [][2]bool{
@@ -132,7 +133,7 @@ func (j judgement) better() int {
 		{a.Primaries != 0, b.Primaries != 0},
 		{a.Super.Crashed, b.Super.Crashed},
 		{a.Verified, b.Verified},
-		{a.Dirty > 0, b.Dirty > 0},
+		{a.Disk > b.Disk, b.Disk > a.Disk},
 	} {
 		if side[0] != side[1] {
 			return order(side[0], side[1])

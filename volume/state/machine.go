@@ -47,13 +47,14 @@ type Machine struct {
 	demotion  *demotion
 	granted   *peer // was told that it may be primary, and has not said yet whether it is
 
-	set       set
-	asked     bool // a write waits for GoOn
-	draws     []draw
-	resizing  *resizing
-	otherSync bool
-	down      *Asked
-	quorum    bool
+	set          set
+	asked        bool // a write waits for GoOn
+	draws        []draw
+	resizing     *resizing
+	invalidating *invalidating
+	otherSync    bool
+	down         *Asked
+	quorum       bool
 
 	lastIO IO
 	told   Said
@@ -108,6 +109,8 @@ func (m *Machine) take(in Input) {
 		m.otherSync = in.Busy
 	case Configured:
 		m.onConfigured(in.Config)
+	case Measured:
+		m.onMeasured(in)
 	case Settled:
 		m.onSettled()
 	case Drawn:
@@ -152,9 +155,10 @@ func (m *Machine) reconcile() {
 	m.weighDisk()
 	m.equalThrough()
 	m.checkQuorum()
-	m.pickSource()
 	m.pauses()
+	m.pickSource()
 	m.finishSyncs()
+	m.resize()
 	m.promote()
 	m.demote()
 	m.askSet()

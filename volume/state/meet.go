@@ -105,6 +105,9 @@ func (m *Machine) judged(p *peer) {
 // onlyPrimary: a secondary does not serve two primaries, unless that is allowed. One that has stopped makes room.
 func (m *Machine) onlyPrimary(p *peer, theirs Hello) bool {
 	q := m.primaryPeer()
+	if m.granted != nil && m.granted != p {
+		q = m.granted // it will be
+	}
 	if theirs.Role != volume.Primary || q == nil || q == p || m.cfg.Net.AllowTwoPrimary && theirs.TwoPrimary {
 		return true
 	}
@@ -180,7 +183,7 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 		m.stopSync(p)
 		p.hooked = false
 	} // else what has begun goes on
-	p.full, p.renounce = v.full, v.renounce
+	p.full, p.renounce, p.blocked = v.full, v.renounce, false
 	if m.attached && theirs.Super.Gen.Current == m.super.Gen.Current {
 		m.super.Gen.Bitmap[p.id] = 0 // the marks alone say what differs
 	}
@@ -205,12 +208,17 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 
 // agreesWith: a node that has no good data of its own reads and writes at several others, if they have the same.
 func (m *Machine) agreesWith(p *peer) bool {
+	if m.attached && p.need != needTarget {
+		p.missed = false // the marks here tell
+		return true
+	}
 	for _, q := range m.peers {
-		if q != p && q.inSync() && (p.need == needTarget || !m.attached) && q.gen.Current != p.gen.Current {
+		if q != p && q.inSync() && (q.gen.Current != p.gen.Current || p.missed) {
 			return false
 		}
 	}
-	return true
+	p.missed = false
+	return m.super.Seen == 0 || p.gen.Within(m.super.Seen)
 }
 
 // learn takes over what a node without (up-to-date) data of its own must know of the data of the others.
@@ -218,7 +226,7 @@ func (m *Machine) learn(p *peer, theirs Hello) {
 	if !m.attached && p.inSync() {
 		m.super.Gen = theirs.Super.Gen
 	}
-	if theirs.Role == volume.Primary && (theirs.Disk == volume.UpToDate || theirs.Disk == volume.Diskless) {
+	if theirs.Role == volume.Primary && !theirs.Stopped && (theirs.Disk == volume.UpToDate || theirs.Disk == volume.Diskless) {
 		m.see(theirs.Super.Gen)
 	}
 }
@@ -260,6 +268,7 @@ func (m *Machine) lose(p *peer) {
 	if m.granted == p {
 		m.granted = nil
 	}
+	m.endInvalidate(p, m.conflict("invalidate", "the connection to node "+p.node.Name+" was lost", "Try again when it is back."))
 	discard := p.discard
 	p.reset()
 	p.discard = discard
@@ -288,12 +297,14 @@ func (m *Machine) onDown(p *peer, in PeerDown) {
 	if !wasUp {
 		return
 	}
+	m.hook("disconnected", p)
 	m.lostPeer(p, lostSync, wasPrimary, in)
 }
 
 // lostPeer draws the conclusions from the loss of a peer that had been judged.
 func (m *Machine) lostPeer(p *peer, lostSync, wasPrimary bool, in PeerDown) {
 	if m.role == volume.Primary {
+		p.missed = p.missed || lostSync
 		if wasPrimary {
 			p.dualLost = "node " + p.node.Name + " was primary, too, when it was lost, and may write there"
 		}

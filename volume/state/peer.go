@@ -32,7 +32,8 @@ type peer struct {
 	capacity  int64
 	gen       meta.Generations
 	expect    volume.Generation // it was told of this one and has not said yet that it has it; 0: nothing
-	seen      volume.Generation
+	seen      volume.Generation // newest that it knows of
+	vouched   bool              // it counts for quorum although it knows of none
 	contact   uint16
 	primaries uint16
 	inStep    uint16 // as told by a primary
@@ -48,29 +49,33 @@ type peer struct {
 	failed    int    // exit code of a fence-peer that did not succeed; 0: none
 	dualLost  string // it was primary, too, when it was lost: why requests wait
 
-	equal     bool // in step with the same primary as this node
-	left      bool // it cannot have the current generation: that began without it
-	agrees    bool // its data is the same as of the others that this node takes for up to date
-	need      need
-	full      bool // of need: every block
-	renounce  bool // of need: a history of its own is given up
-	going     bool // target: asked to begin; source: waits for a draw
-	hooked    bool // before-resync-target runs
-	ready     bool // and has ended well
-	running   bool // the resync has begun
-	verify    bool // a verify runs
-	ended     bool // source: everything marked is there
-	heldBack  bool // but the primary must send to the target first
-	doneTold  bool // source: sync-done is out, the target has not confirmed
-	pauseHere string
-	pauseAway string
-	userPause bool
-	paused    bool // what the data path was told last
-	pauseTold string
-	congested bool
-	flow      PeerFlow
-	flowKnown bool
-	toldState bool
+	equal       bool // in step with the same primary as this node
+	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
+	left        bool // it cannot have the current generation: that began without it
+	agrees      bool // its data is the same as of the others that this node takes for up to date
+	need        need
+	full        bool // of need: every block
+	renounce    bool // of need: a history of its own is given up
+	going       bool // target: asked to begin; source: waits for a draw
+	hooked      bool // before-resync-target runs
+	ready       bool // and has ended well
+	running     bool // the resync has begun
+	verify      bool // a verify runs
+	blocked     bool // target: the source is being resynced itself
+	ended       bool // source: everything marked is there
+	heldBack    bool // but the primary must send to the target first
+	doneTold    bool // source: sync-done is out, the target has not confirmed
+	pauseHere   string
+	pauseAway   string
+	userPause   bool
+	toldInvalid bool // it was told to give its data up, and has not yet
+	measures    bool // waits to hear how much room is here
+	paused      bool // what the data path was told last
+	pauseTold   string
+	congested   bool
+	flow        PeerFlow
+	flowKnown   bool
+	toldState   bool
 }
 
 // need says which side of a resync this node is for a peer.
@@ -94,8 +99,9 @@ func (p *peer) reset() {
 	p.mine = Hello{}
 	p.role, p.disk, p.stopped = volume.RoleUnknown, volume.DUnknown, false
 	p.contact, p.primaries, p.inStep, p.seen, p.gets, p.source, p.expect = 0, 0, 0, 0, 0, 0, 0
+	p.vouched, p.measures, p.toldInvalid = false, false, false
 	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
-	p.ended, p.heldBack = false, false
+	p.ended, p.heldBack, p.blocked = false, false, false
 	p.running, p.verify, p.toldState, p.agrees, p.equal = false, false, false, false, false
 	p.pauseAway, p.pauseTold, p.paused, p.congested = "", "", false, false
 }

@@ -169,7 +169,10 @@ func (m *Machine) mayPromote(p *promotion) error {
 	if m.granted != nil {
 		return m.conflict(op, "node "+m.granted.node.Name+" is being promoted at the same time", "See who is primary with takt volume status, then try again.")
 	}
-	if !m.quorum {
+	if p.force && m.promotion == p {
+		m.countAll()
+	}
+	if !m.hasQuorum() {
 		return m.conflict(op, m.quorumWords(), "Bring more nodes into contact.")
 	}
 	if err := m.setAllows(p); err != nil {
@@ -184,10 +187,8 @@ func (m *Machine) mayPromote(p *promotion) error {
 // dataAllows: only what is known to be the newest counts, or what a user vouches for.
 func (m *Machine) dataAllows(p *promotion) error {
 	const op = "make primary"
-	if m.super.Seen != 0 && !m.dataGen().Within(m.super.Seen) && !p.force {
-		return m.conflict(op, "newer data than what is here is known to exist on another node", "Connect that node; or, if it is lost for good: primary --force.")
-	}
-	if m.disk == volume.UpToDate || len(m.sources()) > 0 {
+	known := m.super.Seen == 0 || p.force || m.dataGen().Within(m.super.Seen)
+	if (m.disk == volume.UpToDate || len(m.sources()) > 0) && known {
 		return nil
 	}
 	force := "If what is here shall count nevertheless: primary --force. What another replica has written since is lost then."
@@ -202,6 +203,9 @@ func (m *Machine) dataAllows(p *promotion) error {
 		return m.conflict(op, "the disk is Inconsistent: a resync was not finished, old and new blocks are mixed", "Connect the node that the resync came from. "+force)
 	case m.disk == volume.Outdated:
 		return m.conflict(op, "the disk is Outdated: newer data is on another node", "Connect that node. "+force)
+	}
+	if !known {
+		return m.conflict(op, "newer data than what is here is known to exist on another node", "Connect that node; or, if it is lost for good: primary --force.")
 	}
 	return nil // Consistent: nobody is known to have newer data
 }
@@ -218,9 +222,11 @@ func (m *Machine) setAllows(p *promotion) error {
 		return nil
 	case !s.known:
 		return m.conflict(op, "nothing is known yet of the cluster's set of up-to-date replicas", "Wait until this node has joined the cluster.")
+	case !s.quorate:
+		return m.conflict(op, "the cluster has no quorum here, so nothing can be recorded", "Wait until it has.")
 	case s.members == 0 || s.members&bit(m.cfg.Self) != 0 && m.disk >= volume.Consistent || s.members&m.inStepMask() != 0:
 		return nil
-	case p.force && s.quorate:
+	case p.force:
 		s.forced = bit(m.cfg.Self)
 		return nil
 	}
@@ -255,8 +261,8 @@ func (m *Machine) becomePrimary(p *promotion) {
 	m.super.Crashed = m.attached
 	m.super.PrimaryLost = false
 	m.event("role", "role Secondary → Primary")
-	if m.disk == volume.Inconsistent {
-		m.hook("pri-on-incon-degr", nil)
+	if p.force {
+		m.certain()
 	}
 	m.answer(p.id, nil, "")
 }

@@ -6,72 +6,135 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
-// resizing is an online grow under way: first every peer makes room, then this node grows and marks the new part, so that it is
-// copied from here.
+// resizing is an online grow under way. First all replicas measure their disks; then every peer makes room; then
+// this node grows and marks the new part, so that it is copied from here. Interrupted before the end, nobody has used
+// the new part, and the smaller size counts.
 type resizing struct {
-	id      uint64
-	size    int64
+	in      Asked
+	size    int64 // 0: being measured
+	has     int64 // what fits on all disks as they are
+	room    int64 // and what could
 	waiting uint16
 	grown   uint16
 }
 
 func (m *Machine) askResize(in Asked) {
-	size, err := m.resizeAllowed(in)
-	if err != nil {
+	if err := m.resizeAllowed(in); err != nil {
 		m.answer(in.ID, err, "")
 		return
 	}
-	if size == m.super.Agreed {
-		m.answer(in.ID, nil, "the volume has "+bytes(size)+" already")
-		return
-	}
-	r := &resizing{id: in.ID, size: size}
-	for _, p := range m.peers {
-		if p.up() && p.disk != volume.Diskless {
-			r.waiting |= bit(p.id)
-			m.emit(Tell{p.id, Said{Kind: "resize?", Size: size}})
-		}
-	}
-	m.resizing = r
-	m.finishResize()
+	m.resizing = &resizing{in: in, has: 1 << 62, room: 1 << 62, waiting: bit(m.cfg.Self) | m.askDisks(Said{Kind: "room?"})}
+	m.emit(Measure{})
 }
 
-func (m *Machine) resizeAllowed(in Asked) (int64, error) {
+// askDisks asks all connected peers that have a disk.
+func (m *Machine) askDisks(s Said) uint16 {
+	var mask uint16
+	for _, p := range m.peers {
+		if p.up() && p.disk != volume.Diskless {
+			mask |= bit(p.id)
+			m.emit(Tell{p.id, s})
+		}
+	}
+	return mask
+}
+
+func (m *Machine) resizeAllowed(in Asked) error {
 	const op = "resize"
-	size, room := in.Size, m.capacity
 	switch {
 	case !m.attached || m.disk != volume.UpToDate:
-		return 0, m.conflict(op, "the disk here is "+m.disk.String()+", not UpToDate", "Run it on a node whose disk is UpToDate.")
+		return m.conflict(op, "the disk here is "+m.disk.String()+", not UpToDate", "Run it on a node whose disk is UpToDate.")
 	case m.primaryPeer() != nil && m.role != volume.Primary:
-		return 0, m.conflict(op, "node "+m.primaryPeer().node.Name+" is primary", "Run it there.")
+		return m.conflict(op, "node "+m.primaryPeer().node.Name+" is primary", "Run it there.")
 	case m.halfDecided() || m.meetingAny():
-		return 0, m.conflict(op, "another change is under way", "Wait for it, then try again.")
+		return m.conflict(op, "another change is under way", "Wait for it, then try again.")
 	}
 	for _, p := range m.peers {
 		switch {
-		case !p.hasDisk() || p.up() && p.disk == volume.Diskless:
-		case !p.up() && !in.Force:
-			return 0, m.conflict(op, "node "+p.node.Name+" is not connected", "Connect it first; or, if it will be given a disk that is large enough: resize --force.")
-		case p.up() && p.conn != volume.Connected:
-			return 0, m.conflict(op, "the connection to node "+p.node.Name+" is "+p.conn.String(), "Wait until the two are in step.")
-		case p.up():
-			room = min(room, positive(p.capacity))
+		case p.hasDisk() && !p.up() && !in.Force:
+			return m.conflict(op, "node "+p.node.Name+" is not connected", "Connect it first; or, if it will be given a disk that is large enough: resize --force.")
+		case p.up() && p.disk != volume.Diskless && p.conn != volume.Connected:
+			return m.conflict(op, "the connection to node "+p.node.Name+" is "+p.conn.String(), "Wait until the two are in step.")
 		}
 	}
+	return nil
+}
+
+// onMeasured: the own disk's room is known; a peer or an own resize waits for it.
+func (m *Machine) onMeasured(in Measured) {
+	m.capacity = max(in.Capacity, m.super.Size)
+	has := max(in.Has, m.super.Size)
+	for _, p := range m.peers {
+		if p.measures {
+			p.measures = false
+			m.emit(Tell{p.id, Said{Kind: "room", Size: has, Capacity: m.capacity}})
+		}
+	}
+	if r := m.resizing; r != nil && r.size == 0 {
+		r.has, r.room = min(r.has, has), min(r.room, m.capacity)
+		r.waiting &^= bit(m.cfg.Self)
+	}
+}
+
+// onRoom: a peer wants to know how much room is here.
+func (m *Machine) onRoom(p *peer) {
+	if !m.attached {
+		m.emit(Tell{p.id, Said{Kind: "room", Size: 1 << 62, Capacity: 1 << 62}})
+		return
+	}
+	p.measures = true
+	m.emit(Measure{})
+}
+
+func (m *Machine) onRoomAnswer(p *peer, s Said) {
+	p.capacity = s.Capacity
+	if r := m.resizing; r != nil && r.size == 0 {
+		r.has, r.room = min(r.has, s.Size), min(r.room, s.Capacity)
+		r.waiting &^= bit(p.id)
+	}
+}
+
+// resize takes a resize as far as it goes.
+func (m *Machine) resize() {
+	r := m.resizing
+	if r == nil || r.waiting&(m.upMask()|bit(m.cfg.Self)) != 0 {
+		return
+	}
+	if r.size != 0 {
+		m.finishResize(r)
+		return
+	}
+	size, err := m.chooseSize(r)
+	if err != nil || size == m.super.Agreed {
+		m.resizing = nil
+		m.answer(r.in.ID, err, "the volume has "+bytes(size)+" already")
+		return
+	}
+	r.size = size
+	if r.waiting = m.askDisks(Said{Kind: "resize?", Size: size}); r.waiting == 0 {
+		m.finishResize(r)
+	}
+}
+
+func (m *Machine) chooseSize(r *resizing) (int64, error) {
+	const op = "resize"
+	size := r.in.Size
 	if size == 0 {
-		size = room / volume.BlockSize * volume.BlockSize
+		size = max(m.super.Agreed, min(r.has/volume.BlockSize*volume.BlockSize, positive(m.cfg.Size)))
 	}
 	switch {
+	case size%volume.BlockSize != 0:
+		return 0, m.conflict(op, fmt.Sprintf("%d bytes are no multiple of %d", size, volume.BlockSize), "Choose one.")
 	case size < m.super.Agreed:
 		return 0, m.conflict(op, fmt.Sprintf("the volume has %s; it can grow, but not shrink to %s", bytes(m.super.Agreed), bytes(size)), "Copy the data to a smaller volume instead.")
-	case size > room:
-		return 0, m.conflict(op, fmt.Sprintf("the smallest disk has room for %s, not for %s", bytes(room), bytes(size)), "Enlarge the disks first.")
+	case size > r.room:
+		return 0, m.conflict(op, fmt.Sprintf("the smallest disk has room for %s, not for %s", bytes(r.room), bytes(size)), "Enlarge the disks first.")
 	}
 	return size, nil
 }
 
 func (m *Machine) onResize(p *peer, s Said) {
-	if !m.attached || s.Size > m.capacity || s.Size < m.super.Agreed {
+	if !m.attached || s.Size > max(m.capacity, m.super.Size) || s.Size < m.super.Agreed {
 		m.emit(Tell{p.id, Said{Kind: "resize-no", Size: s.Size, Words: "the disk of node " + m.self.Name + " has room for " + bytes(m.capacity)}})
 		return
 	}
@@ -86,30 +149,29 @@ func (m *Machine) onResizeAnswer(p *peer, s Said) {
 	}
 	if s.Kind == "resize-no" {
 		m.resizing = nil
-		m.answer(r.id, m.conflict("resize", s.Words, "Enlarge that disk first."), "")
+		m.answer(r.in.ID, m.conflict("resize", s.Words, "Enlarge that disk first."), "")
 		return
 	}
 	r.waiting &^= bit(p.id)
 	r.grown |= bit(p.id)
-	m.finishResize()
 }
 
 // finishResize grows here once all others have.
-func (m *Machine) finishResize() {
-	r := m.resizing
-	if r == nil || r.waiting&m.upMask() != 0 {
+func (m *Machine) finishResize(r *resizing) {
+	m.resizing = nil
+	if m.disk != volume.UpToDate {
+		m.answer(r.in.ID, m.conflict("resize", "the disk here is "+m.disk.String()+" by now", "See takt volume status, then try again."), "")
 		return
 	}
-	m.resizing = nil
 	old := m.super.Agreed
+	m.setSize(r.size)
 	for _, p := range m.peers {
 		if p.hasDisk() {
 			m.emit(MarkAll{Peer: p.id, From: old})
 		}
 	}
-	m.setSize(r.size)
 	m.tellUp(Said{Kind: "resized", Size: r.size})
-	m.answer(r.id, nil, "the volume has "+bytes(r.size)+" now")
+	m.answer(r.in.ID, nil, "the volume has "+bytes(r.size)+" now")
 	for _, p := range m.peers {
 		if r.grown&bit(p.id) != 0 {
 			m.compareAgain(p)

@@ -49,6 +49,10 @@ func (m *Machine) onWork(p *peer, s Said) {
 		m.onSyncDone(p, s)
 	case "sync-stop":
 		m.onSyncStop(p, s.Words)
+	case "sync-wait":
+		m.stopSync(p)
+		p.blocked = true
+		m.showSync(p)
 	case "pause":
 		p.pauseAway = s.Words
 	case "resume":
@@ -59,6 +63,14 @@ func (m *Machine) onWork(p *peer, s Said) {
 		m.onVerifyDone(p, s)
 	case "invalidate":
 		m.onInvalidate(p)
+	case "invalidate-me":
+		m.onInvalidateMe(p)
+	case "invalidate-no":
+		m.onInvalidateNo(p, s.Words)
+	case "room?":
+		m.onRoom(p)
+	case "room":
+		m.onRoomAnswer(p, s)
 	case "resize?":
 		m.onResize(p, s)
 	case "resize-yes", "resize-no":
@@ -69,14 +81,20 @@ func (m *Machine) onWork(p *peer, s Said) {
 }
 
 func (m *Machine) onState(p *peer, s Said) {
-	was := p.role
+	was, wasDisk := p.role, p.disk
+	p.blocked = false
 	p.role, p.disk, p.stopped = s.Role, s.Disk, s.Stopped
 	if p.expect == 0 || p.expect == s.Gen.Current {
 		p.gen, p.expect = s.Gen, 0
 	} // else it was said before the new generation got there
 	p.contact, p.primaries, p.inStep, p.gets, p.source, p.seen = s.Contact, s.Primaries, s.InStep, s.Gets, s.Source, s.Seen
-	if p.role == volume.Primary && (p.disk == volume.UpToDate || p.disk == volume.Diskless) {
+	if p.role == volume.Primary && !p.stopped && (p.disk == volume.UpToDate || p.disk == volume.Diskless) {
 		m.see(p.gen)
+	}
+	if p.disk == volume.Diskless && p.need != needNothing {
+		m.stopSync(p)
+		p.need = needNothing
+		m.showSync(p)
 	}
 	if m.granted == p && s.Role == volume.Primary {
 		m.granted = nil
@@ -84,11 +102,14 @@ func (m *Machine) onState(p *peer, s Said) {
 	if was != p.role {
 		m.peerEvent(p, "role", "node "+p.node.Name+" is "+p.role.String()+" now")
 	}
+	if p.disk != volume.UpToDate {
+		p.toldInvalid = false
+	}
 	if was == volume.Primary && p.role != volume.Primary {
 		p.dualLost = ""
 	}
-	if m.disk != volume.UpToDate && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
-		p.agrees = true // its resync is done, and it got what was written beside it
+	if m.disk != volume.UpToDate && wasDisk == volume.Inconsistent && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
+		p.agrees, p.missed = true, false // its resync is done, and it got what was written beside it
 	}
 	if !m.attached && p.inSync() && p.expect == 0 {
 		m.super.Gen = p.gen
@@ -97,15 +118,18 @@ func (m *Machine) onState(p *peer, s Said) {
 		}
 	}
 	m.confirm(p)
+	m.twoPrimaries(p)
 	if p.role == volume.Primary && m.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && p.theirTwo) {
 		m.refuse(p, "both nodes are primary, which is not allowed: make one of them secondary, then connect")
 	}
 }
 
-func (m *Machine) onInvalidate(p *peer) {
-	if m.role == volume.Primary || !m.attached || m.halfDecided() {
-		m.peerEvent(p, "error", "node "+p.node.Name+" wants this node's data to be invalidated; refused, since this node is primary, diskless, or in the middle of something")
-		return
+// twoPrimaries: p has become primary while this node is connected to another one that does not know of it.
+func (m *Machine) twoPrimaries(p *peer) {
+	for _, q := range m.peers {
+		if p.role == volume.Primary && q != p && q.up() && q.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && p.theirTwo && q.theirTwo) {
+			m.later(p, verdict{again: "node " + q.node.Name + " is primary, too, and was connected first"})
+			return
+		}
 	}
-	m.invalidate("node " + p.node.Name + " says so")
 }

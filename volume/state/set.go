@@ -38,10 +38,12 @@ func (m *Machine) onSet(in SetSaid) {
 		s.asked = 0
 	}
 	changed := in.Members != s.members || in.Version != s.version
-	s.members, s.version, s.quorate, s.known, s.leaving = in.Members, in.Version, in.Quorate, true, in.Leaving
-	if in.Mine {
+	if in.Mine || in.By == bit(m.cfg.Self) {
 		s.mine = in.Version
+	} else if s.known && in.Version != s.version && in.By != 0 {
+		m.takenOver(in)
 	}
+	s.members, s.version, s.quorate, s.known, s.leaving = in.Members, in.Version, in.Quorate, true, in.Leaving
 	if m.attached {
 		m.super.Members, m.super.MembersVersion = in.Members, in.Version
 	}
@@ -59,6 +61,21 @@ func (m *Machine) onSet(in SetSaid) {
 	}
 }
 
+// takenOver: another node has made a new version of the set, as whoever becomes primary does.
+func (m *Machine) takenOver(in SetSaid) {
+	if p := m.promotion; p != nil && p.stage == stageSet {
+		p.version = in.Version // this node has to make a newer one still, if the rules allow it now
+	}
+	for _, p := range m.peers {
+		if bit(p.id) == in.By && p.up() && p.role == volume.Primary {
+			return // the other of two that are allowed
+		}
+	}
+	if m.role == volume.Primary {
+		m.stop("node " + m.names(in.By) + " has changed the cluster's record of up-to-date replicas, as who becomes primary does; this node must be made secondary")
+	}
+}
+
 // weighDisk says what the disk is worth, as far as that follows from who else is there.
 func (m *Machine) weighDisk() {
 	if !m.attached || m.super.Gen.Fresh() {
@@ -71,9 +88,7 @@ func (m *Machine) weighDisk() {
 		m.setDisk(volume.UpToDate, "all replicas have the same")
 	case (m.disk == volume.Consistent || m.disk == volume.UpToDate) && m.outside() && !m.besideMember():
 		m.setDisk(volume.Outdated, "the cluster has recorded newer data elsewhere")
-		if m.role == volume.Primary {
-			m.stop("the cluster has recorded a set of up-to-date replicas without this node: others may have gone on; it must be made secondary")
-		}
+		m.stop("the cluster has recorded a set of up-to-date replicas without this node: others may have gone on; it must be made secondary")
 	}
 }
 

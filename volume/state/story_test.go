@@ -20,6 +20,7 @@ import (
 //	write NODE BLOCK…, open NODE, close NODE, disk NODE fail|new|room=BLOCKS, hook NAME CODE
 //	congested NODE PEER on|off, other NODE on|off, conflict A B, spoil NODE BLOCK
 //	quiet CMD…   the same without the transcript
+//	play         only the lines below it
 //	status
 //
 // Each runs until nothing moves, unless it begins with "slowly".
@@ -66,6 +67,9 @@ func (s *story) line(f []string) {
 	if quiet || slow {
 		f = f[1:]
 	}
+	if f[0] == "play" {
+		return // the lines of the input follow
+	}
 	if f[0] == "setup" {
 		s.setup(f[1:])
 		return
@@ -91,6 +95,9 @@ func (s *story) setup(f []string) {
 	n, _ := strconv.Atoi(f[0])
 	a := args(f[1:])
 	s.w = newWorld(n, func(c *volume.Config) { configure(s.t, c, a) })
+	if zero := a["zero-b"]; zero != "" {
+		s.w.nodes[1].cfg.Split.Zero = zero
+	}
 	s.w.fault = func(format string, a ...any) { s.t.Fatalf(format, a...) }
 	for _, x := range s.w.nodes {
 		x.quorate = true
@@ -181,6 +188,10 @@ func (s *story) event(cmd string, f []string) {
 	w := s.w
 	switch cmd {
 	case "run":
+	case "deliver":
+		for n, _ := strconv.Atoi(f[0]); n > 0; n-- {
+			w.turn()
+		}
 	case "open":
 		s.node(f[0]).step(Opened{Writable: true})
 	case "close":
@@ -217,9 +228,6 @@ func (s *story) disk(x *wnode, what string) {
 		x.cap = int64(n) * volume.BlockSize
 		if x.super.Gen.Fresh() {
 			x.super.Size = x.cap
-		}
-		if x.m != nil {
-			x.m.capacity = x.cap
 		}
 	case what == "fail":
 		x.step(DiskGone{Op: "write", Err: "input/output error"})

@@ -14,13 +14,13 @@ func (m *Machine) pickSource() {
 		case p.need != needTarget:
 		case p.running || p.going:
 			now = p
-		case p.meeting() || !m.mayFeed(p):
+		case p.meeting() || p.blocked || !m.mayFeed(p) || p.pauseHere != "" || p.pauseAway != "":
 		case best == nil || best.role != volume.Primary && (p.role == volume.Primary || p.gen.Within(best.gen.Current)):
 			best = p
 		}
 	}
 	switch {
-	case best == nil:
+	case best == nil || m.isSource():
 		return
 	case now != nil && (now.role == volume.Primary || best.role != volume.Primary):
 		return
@@ -74,6 +74,10 @@ func (m *Machine) beginTarget(p *peer) {
 // onSyncGo: the target is ready.
 func (m *Machine) onSyncGo(p *peer, full bool) {
 	m.stopSync(p) // the target begins anew
+	if m.isTarget(p) {
+		m.emit(Tell{p.id, Said{Kind: "sync-wait", Words: "node " + m.self.Name + " is being resynced itself"}})
+		return
+	}
 	if p.need != needSource || !sound(m.disk) {
 		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is no source any more"}})
 		m.compareAgain(p)
@@ -90,6 +94,33 @@ func (m *Machine) onSyncGo(p *peer, full bool) {
 		base = m.super.Gen.Bitmap[p.id] // where the two parted
 	}
 	m.beginSource(p, base)
+}
+
+// isTarget says whether this node is being resynced, so that it cannot feed p now. Where nodes that
+// wait for one another could form a circle, the lowest number feeds first.
+func (m *Machine) isTarget(p *peer) bool {
+	for _, q := range m.peers {
+		if q.need != needTarget || !q.going && !q.running {
+			continue
+		}
+		if q.running || m.cfg.Self > p.id {
+			return true
+		}
+		m.emit(Tell{q.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " feeds another node first"}})
+		m.stopSync(q)
+		m.showSync(q)
+	}
+	return false
+}
+
+// isSource says whether this node feeds another one.
+func (m *Machine) isSource() bool {
+	for _, q := range m.peers {
+		if q.need == needSource && (q.going || q.running) {
+			return true
+		}
+	}
+	return false
 }
 
 // markedAll: every block is marked for the target; from now on the generation base
@@ -207,6 +238,9 @@ func (m *Machine) onSyncDone(p *peer, s Said) {
 	if p.need != needTarget || !p.running {
 		return
 	}
+	if p.expect != 0 && s.Gen.Current != p.expect {
+		s.Gen = p.gen // this node, the primary, has begun a new generation meanwhile; the source is about to hear of it
+	}
 	m.clone(p, s)
 	p.need, p.running = needNothing, false
 	m.emit(Sync{Peer: p.id, Do: "stop"})
@@ -280,6 +314,7 @@ func (m *Machine) stopSync(p *peer) {
 func (m *Machine) onSyncStop(p *peer, words string) {
 	wasVerify := p.verify
 	m.stopSync(p)
+	p.blocked = p.need == needTarget // until something changes
 	if wasVerify {
 		m.setConn(p, volume.Connected, "")
 	} else {

@@ -123,19 +123,6 @@ func (m *Machine) onBye(p *peer, s Said) {
 	m.emit(Drop{Peer: p.id, Retry: true, Why: p.why})
 }
 
-func (m *Machine) invalidateRemote(in Asked, p *peer) error {
-	switch {
-	case !p.up():
-		return m.conflict("invalidate-remote", "node "+p.node.Name+" is not connected", "Connect it first.")
-	case m.disk != volume.UpToDate:
-		return m.conflict("invalidate-remote", "the disk here is "+m.disk.String()+": there would be no source", "Run it where the disk is UpToDate.")
-	case p.role == volume.Primary:
-		return m.conflict("invalidate-remote", "node "+p.node.Name+" is primary", "Make it secondary first.")
-	}
-	m.emit(Tell{p.id, Said{Kind: "invalidate"}})
-	return nil
-}
-
 func (m *Machine) pauseSync(_ Asked, p *peer) error {
 	p.userPause = true
 	return nil
@@ -215,6 +202,9 @@ func (m *Machine) othersFresh() bool {
 
 func (m *Machine) onTick(now time.Duration) {
 	m.now = max(m.now, now)
+	for _, p := range m.peers {
+		p.blocked = false
+	}
 }
 
 func (m *Machine) onCongested(p *peer, now bool) {

@@ -47,7 +47,7 @@ type wwrite struct {
 type wstore struct {
 	members uint16
 	version uint64
-	by      volume.NodeID // who had this version recorded
+	by      uint16
 }
 
 type wnode struct {
@@ -76,11 +76,13 @@ type wnode struct {
 	held     []*wop
 	open     []*wop // begun, waiting for peers
 	sync     [8]*wsync
+	offered  [8]meta.Generations // what sources had when a resync began
 	quorate  bool
 	answers  map[uint64]Answer
 	settle   bool
 	shutdown bool
-	depth    int      // of steps within steps
+	busy     bool // effects are being carried out
+	drains   bool
 	later    []func() // what follows from the effects of the step under way
 }
 
@@ -175,7 +177,7 @@ func (x *wnode) start() {
 func (x *wnode) forget() {
 	x.attached, x.wants, x.flow, x.io, x.asked = false, [8]bool{}, [8]PeerFlow{}, IO{}, false
 	x.queue, x.held, x.open, x.sync = nil, nil, nil, [8]*wsync{}
-	x.answers, x.settle, x.shutdown, x.later, x.depth = map[uint64]Answer{}, false, false, nil, 0
+	x.answers, x.settle, x.shutdown, x.later, x.busy, x.drains = map[uint64]Answer{}, false, false, nil, false, false
 }
 
 // crash is kill -9, or power loss of a disk that lies to nobody.
@@ -317,7 +319,7 @@ func (x *wnode) dirty(peer volume.NodeID) int64 {
 // tellSet brings the newest word of the store, if the node can hear it.
 func (x *wnode) tellSet() {
 	if x.m != nil && x.cfg.Cluster {
-		x.step(SetSaid{Members: x.w.store.members, Version: x.w.store.version, Quorate: x.quorate, Mine: x.w.store.by == x.id})
+		x.step(SetSaid{Members: x.w.store.members, Version: x.w.store.version, By: x.w.store.by, Quorate: x.quorate})
 	}
 }
 
