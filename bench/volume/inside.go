@@ -20,7 +20,7 @@ import (
 // Ram disks of the guest: DRBD's replicas, then the volume's, then one that is measured as it is.
 const (
 	guestDisks    = 5
-	guestDiskSize = 192 << 20
+	guestDiskSize = 96 << 20
 )
 
 // insideGuest measures, says the results and turns the machine off.
@@ -40,7 +40,7 @@ func guestMain(args []string) (all results, err error) {
 	if len(args) != 4 {
 		return all, fmt.Errorf("want: TAKT ROOT RUNS LENGTH; have %q", args)
 	}
-	o := options{takt: args[0], dir: "/tmp/bench", size: 128 << 20}
+	o := options{takt: args[0], dir: "/tmp/bench", size: 64 << 20}
 	if o.runs, err = strconv.Atoi(args[2]); err != nil {
 		return all, err
 	}
@@ -181,7 +181,7 @@ func startDRBD(root string) (*target, error) {
 	}
 	at := []string{"ipv4:127.0.0.1:7000", "ipv4:127.0.0.1:7001"}
 	for i := range at {
-		run(setup, "connect", fmt.Sprintf("r%d", i), at[i], at[1-i], "--protocol=C", "--max-buffers=8000", "--max-epoch-size=8000", "--sndbuf-size=1M")
+		run(setup, "connect", fmt.Sprintf("r%d", i), at[i], at[1-i], "--protocol=C", "--max-buffers=8000", "--max-epoch-size=8000", "--sndbuf-size=1M", "--ping-timeout=100")
 	}
 	run(setup, "wait-connect", "0", "--wfc-timeout=20")
 	run(setup, "new-current-uuid", "0", "--clear-bitmap") // nothing to sync between new disks

@@ -133,7 +133,7 @@ func (t *target) start(args []string) error {
 
 // await waits until the socket is there.
 func (t *target) await(ctx context.Context, socket string) error {
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(2 * time.Minute); ; {
 		if _, err := os.Stat(socket); err == nil {
 			return nil
 		}

@@ -96,7 +96,7 @@ func setFront(file, front string) ([]byte, error) {
 
 // awaitDevice waits until the volume's block device is there.
 func (t *target) awaitDevice(ctx context.Context) error {
-	for end := time.Now().Add(20 * time.Second); ; {
+	for end := time.Now().Add(2 * time.Minute); ; {
 		s, err := t.controls[0].Status(ctx)
 		if err != nil {
 			return err
