@@ -77,6 +77,7 @@ func set(t *testing.T, n int, size int64, change func(i int, c *volume.Config)) 
 	c := volume.Config{Name: "r0", ID: "0123456789abcdef0123456789abcdef", Size: size, Front: "nbd"}
 	c.Net.Secret = "of the test"
 	c.Net.PingInterval, c.Net.Timeout, c.Net.PingTimeout, c.Net.ConnectInterval = 500*time.Millisecond, 2*time.Second, 500*time.Millisecond, 100*time.Millisecond
+	c.Sync.MinRate = 1 << 30 // no test waits for a resync that makes way for the writer
 	for i := range n {
 		c.Nodes = append(c.Nodes, volume.Node{ID: volume.NodeID(i), Name: string(rune('a' + i)), Address: freeAddress(t), Meta: "internal"})
 	}

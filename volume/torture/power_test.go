@@ -53,6 +53,7 @@ func pair(t *testing.T, size int64, slow [2]bool, change func(*volume.Config)) (
 	c := volume.Config{Name: "r0", ID: "0123456789abcdef0123456789abcdef", Size: size}
 	c.Net.Plain, c.Net.ConnectInterval = true, 50*time.Millisecond
 	c.Disk.Extents = 7
+	c.Sync.MinRate = 1 << 30 // no test waits for a resync that makes way for the writer
 	for i := range 2 {
 		c.Nodes = append(c.Nodes, volume.Node{ID: volume.NodeID(i), Name: string(rune('a' + i)), Address: freeAddress(t), Disk: diskPath})
 	}
