@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"sync"
 	"testing"
 	"time"
@@ -165,7 +166,17 @@ func (s *site) powerOff(p *proxy, rnd *rand.Rand) {
 		s.port.close()
 	}
 	s.mem.Crash(rnd)
-	s.r.Close()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		s.r.Close()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		stacks := make([]byte, 1<<20)
+		s.t.Fatalf("%s does not end:\n%s", s.name, stacks[:runtime.Stack(stacks, true)])
+	}
 }
 
 // inside is a port to a replica in this process.
