@@ -10,6 +10,7 @@ import (
 
 	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/cluster/cib"
+	"github.com/takt-ha/takt/cluster/controller"
 	"github.com/takt-ha/takt/cluster/link"
 	"github.com/takt-ha/takt/cluster/node"
 	"github.com/takt-ha/takt/cluster/store"
@@ -153,7 +154,7 @@ func inherit(root *cib.Node, old, id cib.NodeID) []cib.Op {
 	if lrm := state.Child("lrm"); lrm != nil {
 		state = state.WithReplaced(lrm, lrm.WithAttr("id", id.String()))
 	}
-	state = cib.WithNodeAttr(state, "maintenance", "true")
+	state = cib.WithNodeAttr(state.WithAttr(controller.AnewMark, "true"), "maintenance", "true")
 	return []cib.Op{{Kind: cib.Create, Path: "/cib/status", XML: state.String()}}
 }
 

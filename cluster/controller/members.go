@@ -20,6 +20,7 @@ type member struct {
 	since   time.Time // when what is known of it last changed
 	up      time.Time // when it, or its daemon, was last heard anew
 	booting time.Time // its machine has booted, and the CIB tells of its life before: its daemon is waited for until then
+	held    time.Time // it was admitted anew and has not been heard yet: not gone until then
 	asked   time.Time // when its Query went out; zero: not asked
 	begun   time.Time // when it was first asked
 	refused int       // how often in a row it has answered that it cannot join yet
@@ -118,6 +119,7 @@ func (m *Machine) onPeer(in Peer) {
 		p.booting = m.now.Add(m.cfg.JoinTimeout)
 	}
 	p.alive, p.working, p.gone, p.left, p.reason = in.Alive, in.Working, in.Gone, in.Left, in.Reason
+	m.holdAnew(p)
 	is := p.alive && p.working
 	if was == is && wasGone == p.gone && !voided {
 		return
@@ -137,6 +139,23 @@ func (m *Machine) onPeer(in Peer) {
 			m.run.Abort(m.name(p.id) + " is not there")
 		}
 	}
+}
+
+// anewPatience is how long a node that was admitted anew may take to be heard under its new id: it sets its log
+// aside and begins its heartbeats anew, on a machine that may be as slow as its disk is bad.
+const anewPatience = time.Minute
+
+// holdAnew keeps a node that was admitted anew, and was not heard under its new id yet, from being gone: its
+// silence says nothing of its machine, and what that runs runs on.
+func (m *Machine) holdAnew(p *member) {
+	switch {
+	case !p.gone || p.left || !p.up.IsZero() || m.nodeState(p.id).Attr(AnewMark) == "":
+		p.held = time.Time{}
+		return
+	case p.held.IsZero():
+		p.held = m.now.Add(anewPatience)
+	}
+	p.gone = !m.now.Before(p.held)
 }
 
 // tellOfPeer tells what became of a node; back: it was not heard before.
@@ -236,15 +255,27 @@ func (m *Machine) query() {
 		if p.joined && !p.fresh && m.proposal == 0 && m.nodeState(p.id) == nil {
 			p.forget() // somebody has erased what was known
 		}
+		if !p.held.IsZero() && !p.gone && !m.now.Before(p.held) {
+			p.gone, p.since = true, m.now
+			m.tellOfPeer(p, false)
+		}
 		if !p.alive && !p.gone && !p.silent && m.now.Sub(p.since) >= m.cfg.JoinTimeout {
 			p.silent = true
-			m.want(m.name(p.id) + " is lost to this node, but others hear it: what it runs is left alone")
+			m.want(m.name(p.id) + " " + p.unheard() + ": what it runs is left alone")
 		}
 		m.hurry(p, limit)
 		if m.mayJoin(p) {
 			m.ask(p)
 		}
 	}
+}
+
+// unheard says why a node that this one does not hear is not gone.
+func (p *member) unheard() string {
+	if !p.held.IsZero() {
+		return "was admitted anew and has not been heard yet"
+	}
+	return "is lost to this node, but others hear it"
 }
 
 // mayJoin: a node that is being fenced, or of which the CIB says what was before
@@ -337,6 +368,9 @@ func (m *Machine) wakeForMember(w *waking, p *member, delay, limit time.Duration
 	}
 	if p.alive && !p.working {
 		w.after(p.booting)
+	}
+	if !p.alive && !p.gone {
+		w.after(p.held)
 	}
 	if p.gone {
 		w.after(p.since.Add(delay))

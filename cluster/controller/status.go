@@ -21,6 +21,10 @@ import (
 // are while its daemon does not work; the scheduler reads it as maintenance.
 const managerDown = "maintenance"
 
+// AnewMark is the attribute of a node_state that a node was admitted anew with, and that it inherits from its old id:
+// nobody has heard it under the new one.
+const AnewMark = "takt-anew"
+
 // record remembers a result for the next proposal. asked is false for a result
 // that the node reports by itself.
 func (m *Machine) record(node cib.NodeID, r agent.Record, asked bool) {
