@@ -80,6 +80,14 @@ var tiers = map[string]Tier{
 	"volume/control": {Imports: []string{"volume", "api"}},
 	"volume/daemon":  {Imports: []string{"volume/...", "api", "internal/osfs", "internal/command"}},
 	"importer/drbd":  {Pure: true, Imports: []string{"volume"}},
+	// The director.
+	"director":            {Pure: true},
+	"director/vrrp":       {Pure: true, Imports: []string{"director"}},
+	"director/pool":       {Pure: true, Imports: []string{"director"}},
+	"director/check":      {Imports: []string{"director", "internal/command"}},
+	"director/ipvs":       {Imports: []string{"director", "internal/netif", "internal/osfs"}},
+	"director/nat":        {Imports: []string{"director", "internal/netif", "internal/osfs"}},
+	"importer/keepalived": {Pure: true, Imports: []string{"director"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},
 	"lab": {Imports: []string{"api", "lab/..."}},
