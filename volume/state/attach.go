@@ -8,7 +8,7 @@ func (m *Machine) onAttached(in Attached) {
 	if m.attached {
 		return
 	}
-	id := m.super.Volume
+	id, seen := m.super.Volume, m.super.Seen
 	m.super, m.saved, m.attached = in.Super, in.Super, true
 	m.capacity = in.Capacity
 	if m.capacity == 0 {
@@ -34,6 +34,9 @@ func (m *Machine) onAttached(in Attached) {
 	m.disk = volume.Attaching
 	m.setDisk(m.worthAtAttach(), "attached")
 	m.see(m.super.Gen)
+	if seen != 0 && !m.super.Gen.Within(seen) {
+		m.super.Seen = seen // heard without the disk
+	}
 	if m.super.Agreed > 0 {
 		m.emit(Grow{m.super.Agreed})
 	}
