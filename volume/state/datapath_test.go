@@ -69,6 +69,7 @@ func (x *wnode) one(e Effect) {
 		x.super = e.Super
 	case Greet:
 		h := e.Hello
+		x.markRecent(e.Peer)
 		h.Dirty = x.dirty(e.Peer)
 		x.send(e.Peer, wmsg{kind: "hello", hello: h})
 		x.step(Greeted{e.Peer, h.Dirty})
@@ -167,6 +168,16 @@ func (x *wnode) drop(e Drop) {
 	l.up[side] = false
 	l.q[side] = nil
 	x.later = append(x.later, func() { x.lost(e.Peer, e.Why) })
+}
+
+// markRecent marks what the peer may lack of what a primary wrote here.
+func (x *wnode) markRecent(peer volume.NodeID) {
+	if x.m.role == volume.Primary {
+		return
+	}
+	for _, b := range x.recent {
+		x.mark(peer, b)
+	}
 }
 
 func (x *wnode) setFlow(peer volume.NodeID, f PeerFlow) {
@@ -412,6 +423,7 @@ func (x *wnode) doSync(e Sync) {
 		x.sync[e.Peer] = &wsync{do: e.Do, flying: map[int]bool{}}
 	case "target":
 		x.checkOverwrite(e.Peer)
+		x.markRecent(e.Peer)
 		x.sync[e.Peer] = &wsync{do: e.Do, flying: map[int]bool{}}
 		x.send(e.Peer, wmsg{kind: "marks", marks: x.marks[e.Peer]})
 	case "pause", "resume":
