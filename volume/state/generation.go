@@ -312,7 +312,7 @@ func (m *Machine) unheard() bool {
 	}
 	n := 1
 	for _, p := range m.peers {
-		if p.up() && p.seen == m.dataGen().Current {
+		if p.up() && m.counts(p) && p.seen == m.dataGen().Current {
 			n++
 		}
 	}

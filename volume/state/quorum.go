@@ -44,7 +44,14 @@ func (m *Machine) voters() int {
 	return n
 }
 
-func (m *Machine) counts(p *peer) bool { return p.seen != 0 || p.vouched || m.super.Gen.Fresh() }
+// counts says whether p is a voter. What a node without its disk has heard it forgets in a crash, and then it would
+// count with what its disk knows; one that is diskless by design does not count at all after a crash.
+func (m *Machine) counts(p *peer) bool {
+	if p.hasDisk() && p.disk == volume.Diskless {
+		return false
+	}
+	return p.seen != 0 || p.vouched || m.super.Gen.Fresh()
+}
 
 // countAll: a user vouches for it that those in contact need not know better.
 func (m *Machine) countAll() {
@@ -71,7 +78,11 @@ func (m *Machine) quorumWords() string {
 	words := fmt.Sprintf("no quorum: %d of %d nodes are in contact, %d are needed", m.voters(), len(m.cfg.Nodes), m.quorumNeed())
 	for _, p := range m.peers {
 		if p.up() && !m.counts(p) {
-			words += "; node " + p.node.Name + " does not count yet: it has just started and cannot know who has the newest data"
+			why := "has just started and cannot know who has the newest data"
+			if p.hasDisk() && p.disk == volume.Diskless {
+				why = "has lost its disk"
+			}
+			words += "; node " + p.node.Name + " does not count: it " + why
 		}
 	}
 	return words
