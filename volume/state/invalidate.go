@@ -35,14 +35,18 @@ type invalidating struct {
 
 // keeper is a peer whose data is as good as this node's.
 func (m *Machine) keeper() *peer {
-	from := m.primaryPeer()
 	for _, p := range m.peers {
-		behind := m.attached && m.disk == volume.UpToDate && p.gen.Current != m.super.Gen.Current || from != nil && from.inStep&bit(p.id) == 0
-		if p.inSync() && !behind {
+		if m.asGood(p) {
 			return p
 		}
 	}
 	return nil
+}
+
+func (m *Machine) asGood(p *peer) bool {
+	from := m.primaryPeer()
+	behind := m.attached && m.disk == volume.UpToDate && p.gen.Current != m.super.Gen.Current || from != nil && from.inStep&bit(p.id) == 0
+	return p.inSync() && !behind
 }
 
 // onInvalidateMe: p wants to give its data up, if this node keeps its own.
@@ -85,7 +89,7 @@ func (m *Machine) invalidateRemote(_ Asked, p *peer) error {
 // onInvalidate: p keeps its data, and this node's shall count for nothing.
 func (m *Machine) onInvalidate(p *peer) {
 	own := m.invalidating != nil && m.invalidating.keeper == p
-	if !m.attached || m.halfDecided() || m.isSource() || m.otherTold(nil) || m.role == volume.Primary && !own {
+	if !m.attached || m.halfDecided() || m.isSource() || m.otherTold(nil) || m.role == volume.Primary && !own || !m.asGood(p) && m.disk > volume.Inconsistent {
 		m.emit(Tell{p.id, Said{Kind: "invalidate-no", Words: "node " + m.self.Name + " is primary, diskless, or in the middle of something"}})
 		m.endInvalidate(p, m.conflict("invalidate", "another change came in between", "See takt volume status, then try again."))
 		return
