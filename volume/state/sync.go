@@ -230,7 +230,13 @@ func (m *Machine) equals() uint16 {
 	if p := m.primaryPeer(); p != nil && m.role != volume.Primary {
 		return p.inStep
 	}
-	return m.inStepMask()
+	mask := m.inStepMask()
+	for _, p := range m.peers {
+		if p.need != needNothing {
+			mask &^= bit(p.id) // as good, or better, but marks say that it differs
+		}
+	}
+	return mask
 }
 
 // onSyncDone: this node has everything that p has.
