@@ -264,6 +264,11 @@ func (m *Machine) becomePrimary(p *promotion) {
 	if p.force {
 		m.certain()
 	}
+	for _, q := range m.peers {
+		if q.need != needNothing {
+			m.compareAgain(q) // a primary's blocks count
+		}
+	}
 	m.answer(p.id, nil, "")
 }
 

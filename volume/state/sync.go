@@ -19,8 +19,14 @@ func (m *Machine) pickSource() {
 			best = p
 		}
 	}
+	if now != nil && m.role == volume.Primary && !now.agrees {
+		m.emit(Tell{now.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is primary and works with other data"}})
+		m.stopSync(now)
+		m.showSync(now)
+		now = nil
+	}
 	switch {
-	case best == nil || m.isSource():
+	case best == nil || m.isSource() || m.role == volume.Primary && sound(m.disk):
 		return
 	case now != nil && (now.role == volume.Primary || best.role != volume.Primary):
 		return
@@ -148,7 +154,7 @@ func (m *Machine) beginSource(p *peer, base volume.Generation) {
 // newer blocks.
 func (m *Machine) onSyncBegin(p *peer, s Said) {
 	base := s.Gen.Current
-	if !p.going || p.need != needTarget || !m.attached {
+	if !p.going || p.need != needTarget || !m.attached || m.role == volume.Primary && sound(m.disk) {
 		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " does not want a resync any more"}})
 		return
 	}
