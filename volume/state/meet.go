@@ -221,6 +221,18 @@ func (m *Machine) agreesWith(p *peer) bool {
 	return m.super.Seen == 0 || p.gen.Within(m.super.Seen)
 }
 
+// agree looks again who has the same data as those that a node without good data of its own reads and writes at.
+func (m *Machine) agree() {
+	if m.attached && m.disk == volume.UpToDate {
+		return
+	}
+	for _, p := range m.peers {
+		if p.up() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current {
+			p.agrees = true
+		}
+	}
+}
+
 // learn takes over what a node without (up-to-date) data of its own must know of the data of the others.
 func (m *Machine) learn(p *peer, theirs Hello) {
 	if !m.attached && p.inSync() {

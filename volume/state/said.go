@@ -81,7 +81,7 @@ func (m *Machine) onWork(p *peer, s Said) {
 }
 
 func (m *Machine) onState(p *peer, s Said) {
-	was, wasDisk := p.role, p.disk
+	was, wasDisk, wasInSync := p.role, p.disk, p.inSync()
 	p.blocked = false
 	p.role, p.disk, p.stopped = s.Role, s.Disk, s.Stopped
 	if p.expect == 0 || p.expect == s.Gen.Current {
@@ -108,9 +108,13 @@ func (m *Machine) onState(p *peer, s Said) {
 	if was == volume.Primary && p.role != volume.Primary {
 		p.dualLost = ""
 	}
-	if m.disk != volume.UpToDate && wasDisk == volume.Inconsistent && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
-		p.agrees, p.missed = true, false // its resync is done, and it got what was written beside it
+	if wasDisk == volume.Inconsistent && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
+		p.missed = false // its resync is done, and it got what was written beside it
 	}
+	if wasInSync && !p.inSync() && m.role == volume.Primary {
+		p.missed = true // it may have a write that was never answered, or lack it
+	}
+	m.agree()
 	if !m.attached && p.inSync() && p.expect == 0 {
 		m.super.Gen = p.gen
 		if m.role != volume.Primary {
