@@ -492,6 +492,7 @@ func (w *world) askSet(x *wnode, e AskSet) {
 	}
 	if e.Version == w.store.version {
 		w.store = wstore{e.Members, e.Version + 1, bit(x.id)}
+		w.past = append(w.past, w.store)
 	}
 	w.said = append(w.said, x.id)
 	for _, y := range w.nodes {

@@ -100,8 +100,8 @@ func randomStep(t *rapid.T, w *world, story *strings.Builder) {
 		say("start " + x.name())
 		x.start()
 	case k == 30 && w.nodes[0].cfg.Cluster:
-		x.quorate = !x.quorate
-		say(fmt.Sprintf("quorate %s %v", x.name(), x.quorate))
+		x.quorate, x.behind = rapid.IntRange(0, 2).Draw(t, "quorate") > 0, rapid.IntRange(0, 3).Draw(t, "behind")
+		say(fmt.Sprintf("quorate %s %v, %d behind", x.name(), x.quorate, x.behind))
 		x.tellSet()
 	case k == 31 || k == 30:
 		say("tick")
@@ -173,7 +173,7 @@ func finish(w *world) {
 		l.cut = false
 	}
 	for _, x := range w.nodes {
-		x.quorate = true
+		x.quorate, x.behind = true, 0
 		x.start()
 		x.tellSet()
 		x.verb(Asked{Verb: "resume-sync", AllPeers: true})

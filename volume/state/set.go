@@ -38,9 +38,9 @@ func (m *Machine) onSet(in SetSaid) {
 		s.asked = 0
 	}
 	changed := in.Members != s.members || in.Version != s.version
-	if in.Mine || in.By == bit(m.cfg.Self) {
+	if in.Mine {
 		s.mine = in.Version
-	} else if s.known && in.Version != s.version && in.By != 0 {
+	} else if in.By != bit(m.cfg.Self) && s.known && in.Version != s.version && in.By != 0 {
 		m.takenOver(in)
 	}
 	s.members, s.version, s.quorate, s.known, s.leaving = in.Members, in.Version, in.Quorate, true, in.Leaving

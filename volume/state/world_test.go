@@ -18,6 +18,7 @@ type world struct {
 	nodes  []*wnode
 	links  []*wlink
 	store  wstore
+	past   []wstore // every version of it
 	drawn  uint64
 	clock  int64 // seconds
 	writes []*wwrite
@@ -78,6 +79,7 @@ type wnode struct {
 	sync     [8]*wsync
 	offered  [8]meta.Generations // what sources had when a resync began
 	quorate  bool
+	behind   int // by how many versions its copy of the store lags behind
 	answers  map[uint64]Answer
 	settle   bool
 	shutdown bool
@@ -319,7 +321,13 @@ func (x *wnode) dirty(peer volume.NodeID) int64 {
 // tellSet brings the newest word of the store, if the node can hear it.
 func (x *wnode) tellSet() {
 	if x.m != nil && x.cfg.Cluster {
-		x.step(SetSaid{Members: x.w.store.members, Version: x.w.store.version, By: x.w.store.by, Quorate: x.quorate})
+		all := append([]wstore{{}}, x.w.past...)
+		if newest := all[len(all)-1]; newest.by == bit(x.id) { // the answer to what it asked
+			x.step(SetSaid{Members: newest.members, Version: newest.version, By: newest.by, Quorate: x.quorate, Mine: true})
+			return
+		}
+		known := all[max(0, len(all)-1-x.behind)]
+		x.step(SetSaid{Members: known.members, Version: known.version, By: known.by, Quorate: x.quorate})
 	}
 }
 
