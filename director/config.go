@@ -15,6 +15,7 @@ package director
 
 import (
 	"net/netip"
+	"strconv"
 	"time"
 )
 
@@ -23,6 +24,14 @@ type Pos struct {
 	File string
 	Line int // from 1
 	Col  int // from 1, in bytes
+}
+
+// String is FILE:LINE:COL, and "" of the zero value.
+func (p Pos) String() string {
+	if p == (Pos{}) {
+		return ""
+	}
+	return p.File + ":" + strconv.Itoa(p.Line) + ":" + strconv.Itoa(p.Col)
 }
 
 // Config is everything that one director does. It is a value: nobody changes it once it is made. Names are unique
@@ -36,6 +45,7 @@ type Config struct {
 	Processes  []TrackedProcess
 	Static     Routing // for as long as the director runs, whatever the state of its instances
 	Servers    []VirtualServer
+	TLS        TLSFiles // SSL: of SSL_GET checks
 }
 
 // Global is what global_defs says.
@@ -57,8 +67,28 @@ type Global struct {
 	StartupDelay  time.Duration // vrrp_startup_delay: no instance leaves its first state before
 	SyncDaemon    *SyncDaemon   // lvs_sync_daemon
 	FlushIPVS     bool          // lvs_flush: services of others go at the start
+	Startup       Command       // run once before anything else
+	StartupLimit  time.Duration // and given up after: 10 s
+	Shutdown      Command       // run once after everything else
+	ShutdownLimit time.Duration // 10 s
+	Delays        []InterfaceDelay
+	PriorityLines bool // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
+	ReloadLines   bool // fifo_write_vrrp_states_on_reload
+	InitNotify    bool // rs_init_notifies: real servers that come up at the start are notified about
 	Timeouts      Timeouts
 	CheckDefaults CheckDefaults
+}
+
+// InterfaceDelay is how long a change of an interface must last until it counts.
+type InterfaceDelay struct {
+	Interface string
+	Down, Up  time.Duration // at most 255 s
+}
+
+// TLSFiles are what SSL_GET checks show and trust. Without a CA no certificate is verified, as in keepalived.
+type TLSFiles struct {
+	CA, Certificate, Key string // paths
+	Password             Secret // of Key
 }
 
 // CheckDefaults is what checker_* options of global_defs say.
@@ -91,6 +121,8 @@ type Mail struct {
 	Helo    string
 	Timeout time.Duration // 30 s by default
 	Alert   Alert         // defaults: smtp_alert, smtp_alert_vrrp, smtp_alert_checker
+	NoFault bool          // no_email_faults: no mail about the state FAULT
+	Seldom  bool          // no_checker_emails: of a real server only when it is added or removed, not for each of its checks
 }
 
 // Alert says who sends mail unless told otherwise.

@@ -36,14 +36,21 @@ type Instance struct {
 	Unicast      []Unicast  // peers; none: multicast
 	TTL          TTL        // of unicast adverts
 	Source       netip.Addr // of adverts; zero: the interface's first address
+	TrackSource  bool       // track_src_ip: it is a fault while Source is not on this machine
+	CheckSource  bool       // check_unicast_src: adverts of others than the peers are dropped
+	AlonePeers   bool       // unicast_fault_no_peer: without any peer it is a fault, rather than multicast
+	Group        netip.Addr // mcast_dst_ip; zero: that of the whole director
+	DownAdverts  int        // adverts that may fail to come before the master is dead: 3
 	MAC          *MAC       // use_vmac; nil: the addresses are on Interface itself
 	Native6      bool       // native_ipv6: adverts go over IPv6 (default: as the first address)
 	Addresses    []Address  // in the adverts
 	Excluded     []Address  // virtual_ipaddress_excluded: held alike, not in the adverts
+	Promote      bool       // promote_secondaries: other addresses of a network stay when its first one goes
 	Routing      Routing    // of the master alone
 	Garp         Garp
 	Track        Track
 	Alone        bool // dont_track_primary: Interface itself may be down
+	PriorityLine bool // notify_priority_changes
 	Notify       Notify
 	Pos          Pos
 }
@@ -79,6 +86,7 @@ type TTL struct{ Send, Min int }
 // MAC says that the addresses are on a macvlan with the virtual router's own address 00-00-5E-00-01-VRID.
 type MAC struct {
 	Interface string // vrrp.VRID by default
+	Hardware  string // another address, six bytes in hex with colons; "": 00:00:5e:00:01:VRID, or :02:VRID for IPv6
 	XmitBase  bool   // vmac_xmit_base: adverts go out by the base interface
 }
 
@@ -87,11 +95,14 @@ type Address struct {
 	Prefix    netip.Prefix // /32 and /128 where no length was given
 	Interface string       // "": the instance's
 	Label     string
-	Broadcast netip.Addr // zero: none
-	Scope     string     // site, link, host, nowhere or global (default), or a number
-	NoTrack   bool       // losing the address is no fault
-	NoPrefix  bool       // no_prefix_route
-	Home      bool       // mobile IPv6
+	Broadcast netip.Addr   // zero: none
+	Peer      netip.Prefix // of a point-to-point link
+	Old       bool         // preferred_lft 0: never a source of new connections
+	NoDAD     bool         // -nodad
+	Scope     string       // site, link, host, nowhere or global (default), or a number
+	NoTrack   bool         // losing the address is no fault
+	NoPrefix  bool         // no_prefix_route
+	Home      bool         // mobile IPv6
 	Pos       Pos
 }
 

@@ -12,6 +12,7 @@ type VirtualServer struct {
 	Members      []GroupMember
 	Protocol     Protocol
 	Method       string // lb_kind: NAT, DR or TUN
+	Tunnel       Tunnel // of Method TUN
 	Scheduler    string // lb_algo: rr, wrr, lc, wlc, lblc, lblcr, sh, mh, dh, fo, ovf, sed, nq, twos
 	SchedFlags   []string
 	OnePacket    bool
@@ -74,7 +75,8 @@ type Persistence struct {
 // RealServer is a server that does the work.
 type RealServer struct {
 	Addr     netip.AddrPort // port 0: that of the virtual server
-	Method   string         // "": the virtual server's
+	Method   string         // NAT, DR or TUN
+	Tunnel   Tunnel         // of Method TUN
 	Weight   int            // 0 to 65535; 0: no new connection
 	Upper    int            // uthreshold: no new connection above; 0: any number
 	Lower    int            // lthreshold: again below
@@ -85,6 +87,13 @@ type RealServer struct {
 	Alert    bool
 	Checks   []Check // all must be passed; none: it is always up
 	Pos      Pos
+}
+
+// Tunnel is how packets are wrapped on their way to a real server.
+type Tunnel struct {
+	Kind     string // "" (ipip), "gue" or "gre"
+	Port     uint16 // of gue
+	Checksum string // "" (nocsum), "csum" or "remcsum"
 }
 
 // CheckTiming is when checks run and how often they may fail.
