@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
 	"io"
 
 	"github.com/spf13/cobra"
@@ -15,16 +14,21 @@ import (
 func newDemoCommand() *cobra.Command {
 	var o demo.Options
 	var script bool
+	var crashes int
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Show a cluster that fails over, on this one machine",
 		Long: "Runs three nodes and a client in namespaces, with a replicated volume, and where that can\n" +
 			"be written a service address and a small web service that counts visits on the volume.\n" +
 			"Shows what the client gets while you crash nodes and cut links. With --script it does so by itself, prints each step's outage, and exits with\n" +
-			"an error if a promise was broken. Nothing is left behind.",
-		Example: "  takt demo\n  takt demo --script --profile fast",
+			"an error if a promise was broken; with --crashes N it takes the power from the node that is primary\n" +
+			"N times in a row instead, a line each. Nothing is left behind.",
+		Example: "  takt demo\n  takt demo --script --profile fast\n  takt demo --script --crashes 20",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if crashes < 0 || crashes > 0 && !script {
+				return usage(cmd, errors.New("--crashes: want a number, and --script with it"))
+			}
 			if o.Out = cmd.OutOrStdout(); wantJSON(cmd) {
 				o.Out = cmd.ErrOrStderr()
 			}
@@ -32,7 +36,9 @@ func newDemoCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if script {
+			if crashes > 0 {
+				err = runCrashes(cmd, s, crashes)
+			} else if script {
 				err = runScript(cmd, s, o.Profile)
 			} else {
 				err = runLive(cmd, s)
@@ -42,6 +48,7 @@ func newDemoCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.BoolVar(&script, "script", false, "play all failures without a person")
+	f.IntVar(&crashes, "crashes", 0, "with --script: crash the node that is primary so many times in a row, and compare the replicas")
 	f.StringVar(&o.Profile, "profile", "default", "default or fast")
 	f.StringVar(&o.Dir, "dir", "", "laboratory folder, whose logs are kept (default: a temporary one)")
 	return cmd
@@ -65,7 +72,24 @@ func runScript(cmd *cobra.Command, s *demo.Session, profile string) error {
 		_, _ = io.WriteString(cmd.OutOrStdout(), "\n"+demo.Table(results))
 	}
 	if err == nil && demo.Broken(results, profile) {
-		err = errs.E("demo", errs.Other, "", "Keep the logs with --dir, and see takt events.", fmt.Errorf("a promise was broken"))
+		err = errBroken()
+	}
+	return err
+}
+
+func errBroken() error {
+	return errs.E("demo", errs.Other, "", "Keep the logs with --dir, and see takt events.", errors.New("a promise was broken"))
+}
+
+func runCrashes(cmd *cobra.Command, s *demo.Session, times int) error {
+	all, err := s.Crashes(cmd.Context(), times)
+	if wantJSON(cmd) {
+		err = errors.Join(printJSON(cmd, all), err)
+	} else if len(all) > 0 {
+		_, _ = io.WriteString(cmd.OutOrStdout(), "\n"+demo.SumUp(all))
+	}
+	if n := len(all); err == nil && (n < times || len(all[n-1].Broken) > 0) {
+		err = errBroken()
 	}
 	return err
 }

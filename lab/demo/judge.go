@@ -27,6 +27,7 @@ type Result struct {
 	From     string   `json:"from"`
 	To       string   `json:"to"`
 	Both     float64  `json:"address_twice_ms"` // how long two nodes had the address
+	Busy     float64  `json:"machine_busy_ms"`  // the longest time for which the client got no answer from itself; each limit is so much longer
 	Visits   uint64   `json:"visits"`           // number of the last visit that was counted on the volume
 	Limits   Limits   `json:"limits"`
 	Promise  string   `json:"promise"`
@@ -37,6 +38,7 @@ type Result struct {
 // judge holds what the client and the observer saw against the limits.
 func judge(r Result, seen *lab.Report, err error) Result {
 	r.Outage, r.Failed, r.Total, r.Finished, r.Broken = seen.Longest(), seen.Failed, seen.Total, err == nil, []string{}
+	r.Limits.Outage += r.Busy
 	breaks := func(format string, args ...any) { r.Broken = append(r.Broken, fmt.Sprintf(format, args...)) }
 	if err != nil {
 		breaks("not finished: %v", err)
@@ -81,13 +83,18 @@ func Table(results []Result) string {
 		pad := strings.Repeat(" ", max(0, 10-len([]rune(served))))
 		fmt.Fprintf(&b, "%-34s %10.0f %10.0f %7d %7d  %s%s %s\n", r.Step, r.Outage, r.Limits.Outage, r.Failed, r.Visits, served, pad, verdict)
 	}
+	busy := 0.0
 	for _, r := range results {
+		busy = max(busy, r.Busy)
 		for _, words := range r.Broken {
 			fmt.Fprintf(&b, "broken in %q: %s\n", r.Step, words)
 		}
 		if r.Both > 0 && r.Limits.Unproven {
 			fmt.Fprintf(&b, "note on %q: two nodes had the address for %.0f ms; one of them could reach nobody, and without a fence device nothing proves that it let go\n", r.Step, r.Both)
 		}
+	}
+	if busy >= 50 {
+		fmt.Fprintf(&b, "note: this machine is busy: beside the cluster the client was without an answer from itself for up to %.0f ms, and the limits are so much longer in that step\n", busy)
 	}
 	return b.String()
 }

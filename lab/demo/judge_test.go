@@ -26,6 +26,8 @@ func TestJudge(t *testing.T) {
 	}{
 		{"kept", Result{}, func(*lab.Report) {}, nil, ""},
 		{"too long", Result{}, func(r *lab.Report) { r.Gaps[0].Length = 1001 }, nil, "limit 1000 ms"},
+		{"too long, and the machine is not to blame", Result{Busy: 100}, func(r *lab.Report) { r.Gaps[0].Length = 1101 }, nil, "limit 1100 ms"},
+		{"the machine is to blame", Result{Busy: 100}, func(r *lab.Report) { r.Gaps[0].Length = 1099 }, nil, ""},
 		{"two answered", Result{}, func(r *lab.Report) { r.Twice = []lab.Switch{{Before: "n2", After: "n1"}} }, nil, "never twice"},
 		{"two addresses", Result{Both: 20}, func(*lab.Report) {}, nil, "never twice"},
 		{"no switch", Result{}, func(r *lab.Report) { r.Switches = nil }, nil, "changed 0 times"},

@@ -104,9 +104,10 @@ func renderResources(c *api.Status) string {
 	var walk func(all []api.ResourceStatus, indent string)
 	walk = func(all []api.ResourceStatus, indent string) {
 		for _, r := range all {
-			style := goodStyle
-			if r.Role != "Started" {
-				style = badStyle
+			style := badStyle
+			switch r.Role {
+			case "Started", "Promoted", "Unpromoted":
+				style = goodStyle
 			}
 			b.WriteString(style.Render(fmt.Sprintf("%-12s %-10s %s", indent+r.ID, r.Role, strings.Join(r.Nodes, ", "))) + "\n")
 			walk(r.Members, indent+"  ")

@@ -53,3 +53,13 @@ func TestScreen(t *testing.T) {
 		t.Errorf("no room, no status: %q", small)
 	}
 }
+
+// TestRoles: what runs as it should is not shown as if it were bad.
+func TestRoles(t *testing.T) {
+	for role, fine := range map[string]bool{"Started": true, "Promoted": true, "Unpromoted": true, "Stopped": false} {
+		got := renderResources(&api.Status{Quorum: api.Quorum{Quorate: true}, Resources: []api.ResourceStatus{{ID: "r0", Role: role}}})
+		if want := goodStyle.Render("x"); strings.HasPrefix(got, want[:strings.Index(want, "x")]) != fine {
+			t.Errorf("%s: %q", role, got)
+		}
+	}
+}

@@ -142,7 +142,7 @@ func (s *Session) deploy(ctx context.Context) error {
 	if _, err := s.lab.Exec(ctx, s.lab.Nodes()[0], "takt", "cib", "apply", file); err != nil {
 		return err
 	}
-	_, err := s.awaitAnswer(ctx, 20*time.Second, func(string) bool { return true })
+	_, err := s.awaitAnswer(ctx, stepLimit, func(string) bool { return true })
 	return err
 }
 

@@ -83,6 +83,32 @@ type counting struct {
 	told    int // of what was broken, that is in a result already
 	cancel  context.CancelFunc
 	running sync.WaitGroup
+
+	mu  sync.Mutex // guards these
+	end int64      // Unix ns of the newest answer
+	gap int64      // ns: the longest time between two of them since it was asked last
+}
+
+func (c *counting) add(a lab.Attempt) {
+	c.seen.Add(a)
+	if a.Error != "" {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.end != 0 {
+		c.gap = max(c.gap, a.End-c.end)
+	}
+	c.end = max(c.end, a.End)
+}
+
+// longest is the longest time in ms between two visits since it was asked last.
+func (c *counting) longest() float64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ms := float64(c.gap) / 1e6
+	c.gap = 0
+	return ms
 }
 
 // count begins.
@@ -93,7 +119,7 @@ func (s *Session) count(ctx context.Context) *counting {
 	o.Path, o.Timeout = lab.CountPath, 2*time.Second
 	c.running.Go(func() {
 		for ctx.Err() == nil {
-			if _, err := s.lab.Probe(ctx, lab.Client, o, c.seen.Add); err != nil && pause(ctx, feedLine) == nil {
+			if _, err := s.lab.Probe(ctx, lab.Client, o, c.add); err != nil && pause(ctx, feedLine) == nil {
 				s.say("the client cannot have its visits counted: %v", err)
 			}
 		}
@@ -109,10 +135,14 @@ func (c *counting) stop() {
 
 // await waits until a visit was counted that was asked for after a moment.
 func (c *counting) await(ctx context.Context, since time.Time) error {
+	return c.until(ctx, func(last lab.Attempt) bool { return last.Start > since.UnixNano() })
+}
+
+func (c *counting) until(ctx context.Context, suits func(last lab.Attempt) bool) error {
 	ctx, cancel := context.WithTimeout(ctx, stepLimit)
 	defer cancel()
 	for {
-		if last, _ := c.seen.Last(); last.Start > since.UnixNano() {
+		if last, _ := c.seen.Last(); suits(last) {
 			return nil
 		}
 		if pause(ctx, watchStep) != nil {

@@ -20,7 +20,7 @@ func TestVolumeInTheCluster(t *testing.T) {
 	v := &visits{c: c}
 	v.begin()
 	v.goOn("")
-	c.sub("the active node crashes", func(c *console) { v.crashes(c, 20) })
+	c.sub("the active node crashes", func(c *console) { v.crashes(c, 3) })
 	c.sub("the process of the volume dies", v.processDies)
 	c.sub("the active node is cut off", v.isCut)
 	c.sub("one way", v.oneWay)
