@@ -97,8 +97,15 @@ func (l *link) kick() {
 	l.halveLocked()
 }
 
-// kickLater lets the link's own sender send: for threads that read from a peer, which must not wait.
+// kickLater lets the link's own sender send: for threads that read from a peer, which must not wait. It wakes
+// nobody for nothing, since most of what they read brings nothing to be sent.
 func (l *link) kickLater() {
+	l.mu.Lock()
+	idle := len(l.out) == 0 || l.sending
+	l.mu.Unlock()
+	if idle {
+		return
+	}
 	select {
 	case l.wake <- struct{}{}:
 	default:

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"runtime"
 	"syscall"
 
 	"github.com/takt-ha/takt/volume/proto"
@@ -25,8 +24,6 @@ const readBuffer = 256 << 10
 
 // receive reads the data stream until it ends.
 func (p *peer) receive(l *link) {
-	runtime.LockOSThread()
-	defer runtime.UnlockOSThread()
 	in := &inbox{p: p, l: l}
 	err := in.run(l.data)
 	in.queue(0, 1<<62, func() { close(l.silent) })

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/internal/blocking"
 )
 
 // wire is a TCP connection that reads and writes by blocking system calls. A
@@ -20,6 +22,7 @@ type wire struct {
 	mu     sync.Mutex
 	users  int // calls inside read or write
 	closed bool
+	turn   blocking.Turn // of who reads
 }
 
 // newWire takes over c.
@@ -75,6 +78,7 @@ func (w *wire) Read(p []byte) (int, error) {
 		return 0, net.ErrClosed
 	}
 	defer w.leave()
+	w.turn.Take()
 	for {
 		n, err := unix.Read(w.fd, p)
 		switch {

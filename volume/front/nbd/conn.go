@@ -5,7 +5,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"runtime"
 	"sync"
 	"syscall"
 	"time"
@@ -75,8 +74,6 @@ func (c *conn) run() {
 		}
 		return
 	}
-	runtime.LockOSThread() // the thread is blocked in read(2) most of the time
-	defer runtime.UnlockOSThread()
 	if err := c.begin(); err != nil {
 		log.Warn("an NBD connection cannot be served", "reason", err)
 		return

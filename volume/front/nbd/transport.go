@@ -8,6 +8,8 @@ import (
 	"unsafe"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/internal/blocking"
 )
 
 // transport is a connection after the handshake.
@@ -50,6 +52,7 @@ func takeOver(nc net.Conn) (transport, error) {
 // socket is a transport on a blocking descriptor.
 type socket struct {
 	fd    int
+	turn  blocking.Turn        // of who reads
 	parts [maxParts]unix.Iovec // of the send at work; there is one at a time
 }
 
@@ -57,6 +60,7 @@ type socket struct {
 const maxParts = 256
 
 func (s *socket) Read(p []byte) (int, error) {
+	s.turn.Take()
 	for {
 		n, err := unix.Read(s.fd, p)
 		switch {

@@ -1,0 +1,30 @@
+// Package blocking is for goroutines that live in short blocking system calls: one that
+// reads a socket, works, answers, and reads again.
+package blocking
+
+import (
+	"runtime"
+	"time"
+)
+
+// Turn keeps such a goroutine from being taken for one that holds its processor for ever.
+//
+// A goroutine that never goes through the scheduler looks, after 10 ms, like an endless loop. The runtime's
+// monitor then wakes every 20 µs, sends the thread a signal, and takes its right to run Go code away in each
+// system call; on the way back the thread wakes the monitor anew. That doubles what a mirrored
+// write costs. So the goroutine calls Take before each read, and goes through the scheduler every few milliseconds.
+//
+// It must not be locked to its thread: to go through the scheduler would change threads twice.
+// The zero value is ready; a Turn belongs to one goroutine.
+type Turn struct{ last time.Time }
+
+// often is well below the 10 ms of the runtime (forcePreemptNS in runtime/proc.go).
+const often = 7 * time.Millisecond
+
+// Take goes through the scheduler if it is time to.
+func (t *Turn) Take() {
+	if now := time.Now(); now.Sub(t.last) > often {
+		t.last = now
+		runtime.Gosched()
+	}
+}
