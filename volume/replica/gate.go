@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"syscall"
 
+	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/front"
 	"github.com/takt-ha/takt/volume/state"
 )
@@ -17,15 +18,36 @@ type gate struct {
 	r    *Replica
 	open atomic.Bool // mode is IOOpen and nothing is pending: the fast path
 	own  atomic.Bool // this replica is primary: its front ends may write, now or later
+	// losses counts peers and disks that were lost.
+	losses atomic.Uint64
 
 	mu      sync.Mutex
 	mode    state.IOMode
 	why     []string
+	here    bool             // the data on the own disk is up to date
 	ask     bool             // writes wait for GoOn …
 	asked   bool             // … which has been asked for
 	pending int              // losses that the machine has not dealt with
 	parked  []*front.Request // not begun
-	held    []*front.Request // done, not told
+	held    []answered       // done, not told
+}
+
+// answered is a request that is done, with what that rests on.
+type answered struct {
+	req *front.Request
+	proof
+}
+
+// proof is what the answer to a change or flush rests on: the own disk has it; or else the peers that have it, if none was lost
+// since it was begun.
+type proof struct {
+	here   *disk.Disk // nil: the peers alone have it
+	losses uint64
+}
+
+// holdsLocked says whether a replica that counts has what was done still.
+func (g *gate) holdsLocked(req *front.Request, p proof) bool {
+	return reads(req.Op) || p.losses == g.losses.Load() || g.here && p.here != nil && p.here == g.r.disk.Load()
 }
 
 // hold keeps answers back until release.
@@ -33,6 +55,7 @@ func (g *gate) hold() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.pending++
+	g.losses.Add(1)
 	g.open.Store(false)
 }
 
@@ -50,10 +73,10 @@ func (g *gate) turn() {
 }
 
 // set changes what happens with requests.
-func (g *gate) set(mode state.IOMode, ask bool, why []string) {
+func (g *gate) set(io state.IO) {
 	g.mu.Lock()
-	g.mode, g.ask, g.asked, g.why = mode, ask, false, why
-	g.own.Store(mode != state.IOClosed && mode != state.IOReadOnly)
+	g.mode, g.ask, g.asked, g.why, g.here = io.Mode, io.Ask, false, io.Why, io.Here
+	g.own.Store(io.Mode != state.IOClosed && io.Mode != state.IOReadOnly)
 	g.turnLocked()
 }
 
@@ -86,26 +109,29 @@ func reads(op front.Op) bool { return op == front.Read || op == front.Cache }
 func (g *gate) turnLocked() {
 	open := g.mode == state.IOOpen && g.pending == 0 && !g.ask
 	g.open.Store(open)
-	var parked, held []*front.Request
+	var parked, done []*front.Request
 	if len(g.parked)+len(g.held) > 0 {
 		g.wroteLocked()
 	}
 	if g.pending == 0 && g.mode != state.IOFrozen && !g.ask {
 		parked, g.parked = g.parked, nil
-		held, g.held = g.held, nil
-	}
-	mode := g.mode
-	g.mu.Unlock()
-	for _, req := range held {
-		if mode == state.IOError && req.Op != front.Read {
-			req.Err = syscall.EIO
+		for _, a := range g.held {
+			switch {
+			case g.mode == state.IOOpen && !g.holdsLocked(a.req, a.proof):
+				parked = append(parked, a.req) // anew: who had it is gone
+			default:
+				g.judgeLocked(a.req)
+				done = append(done, a.req)
+			}
 		}
+		g.held = nil
 	}
+	g.mu.Unlock()
 	var s sinks
-	for _, req := range append(held, parked...) {
+	for _, req := range append(done, parked...) {
 		s.add(req.Sink)
 	}
-	for _, req := range held {
+	for _, req := range done {
 		req.Sink.Done(req)
 	}
 	for _, sink := range s {
@@ -184,16 +210,30 @@ func refusal(mode state.IOMode, op front.Op) syscall.Errno {
 	return syscall.ESHUTDOWN
 }
 
+// judgeLocked makes a change that is done an error where this replica has no right to write any more: another one may be primary
+// that does not have it.
+func (g *gate) judgeLocked(req *front.Request) {
+	if req.Err == nil && !reads(req.Op) && g.mode != state.IOOpen {
+		req.Err = syscall.EIO
+	}
+}
+
 // finish tells of a completed request, now or when the gate opens. It returns whether it was now.
-func (g *gate) finish(req *front.Request) bool {
-	if !g.open.Load() {
+func (g *gate) finish(req *front.Request, p proof) bool {
+	if !g.open.Load() || p.losses != g.losses.Load() {
 		g.mu.Lock()
 		if g.pending > 0 || g.mode == state.IOFrozen || g.ask && !reads(req.Op) {
 			g.wroteLocked()
-			g.held = append(g.held, req)
+			g.held = append(g.held, answered{req, p})
 			g.mu.Unlock()
 			return false
 		}
+		if g.mode == state.IOOpen && !g.holdsLocked(req, p) {
+			g.held = append(g.held, answered{req, p})
+			g.turnLocked()
+			return false
+		}
+		g.judgeLocked(req)
 		g.mu.Unlock()
 	}
 	req.Sink.Done(req)

@@ -74,14 +74,24 @@ func (r *Replica) run() {
 // stepLocked steps the machine and carries out what it says, in order.
 func (r *Replica) stepLocked(in state.Input) {
 	queue := []state.Input{in}
+	holds := 0
 	for len(queue) > 0 {
 		effects := r.loop.machine.Step(queue[0])
 		queue = queue[1:]
 		for _, e := range effects {
-			if next := r.doLocked(e); next != nil {
-				queue = append([]state.Input{next}, queue...)
+			next := r.doLocked(e)
+			if next == nil {
+				continue
 			}
+			if _, gone := next.(state.DiskGone); gone {
+				r.gate.hold() // no answer goes out that counts on the superblock which was not written
+				holds++
+			}
+			queue = append([]state.Input{next}, queue...)
 		}
+	}
+	for range holds {
+		r.gate.release()
 	}
 	if r.unjudged.Load() && !r.gate.frozen() {
 		r.unjudged.Store(false)
@@ -106,7 +116,7 @@ func (r *Replica) doLocked(e state.Effect) state.Input {
 		return r.measure()
 	case state.IO:
 		r.from.Store(&e.From)
-		r.gate.set(e.Mode, e.Ask, e.Why)
+		r.gate.set(e)
 	case state.GoOn:
 		r.gate.goOn()
 	case state.Settle:

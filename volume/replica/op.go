@@ -21,6 +21,7 @@ type op struct {
 	later  *later     // the batch whose changes are done here after they have gone to the peers; nil: at once
 	disk   *disk.Disk // where it is done then; nil: on the peers alone
 	hot    *disk.Disk // in whose activity log it holds its extents
+	proof  proof      // what its answer rests on
 
 	shares atomic.Int32
 	copies atomic.Int32 // replicas that have it
@@ -33,11 +34,19 @@ func (r *Replica) newOp(req *front.Request) *op {
 	o := ops.Get().(*op)
 	o.r, o.req, o.span.off, o.span.n = r, req, req.Offset, req.Length
 	o.locked, o.hot, o.later, o.disk = false, nil, nil, nil
+	o.proof = proof{losses: r.gate.losses.Load()}
 	o.shares.Store(1)
 	o.copies.Store(0)
 	o.failed.Store(0)
 	r.counts.inFlight.Add(1)
 	return o
+}
+
+// hereAlready notes, before the local share ends, that the own disk has it.
+func (o *op) hereAlready(d *disk.Disk, err error) {
+	if err == nil {
+		o.proof.here = d
+	}
 }
 
 // share ends one share: err is nil if a replica has the write now. s collects
@@ -51,7 +60,7 @@ func (o *op) share(err error, counts bool, s *sinks) {
 	if o.shares.Add(-1) > 0 {
 		return
 	}
-	r, req := o.r, o.req
+	r, req, proof := o.r, o.req, o.proof
 	// A failure matters only if no replica has it: else the machine detaches or drops who failed, before the answer goes out.
 	if fail := o.failed.Load(); fail != 0 && (o.copies.Load() == 0 || r.live().Disk.OnIOError == "pass_on") {
 		req.Err = syscall.Errno(fail)
@@ -69,13 +78,13 @@ func (o *op) share(err error, counts bool, s *sinks) {
 		r.gate.park(req) // whoever should have it is gone; perhaps another replica takes it
 		return
 	}
-	r.finish(req, s)
+	r.finish(req, proof, s)
 }
 
 // finish tells of a completed request; s, where not nil, collects whom to send the answer for.
-func (r *Replica) finish(req *front.Request, s *sinks) {
+func (r *Replica) finish(req *front.Request, p proof, s *sinks) {
 	sink := req.Sink // the request is the front end's again after Done
-	if r.gate.finish(req) && s != nil {
+	if r.gate.finish(req, p) && s != nil {
 		s.add(sink)
 	}
 }

@@ -24,7 +24,7 @@ func (r *Replica) readRemote(req *front.Request) {
 		}
 		copy(req.Data, data)
 		var s sinks
-		r.finish(req, &s)
+		r.finish(req, proof{losses: r.gate.losses.Load()}, &s)
 		s.flush()
 	})
 	p.kick()

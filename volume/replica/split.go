@@ -10,6 +10,7 @@ import (
 type parts struct {
 	r    *Replica
 	req  *front.Request
+	rest proof
 	left atomic.Int32
 	err  atomic.Pointer[error]
 }
@@ -26,7 +27,7 @@ func (p *parts) Done(piece *front.Request) {
 		p.req.Err = *err
 	}
 	var s sinks
-	p.r.finish(p.req, &s)
+	p.r.finish(p.req, p.rest, &s)
 	s.flush()
 }
 
@@ -35,7 +36,7 @@ func (p *parts) Flush() {}
 
 // split does a change in pieces.
 func (r *Replica) split(req *front.Request, most int64) {
-	p := &parts{r: r, req: req}
+	p := &parts{r: r, req: req, rest: proof{losses: r.gate.losses.Load()}}
 	var pieces []*front.Request
 	for off := int64(0); off < req.Length; off += most {
 		piece := &front.Request{Op: req.Op, Offset: req.Offset + off, Length: min(most, req.Length-off), FUA: req.FUA, NoHole: req.NoHole, Sink: p}

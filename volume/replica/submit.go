@@ -61,7 +61,7 @@ func (r *Replica) begin(req *front.Request, later *later) {
 // change does a write, zero or trim.
 func (r *Replica) change(req *front.Request, later *later) {
 	if req.Length == 0 {
-		r.finish(req, nil)
+		r.finish(req, proof{losses: r.gate.losses.Load()}, nil)
 		return
 	}
 	if d := r.disk.Load(); r.mirrored() && d != nil && req.Length > d.MaxBegin() {
@@ -193,6 +193,7 @@ func (r *Replica) write(o *op, d *disk.Disk, s *sinks) {
 	} else if from := r.syncFrom.Load(); from >= 0 {
 		d.Bitmap(volume.NodeID(from)).Clear(o.span.off, o.span.n)
 	}
+	o.hereAlready(d, err)
 	o.share(err, true, s)
 }
 
@@ -234,6 +235,7 @@ func (r *Replica) sync(o *op, d *disk.Disk, s *sinks) {
 	if err != nil {
 		r.diskFailed(d, "flush", err)
 	}
+	o.hereAlready(d, err)
 	o.share(err, true, s)
 }
 
@@ -264,7 +266,7 @@ func (r *Replica) readLocal(req *front.Request, d *disk.Disk, s *sinks) {
 	if err != nil {
 		req.Err = errno(err)
 	}
-	r.finish(req, s)
+	r.finish(req, proof{losses: r.gate.losses.Load()}, s)
 }
 
 // stale says whether blocks of the range are better on a peer: this replica is the target of a resync.

@@ -65,6 +65,9 @@ type (
 		Ask bool
 		// From are peers with up-to-date data, best first: for reads that cannot be done here.
 		From []volume.NodeID
+		// Here: the data on the own disk is up to date. What only others have, of which one was lost meanwhile, is done
+		// anew before it is answered.
+		Here bool
 	}
 	// GoOn answers Wrote.
 	GoOn struct{}

@@ -139,7 +139,7 @@ func (m *Machine) noData() bool {
 }
 
 func sameIO(a, b IO) bool {
-	if a.Mode != b.Mode || a.Ask != b.Ask || len(a.Why) != len(b.Why) || len(a.From) != len(b.From) {
+	if a.Mode != b.Mode || a.Ask != b.Ask || a.Here != b.Here || len(a.Why) != len(b.Why) || len(a.From) != len(b.From) {
 		return false
 	}
 	for i := range a.Why {
@@ -189,7 +189,7 @@ func (m *Machine) mode() IO {
 	if len(frozen) > 0 {
 		return IO{Mode: mode, Why: frozen, From: from}
 	}
-	return IO{Mode: IOOpen, Ask: m.due() || m.unheard(), From: from}
+	return IO{Mode: IOOpen, Ask: m.due() || m.unheard(), From: from, Here: m.disk == volume.UpToDate}
 }
 
 // without is the mode of a primary that must not go on.
