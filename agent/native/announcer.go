@@ -3,6 +3,7 @@ package native
 import (
 	"context"
 	"log/slog"
+	"net"
 	"net/netip"
 	"slices"
 	"sync"
@@ -16,7 +17,7 @@ import (
 // in the background, one goroutine an address; Close waits for them.
 type Announcer struct {
 	log  *slog.Logger
-	send func(netif.Link, netip.Addr) error
+	send func(link netif.Link, ip netip.Addr, at net.HardwareAddr) error
 
 	wg     sync.WaitGroup
 	mu     sync.Mutex
@@ -28,14 +29,15 @@ type Announcer struct {
 type held struct {
 	link    netif.Link
 	ip      netip.Addr
-	times   []time.Duration // when to announce after each trigger, ascending
-	trigger chan struct{}   // one waiting trigger is enough
+	at      net.HardwareAddr // where it is: the link's, or the shared one
+	times   []time.Duration  // when to announce after each trigger, ascending
+	trigger chan struct{}    // one waiting trigger is enough
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
 func newAnnouncer(log *slog.Logger) *Announcer {
-	return &Announcer{log: log, send: netif.Announce, held: map[string]*held{}}
+	return &Announcer{log: log, send: netif.AnnounceAs, held: map[string]*held{}}
 }
 
 // schedule is when an address is announced: count times at interval, and after
@@ -54,7 +56,7 @@ func schedule(count int, interval time.Duration) []time.Duration {
 
 // hold registers an address, and announces it where now is set. One that is
 // held already keeps its state.
-func (a *Announcer) hold(resource string, link netif.Link, ip netip.Addr, times []time.Duration, now bool) {
+func (a *Announcer) hold(resource string, link netif.Link, ip netip.Addr, at net.HardwareAddr, times []time.Duration, now bool) {
 	a.mu.Lock()
 	old := a.held[resource]
 	if a.closed || old != nil && old.ip == ip && old.link.Index == link.Index {
@@ -65,7 +67,7 @@ func (a *Announcer) hold(resource string, link netif.Link, ip netip.Addr, times 
 		return
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	h := &held{link: link, ip: ip, times: times, trigger: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
+	h := &held{link: link, ip: ip, at: at, times: times, trigger: make(chan struct{}, 1), cancel: cancel, done: make(chan struct{})}
 	a.held[resource] = h
 	a.wg.Add(1)
 	a.mu.Unlock()
@@ -134,7 +136,7 @@ func (a *Announcer) Finish() {
 }
 
 func (a *Announcer) announce(h *held) {
-	if err := a.send(h.link, h.ip); err != nil {
+	if err := a.send(h.link, h.ip, h.at); err != nil {
 		a.log.Warn("cannot announce an address; neighbours notice by themselves later", "address", h.ip.String(), "interface", h.link.Name, "error", err)
 	}
 }

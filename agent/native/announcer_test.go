@@ -2,6 +2,7 @@ package native
 
 import (
 	"log/slog"
+	"net"
 	"net/netip"
 	"testing"
 	"testing/synctest"
@@ -15,12 +16,12 @@ func TestAnnouncements(t *testing.T) {
 		var sent []time.Duration
 		began := time.Now()
 		a := newAnnouncer(slog.New(slog.DiscardHandler))
-		a.send = func(netif.Link, netip.Addr) error {
+		a.send = func(netif.Link, netip.Addr, net.HardwareAddr) error {
 			sent = append(sent, time.Since(began))
 			return nil
 		}
 		ip := netip.MustParseAddr("10.0.0.1")
-		a.hold("r", netif.Link{Index: 1}, ip, schedule(2, 200*time.Millisecond), true)
+		a.hold("r", netif.Link{Index: 1}, ip, nil, schedule(2, 200*time.Millisecond), true)
 		time.Sleep(10 * time.Second) // virtual
 		want := []time.Duration{0, 200 * time.Millisecond, time.Second, 5 * time.Second}
 		check := func() {
@@ -36,7 +37,7 @@ func TestAnnouncements(t *testing.T) {
 			}
 		}
 		check()
-		a.hold("r", netif.Link{Index: 1}, ip, nil, false) // a monitor that succeeds announces nothing
+		a.hold("r", netif.Link{Index: 1}, ip, nil, nil, false) // a monitor that succeeds announces nothing
 		a.Again()
 		time.Sleep(100 * time.Millisecond)
 		want = append(want, 10*time.Second)

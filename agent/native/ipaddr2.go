@@ -21,6 +21,7 @@ type address struct {
 	wanted  netif.Address
 	gateway netip.Addr
 	times   []time.Duration
+	portion *portion // nil: the whole address is this node's
 }
 
 // ipaddr2 puts an address on an interface.
@@ -65,6 +66,9 @@ func readAddress(meta *agent.Metadata, inv agent.Invocation) (*address, error) {
 		suffix = get("cidr_netmask")
 	}
 	if a.bits, err = readNetmask(suffix, a.ip); err != nil {
+		return nil, err
+	}
+	if a.portion, err = readPortion(meta, inv); err != nil {
 		return nil, err
 	}
 	if inv.Action == agent.Stop || inv.Action == agent.Monitor {
@@ -117,10 +121,8 @@ func refused(meta *agent.Metadata, inv agent.Invocation) error {
 			return fail(agent.ErrConfigured, "parameter %s: the native IPaddr2 does not offer it; leave it out, or install the package resource-agents and use ocf:heartbeat:IPaddr2", name)
 		}
 	}
-	for _, name := range []string{"mac", "network_namespace"} {
-		if inv.Params[name] != "" {
-			return fail(agent.ErrConfigured, "parameter %s: the native IPaddr2 does not offer it; leave it out, or install the package resource-agents and use ocf:heartbeat:IPaddr2", name)
-		}
+	if inv.Params["network_namespace"] != "" {
+		return fail(agent.ErrConfigured, "parameter network_namespace: the native IPaddr2 does not offer it; leave it out, or install the package resource-agents and use ocf:heartbeat:IPaddr2")
 	}
 	return nil
 }
@@ -128,6 +130,9 @@ func refused(meta *agent.Metadata, inv agent.Invocation) error {
 func (a *address) readDetails(meta *agent.Metadata, inv agent.Invocation) error {
 	if err := refused(meta, inv); err != nil {
 		return err
+	}
+	if inv.Params["mac"] != "" && a.portion == nil && inv.Action != agent.ValidateAll {
+		return fail(agent.ErrConfigured, "parameter mac: it is for an address that nodes share; make the resource a clone with globally-unique=true and clone-max of 2 or more, or leave mac out")
 	}
 	get := func(name string) string { return param(meta, inv, name) }
 	a.times = readSchedule(get)
@@ -163,7 +168,7 @@ func (a *address) readDetails(meta *agent.Metadata, inv agent.Invocation) error 
 func (s *Set) runAddress(ctx context.Context, a *address, meta *agent.Metadata, inv agent.Invocation) error {
 	switch inv.Action {
 	case agent.Start:
-		for _, name := range []string{"arp_sender", "arp_bg", "send_arp_opts", "run_arping", "clusterip_hash", "lvs_ipv6_addrlabel_value"} {
+		for _, name := range []string{"arp_sender", "arp_bg", "send_arp_opts", "run_arping", "lvs_ipv6_addrlabel_value"} {
 			if inv.Params[name] != "" {
 				s.opts.Log.Info("parameter accepted without effect: announcements are always sent by the agent itself and in the background", "resource", inv.Resource, "parameter", name)
 			}
@@ -178,7 +183,7 @@ func (s *Set) runAddress(ctx context.Context, a *address, meta *agent.Metadata, 
 		return err
 	}
 	refresh, _ := strconv.Atoi(param(meta, inv, "arp_count_refresh"))
-	s.announcer.hold(inv.Resource, link, a.ip, a.times, refresh > 0 && inv.Interval > 0)
+	s.announcer.hold(inv.Resource, link, a.ip, a.hardware(link), a.times, refresh > 0 && inv.Interval > 0)
 	return nil
 }
 
@@ -203,6 +208,9 @@ func (s *Set) startAddress(ctx context.Context, a *address, resource string) err
 		// Else the removal of the first address of a network takes the others along.
 		os.WriteFile("/proc/sys/net/ipv4/conf/"+link.Name+"/promote_secondaries", []byte("1"), 0) //nolint:errcheck // an improvement where it is allowed
 	}
+	if err := a.take(link); err != nil {
+		return err
+	}
 	if err := netif.Add(a.wanted); err != nil {
 		return err
 	}
@@ -219,7 +227,7 @@ func (s *Set) startAddress(ctx context.Context, a *address, resource string) err
 	if link, err = a.check(); err != nil {
 		return fail(agent.ErrGeneric, "%s was added and is not as wanted: %v", a.ip, err)
 	}
-	s.announcer.hold(resource, link, a.ip, a.times, true)
+	s.announcer.hold(resource, link, a.ip, a.hardware(link), a.times, true)
 	return nil
 }
 
@@ -297,9 +305,17 @@ func (a *address) refuseElsewhere(link netif.Link) error {
 // check says whether the address is active exactly as asked for: absent is
 // NotRunning, anything between is an error.
 func (a *address) check() (netif.Link, error) {
+	if a.portion != nil {
+		if err := a.checkPortion(); err != nil {
+			return netif.Link{}, err
+		}
+	}
 	places, err := a.find()
 	if err != nil {
 		return netif.Link{}, err
+	}
+	if len(places) == 0 && a.portion != nil {
+		return netif.Link{}, fail(agent.ErrGeneric, "%s is gone, although this node answers for a part of it", a.ip)
 	}
 	if len(places) == 0 {
 		return netif.Link{}, errNotRunning
@@ -327,8 +343,16 @@ func (a *address) check() (netif.Link, error) {
 	return p.link, nil
 }
 
-// stop removes the address wherever it is, and looks whether it is gone.
+// stop gives up what the resource has of the address.
 func (a *address) stop() error {
+	if a.portion != nil {
+		return a.drop()
+	}
+	return a.remove()
+}
+
+// remove takes the address away wherever it is, and looks whether it is gone.
+func (a *address) remove() error {
 	places, err := a.find()
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -159,8 +160,49 @@ func TestIPaddr2v6(t *testing.T) {
 func TestBadAddressParameters(t *testing.T) {
 	s := newTestSet(t)
 	for _, params := range [][]string{{"ip", "300.1.1.1"}, {"ip", "0.0.0.0"}, {"ip", "10.0.0.1", "cidr_netmask", "33"}, {"ip", "10.0.0.1", "cidr_netmask", "255.0.255.0"},
-		{"ip", "10.0.0.1", "lvs_support", "true"}, {"ip", "10.0.0.1", "mac", "02:00:00:00:00:01"}, {"ip", "fd00::1", "iflabel", "x"}, {"ip", "10.0.0.1", "gateway", "fd00::1"}, {}} {
+		{"ip", "10.0.0.1", "lvs_support", "true"}, {"ip", "fd00::1", "iflabel", "x"}, {"ip", "10.0.0.1", "gateway", "fd00::1"}, {}} {
 		do(t, s, invocation("IPaddr2", params...), agent.ValidateAll, agent.ErrConfigured)
 	}
 	do(t, s, invocation("IPaddr2", "ip", "10.0.0.1/24"), agent.ValidateAll, agent.OK)
+	do(t, s, invocation("IPaddr2", "ip", "10.0.0.1", "mac", "03:00:00:00:00:01"), agent.Start, agent.ErrConfigured)
+	for _, params := range [][]string{{"ip", "fd00::1"}, {"ip", "10.0.0.1", "mac", "02:00:00:00:00:01"}, {"ip", "10.0.0.1", "clusterip_hash", "colour"}, {"ip", "10.0.0.1", "mac", "x"}} {
+		do(t, s, part(invocation("IPaddr2", append(params, "nic", "lo")...), 0), agent.Start, agent.ErrConfigured)
+	}
+}
+
+// part makes inv one of two instances of a globally unique clone.
+func part(inv agent.Invocation, number int) agent.Invocation {
+	inv.Resource = fmt.Sprintf("res:%d", number)
+	inv.Meta = map[string]string{"globally_unique": "true", "clone_max": "2", "clone": fmt.Sprint(number)}
+	return inv
+}
+
+// Two instances of a shared address on one node come and go one by one; the address goes with the last.
+func TestSharedAddress(t *testing.T) {
+	if !inNamespace(t, syscall.CLONE_NEWNET) {
+		return
+	}
+	link, peer := network(t)
+	s := newTestSet(t)
+	zero := part(invocation("IPaddr2", "ip", "10.9.0.100", "mac", "01:02:03:04:05:06"), 0)
+	one := part(invocation("IPaddr2", "ip", "10.9.0.100", "mac", "01:02:03:04:05:06"), 1)
+	conform(t, s, zero)
+	frames := capture(t, peer, 0x0806)
+	do(t, s, zero, agent.Start, agent.OK)
+	frames("an announcement of the shared hardware address that comes from the link's own", func(f []byte) bool {
+		return len(f) >= 42 && bytes.Equal(f[6:12], link.Hardware) && bytes.Equal(f[22:28], []byte{1, 2, 3, 4, 5, 6}) && bytes.Equal(f[28:32], []byte{10, 9, 0, 100})
+	})
+	do(t, s, one, agent.Monitor, agent.NotRunning)
+	do(t, s, one, agent.Start, agent.OK)
+	do(t, s, zero, agent.Stop, agent.OK)
+	do(t, s, zero, agent.Monitor, agent.NotRunning)
+	do(t, s, one, agent.Monitor, agent.OK)
+	if err := netif.Remove(netif.Address{Index: link.Index, Prefix: netip.MustParsePrefix("10.9.0.100/24")}); err != nil {
+		t.Fatal(err)
+	}
+	do(t, s, one, agent.Monitor, agent.ErrGeneric)
+	do(t, s, one, agent.Stop, agent.OK)
+	do(t, s, one, agent.Monitor, agent.NotRunning)
+	whole := invocation("IPaddr2", "ip", "10.9.0.100")
+	conform(t, s, whole)
 }

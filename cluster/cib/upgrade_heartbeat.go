@@ -1,6 +1,7 @@
 package cib
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -160,6 +161,10 @@ func (u *upgrader) heartbeatResource(n *Node) *Node {
 		}
 		return u.heartbeatResource(c)
 	})
+	if n.name == "clone" && sharesAddress(n) && !namesUniqueness(n, meta) {
+		u.note("resource %s: globally-unique is said now, the default was true: its instances share an address", n.ID())
+		meta = append(meta, NewNode("nvpair", "id", u.freshID(n.ID()+"-globally-unique"), "name", "globally-unique", "value", "true"))
+	}
 	if len(meta) == 0 {
 		return n
 	}
@@ -167,6 +172,28 @@ func (u *upgrader) heartbeatResource(n *Node) *Node {
 		return n.WithReplaced(target, target.WithChild(meta...))
 	}
 	return n.WithChild(NewNode("meta_attributes", "id", u.freshID(n.ID()+"-meta")).WithChild(meta...))
+}
+
+// sharesAddress reports whether instances of a clone have to be told apart: they answer for a part of an address each.
+func sharesAddress(n *Node) bool {
+	if n.name == "nvpair" && n.Attr("name") == "clusterip_hash" {
+		return true
+	}
+	for c := range n.Elements {
+		if sharesAddress(c) {
+			return true
+		}
+	}
+	return false
+}
+
+func namesUniqueness(n *Node, meta []*Node) bool {
+	for set := range n.Elements {
+		if set.name == "meta_attributes" {
+			meta = append(slices.Clone(meta), slices.Collect(set.Elements)...)
+		}
+	}
+	return slices.ContainsFunc(meta, func(pair *Node) bool { return pair.Attr("name") == "globally-unique" })
 }
 
 func modernMeta(pair *Node) *Node {

@@ -65,7 +65,7 @@ var tiers = map[string]Tier{
 	"agent/fence/disk":    {Imports: []string{"internal/osfs"}},
 	"agent/lsb":           {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/systemd":       {Imports: []string{"agent"}},
-	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs", "volume", "volume/control"}},
+	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs", "volume", "volume/control", "director/share"}},
 	// Volumes.
 	"volume":         {Pure: true},
 	"volume/meta":    {Pure: true, Imports: []string{"volume"}},
@@ -88,6 +88,7 @@ var tiers = map[string]Tier{
 	"director/check":      {Imports: []string{"director", "internal/command"}},
 	"director/ipvs":       {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/nat":        {Imports: []string{"director", "internal/netif", "internal/osfs"}},
+	"director/share":      {Imports: []string{"internal/netif"}},
 	"importer/keepalived": {Pure: true, Imports: []string{"director"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},
@@ -112,8 +113,9 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netlink":    {"internal/netif", "lab"},
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
+	"github.com/google/nftables":        {"director/nat", "director/share"},
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab"},
-	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume"},
+	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume", "director"},
 	"golang.org/x/crypto":               {"cluster/link"},
 	"github.com/klauspost/compress":     {"volume/proto"},
 	"github.com/BurntSushi/toml":        {"volume/config"},

@@ -20,11 +20,15 @@ const (
 // to one only), or an unsolicited neighbour advertisement to all nodes
 // (RFC 4861 section 7.2.6). A link without neighbours (loopback, NOARP) needs
 // none and gets none.
-func Announce(link Link, ip netip.Addr) error {
+func Announce(link Link, ip netip.Addr) error { return AnnounceAs(link, ip, link.Hardware) }
+
+// AnnounceAs tells that ip is at another hardware address than the link's own, from which the frames come: a switch must
+// not learn one that several machines share.
+func AnnounceAs(link Link, ip netip.Addr, at net.HardwareAddr) error {
 	if link.Loopback || link.NoARP || len(link.Hardware) != 6 {
 		return nil
 	}
-	frames, err := frames(link, ip)
+	frames, err := frames(link, ip, at)
 	if err != nil {
 		return err
 	}
@@ -42,12 +46,12 @@ func Announce(link Link, ip netip.Addr) error {
 	return nil
 }
 
-func frames(link Link, ip netip.Addr) ([][]byte, error) {
+func frames(link Link, ip netip.Addr, at net.HardwareAddr) ([][]byte, error) {
 	switch {
 	case ip.Is4():
-		return [][]byte{gratuitousARP(link.Hardware, ip, 1), gratuitousARP(link.Hardware, ip, 2)}, nil
+		return [][]byte{gratuitousARP(link.Hardware, at, ip, 1), gratuitousARP(link.Hardware, at, ip, 2)}, nil
 	case ip.Is6():
-		return [][]byte{advertisement(link.Hardware, ip, forwards(link.Name))}, nil
+		return [][]byte{advertisement(link.Hardware, at, ip, forwards(link.Name))}, nil
 	}
 	return nil, fmt.Errorf("announce %s: not an IP address", ip)
 }
@@ -66,32 +70,32 @@ func ethernet(dst, src net.HardwareAddr, kind uint16, size int) []byte {
 }
 
 // gratuitousARP builds an Ethernet frame with an ARP packet (RFC 826) in which
-// sender and target are ip; operation is 1 for a request, 2 for a reply.
-func gratuitousARP(hw net.HardwareAddr, ip netip.Addr, operation byte) []byte {
+// sender and target are ip, at the hardware address at; operation is 1 for a request, 2 for a reply.
+func gratuitousARP(from, at net.HardwareAddr, ip netip.Addr, operation byte) []byte {
 	broadcast := net.HardwareAddr{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
 	target := net.HardwareAddr{0, 0, 0, 0, 0, 0}
 	if operation == 2 {
-		target = hw
+		target = at
 	}
 	addr := ip.As4()
-	frame := ethernet(broadcast, hw, etherARP, 28)
+	frame := ethernet(broadcast, from, etherARP, 28)
 	frame = append(frame, 0, 1, 8, 0, 6, 4, 0, operation)
-	frame = append(append(frame, hw...), addr[:]...)
+	frame = append(append(frame, at...), addr[:]...)
 	return append(append(frame, target...), addr[:]...)
 }
 
 // advertisement builds an unsolicited neighbour advertisement with the
 // override flag and the target link-layer address option.
-func advertisement(hw net.HardwareAddr, ip netip.Addr, router bool) []byte {
+func advertisement(from, at net.HardwareAddr, ip netip.Addr, router bool) []byte {
 	src, dst := ip.As16(), netip.MustParseAddr("ff02::1").As16()
 	flags := byte(0x20)
 	if router {
 		flags |= 0x80
 	}
 	icmp := append([]byte{136, 0, 0, 0, flags, 0, 0, 0}, src[:]...)
-	icmp = append(append(icmp, 2, 1), hw...)
+	icmp = append(append(icmp, 2, 1), at...)
 	binary.BigEndian.PutUint16(icmp[2:], checksum(src, dst, icmp))
-	frame := ethernet(net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}, hw, etherIPv6, 40+len(icmp))
+	frame := ethernet(net.HardwareAddr{0x33, 0x33, 0, 0, 0, 1}, from, etherIPv6, 40+len(icmp))
 	frame = append(frame, 0x60, 0, 0, 0, 0, byte(len(icmp)), 58, 255)
 	frame = append(append(frame, src[:]...), dst[:]...)
 	return append(frame, icmp...)

@@ -14,14 +14,19 @@ func TestGratuitousARP(t *testing.T) {
 		255, 255, 255, 255, 255, 255, 2, 0, 0, 0, 0, 1, 8, 6,
 		0, 1, 8, 0, 6, 4, 0, 1, 2, 0, 0, 0, 0, 1, 10, 0, 0, 9, 0, 0, 0, 0, 0, 0, 10, 0, 0, 9,
 	}
-	if got := gratuitousARP(hw, netip.MustParseAddr("10.0.0.9"), 1); !bytes.Equal(got, want) {
+	if got := gratuitousARP(hw, hw, netip.MustParseAddr("10.0.0.9"), 1); !bytes.Equal(got, want) {
 		t.Fatalf("got  %v\nwant %v", got, want)
+	}
+	shared := net.HardwareAddr{3, 0, 0, 0, 0, 9}
+	copy(want[22:], shared) // the sender in the packet; the frame comes from the link
+	if got := gratuitousARP(hw, shared, netip.MustParseAddr("10.0.0.9"), 1); !bytes.Equal(got, want) {
+		t.Fatalf("shared: got  %v\nwant %v", got, want)
 	}
 }
 
 func TestAdvertisement(t *testing.T) {
 	ip := netip.MustParseAddr("2001:db8::9")
-	frame := advertisement(hw, ip, true)
+	frame := advertisement(hw, hw, ip, true)
 	if len(frame) != 14+40+32 || !bytes.Equal(frame[:6], []byte{0x33, 0x33, 0, 0, 0, 1}) || frame[14+7] != 255 || frame[54] != 136 || frame[58] != 0xa0 {
 		t.Fatalf("got %v", frame)
 	}
