@@ -79,7 +79,7 @@ func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Hea
 	} else {
 		d.Bitmap(from).Clear(h.Offset, n)
 	}
-	r.eachPeer(func(p *peer) { p.mayLack(from, h.Offset, n) })
+	r.eachPeer(func(p *peer) { p.mayLack(from, h, n) })
 	return nil
 }
 
@@ -115,7 +115,7 @@ func (in *inbox) syncDisk(h proto.Header) {
 	do := func() error {
 		err := d.Sync()
 		if err == nil {
-			in.p.flushedHere()
+			in.p.flushedHere(h.Seq)
 			return nil
 		}
 		in.p.r.diskFailed(d, "flush", err)

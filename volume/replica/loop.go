@@ -318,7 +318,7 @@ func (r *Replica) settle() {
 	for r.counts.inFlight.Load() > 0 && r.ctx.Err() == nil {
 		pause(r.ctx, time.Millisecond)
 	}
-	r.flushPeers(nil)
+	r.flushRound()
 	if d := r.disk.Load(); d != nil {
 		err := d.Sync()
 		if err == nil {
@@ -377,6 +377,9 @@ func (r *Replica) hook(e state.RunHook) {
 // greet says hello, with what is marked for the peer now.
 func (p *peer) greet(h state.Hello) state.Input {
 	if d := p.r.disk.Load(); d != nil {
+		p.mu.Lock()
+		p.markDoubtsLocked()
+		p.mu.Unlock()
 		h.Dirty = d.Bitmap(p.node.ID).Bytes()
 	}
 	p.send(proto.Hello, h)
@@ -405,6 +408,9 @@ func (p *peer) send(kind proto.Kind, v any) {
 func (p *peer) setFlow(f state.PeerFlow) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.flow == state.FlowSend && f != state.FlowSend {
+		p.markDoubtsLocked()
+	}
 	p.flow = f
 }
 

@@ -110,6 +110,9 @@ func (p *peer) sendChangeLocked(req *front.Request, a awaited, here bool) {
 	}
 	h.Span = uint32(len(req.Data))
 	p.sent += uint64(len(req.Data))
+	if len(p.r.cfg.Nodes) > 2 && !p.r.undone.Load() {
+		p.r.undone.Store(true)
+	}
 	p.appendLocked(h, payload)
 	p.congestionLocked()
 }
@@ -153,23 +156,31 @@ func (p *peer) flushFor(o *op) {
 	p.flushLocked(awaited{what: aFlush, op: o})
 }
 
-func (p *peer) flushLocked(a awaited) {
+func (p *peer) flushLocked(a awaited) (seq uint64) {
 	a.epoch = p.recent.cut()
-	p.link.append(proto.Header{Kind: proto.Flush, Seq: p.ring.push(a)}, nil)
+	seq = p.ring.push(a)
+	p.link.append(proto.Header{Kind: proto.Flush, Seq: seq}, nil)
+	return seq
 }
 
 // flush asks the peer to make durable what it has, and calls done when it has, or
 // when it is lost: its unflushed blocks are marked by then. It returns false, and does not call done, if there is nothing to flush.
 func (p *peer) flush(done func(error)) bool {
+	_, _, ok := p.flushIf(false, done)
+	return ok
+}
+
+// flushIf is flush, also if there is nothing to flush where always says so; it returns by which link, with which number.
+func (p *peer) flushIf(always bool, done func(error)) (l *link, seq uint64, ok bool) {
 	p.mu.Lock()
-	if p.link == nil || p.recent.empty() && !p.ring.changes() {
+	if p.link == nil || !always && p.recent.empty() && !p.ring.changes() {
 		p.mu.Unlock()
-		return false
+		return nil, 0, false
 	}
-	p.flushLocked(awaited{what: aFlush, done: done})
+	l, seq = p.link, p.flushLocked(awaited{what: aFlush, done: done})
 	p.mu.Unlock()
 	p.kick()
-	return true
+	return l, seq, true
 }
 
 // kick sends what waits in the buffer. The caller may wait for room in the socket.
@@ -269,9 +280,6 @@ func (p *peer) lost(l *link, why error) {
 	p.link, p.congested = nil, false
 	told := make(chan struct{})
 	p.leaving = told
-	if p.flow != state.FlowNone {
-		p.flow = state.FlowMark
-	}
 	waiting := p.ring.drain()
 	for _, e := range p.recent.drain() {
 		p.r.mark(p.node.ID, e.off, e.n)

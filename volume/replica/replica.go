@@ -69,6 +69,9 @@ type Replica struct {
 	gate     gate
 	from     atomic.Pointer[[]volume.NodeID] // peers with good data, best first
 	began    time.Time
+	// undone: changes were sent to more than one peer, and these have not been told since that all of them have them (PeerDone).
+	undone atomic.Bool
+	rounds sync.Mutex // one flushRound at a time
 
 	inputs chan asked // to the loop
 	// unjudged: a disk was attached, and the machine has not said yet what its data is worth.

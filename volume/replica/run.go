@@ -75,6 +75,7 @@ func (s *run) beginLocked(d *disk.Disk) {
 		s.total = s.to - s.from
 	default:
 		if !s.sends {
+			p.markDoubtsLocked()
 			p.r.syncFrom.Store(int32(p.node.ID))
 		}
 		s.total = d.Bitmap(p.node.ID).Bytes()

@@ -12,6 +12,7 @@ import (
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
 
@@ -189,6 +190,81 @@ func TestThird(t *testing.T) {
 	}
 	stop()
 	same(t, s[1:])
+}
+
+// TestThirdLater: with three replicas one is lost with a write under way, and only much later the primary, too. The survivor knows
+// what the first one lacks.
+func TestThirdLater(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	c := s[2].r
+	c.loop.Lock() // c gets stuck at the next word
+	s[0].r.peers[2].tell(state.Said{Kind: "resume"})
+	req := front.Request{Op: front.Write, Offset: 4 << 20, Data: fill(8192, 7)}
+	done := s[0].begin(s[0].r, &req)
+	s[1].until("b has it", func(volume.Status) bool {
+		p := s[1].r.peers[2]
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.doubts[0].ranges) > 0
+	})
+	c.peers[0].mu.Lock()
+	c.peers[0].link.close()
+	c.peers[0].mu.Unlock()
+	c.stop()
+	c.loop.Unlock()
+	s[2].r.Close()
+	<-done
+	s[0].r.flushRound()
+	s[1].until("everything is durable", func(volume.Status) bool {
+		p := s[1].r.peers[2]
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		return len(p.doubts[0].ranges) == 0
+	})
+	s[0].r.Close()
+	s[1].until("without a", func(st volume.Status) bool { return st.Peers[0].State == volume.Connecting })
+	s[1].promote()
+	s[2].up()
+	s[2].until("it is whole", func(st volume.Status) bool {
+		return st.Disk == volume.UpToDate && st.Peers[1].State == volume.Connected
+	})
+	s[1].until("c is whole", func(st volume.Status) bool {
+		return st.Peers[1].State == volume.Connected && st.Peers[1].OutOfSync == 0
+	})
+	if err := s[1].do(t, s[1].r, front.Request{Op: front.Flush}); err != nil {
+		t.Error(err)
+	}
+	same(t, s[1:])
+}
+
+// TestDoubts: what a flush of the writer covers, and no more, is in doubt no longer when all have it.
+func TestDoubts(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	s[0].r.flushRound()
+	b := s[1].r
+	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
+	a, c := b.peers[0], b.peers[2]
+	write := func(block int64) {
+		c.mayLack(0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize)
+	}
+	write(1)
+	a.flushedHere(1000)
+	write(2)
+	a.flushedHere(1010) // a client's
+	write(4)
+	a.doneEverywhere(1000)
+	if got := c.doubts[0]; len(got.ranges) != 2 || len(got.flushes) != 1 || got.flushes[0].before != 1 {
+		t.Errorf("in doubt are %+v, want blocks 2 and 4", got)
+	}
+	c.setFlow(state.FlowMark)
+	if bits := b.disk.Load().Bitmap(2); bits.Bytes() != 2*volume.BlockSize || bits.Any(volume.BlockSize, 1) {
+		t.Errorf("%d bytes are marked for c, want blocks 2 and 4", bits.Bytes())
+	}
+	a.doneEverywhere(1010)
+	write(7)
+	if bits := b.disk.Load().Bitmap(2); !bits.Any(7*volume.BlockSize, 1) {
+		t.Error("a write that c does not get is not marked")
+	}
 }
 
 // TestStrangers: who is not a peer of the volume is told so, and changes nothing.

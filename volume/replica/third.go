@@ -11,94 +11,162 @@ import (
 // With three replicas and a primary that dies, the survivors may differ in what the primary wrote last. Each
 // remembers what it got and the others may not have, until the primary says that all of them have it durably.
 
-// doubt is what a peer wrote here and the other peers may lack.
+// doubt is what a peer wrote here and another one may lack.
 type doubt struct {
 	ranges  []extent // in the order of the writes
-	flushed int      // how many of them came before the writer's last flush
+	flushes []flushed
+}
+
+// flushed says how many of the ranges came before a flush of the writer.
+type flushed struct {
+	seq    uint64 // its number in the writer's stream
+	before int
 }
 
 // mayLack notes, on this peer, that it may not have what the writer wrote here.
-func (p *peer) mayLack(writer volume.NodeID, off, n int64) {
+func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.node.ID == writer || p.flow == state.FlowNone {
 		return
 	}
-	if p.link == nil || p.flow != state.FlowSend {
-		p.r.mark(p.node.ID, off, n) // it cannot tell us; if the writer has given it the block, a resync finds it the same
+	if p.link == nil || p.flow != state.FlowSend || h.Flags&proto.FlagSync != 0 {
+		p.r.mark(p.node.ID, h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
 		return
 	}
-	p.doubts[writer].ranges = append(p.doubts[writer].ranges, extent{off: off, n: n})
+	d := &p.doubts[writer]
+	if k := len(d.ranges) - 1; k >= 0 && d.ranges[k].off+d.ranges[k].n == h.Offset && (len(d.flushes) == 0 || d.flushes[len(d.flushes)-1].before <= k) {
+		d.ranges[k].n += n
+		return
+	}
+	d.ranges = append(d.ranges, extent{off: h.Offset, n: n})
 }
 
-// flushRound has all peers flush what they have; when all have, they are told.
-func (r *Replica) flushRound() {
-	type part struct {
-		p *peer
-		l *link
+// flushedHere notes which doubts a flush of the writer p covers.
+func (p *peer) flushedHere(seq uint64) {
+	p.r.eachPeer(func(o *peer) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if d := &o.doubts[p.node.ID]; len(d.ranges) > 0 {
+			d.flushes = append(d.flushes, flushed{seq, len(d.ranges)})
+		}
+	})
+}
+
+// doneEverywhere: what p wrote before its flush seq is on all replicas that it sends to, durably.
+func (p *peer) doneEverywhere(seq uint64) {
+	p.r.eachPeer(func(o *peer) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.doubts[p.node.ID].done(seq)
+	})
+}
+
+func (d *doubt) done(seq uint64) {
+	gone, k := 0, 0
+	for k < len(d.flushes) && d.flushes[k].seq <= seq {
+		gone = d.flushes[k].before
+		k++
 	}
+	d.ranges = append(d.ranges[:0], d.ranges[gone:]...)
+	d.flushes = append(d.flushes[:0], d.flushes[k:]...)
+	for i := range d.flushes {
+		d.flushes[i].before -= gone
+	}
+}
+
+// markDoubts: the writer is lost; what it wrote last may be lacking on the others. The marks are saved: they are all that says so.
+func (r *Replica) markDoubts(writer volume.NodeID) {
+	any := false
+	r.eachPeer(func(o *peer) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		any = any || len(o.doubts[writer].ranges) > 0
+		o.markLocked(&o.doubts[writer])
+		o.doubts[writer] = doubt{}
+	})
+	if d := r.disk.Load(); any && d != nil {
+		if err := d.SaveBitmaps(); err != nil {
+			r.diskFailed(d, "metadata", err)
+		}
+	}
+}
+
+func (p *peer) markLocked(d *doubt) {
+	for _, e := range d.ranges {
+		p.r.mark(p.node.ID, e.off, e.n)
+	}
+}
+
+// markDoubtsLocked marks what anybody wrote here and this peer may lack: it is about to be compared, or will not get everything.
+func (p *peer) markDoubtsLocked() {
+	if p.r.writing() {
+		return // its own writes say what the peer lacks
+	}
+	for i := range p.doubts {
+		p.markLocked(&p.doubts[i])
+	}
+}
+
+// part is a flush of one peer in a round.
+type part struct {
+	p   *peer
+	l   *link
+	seq uint64
+}
+
+// flushRound has all peers flush what they have. With more than two replicas they are told when all have. That is only
+// true if nobody was lost of whom they have not heard yet: those that they have heard of are marked there.
+func (r *Replica) flushRound() {
+	r.rounds.Lock() // so that who ends a primary's life finds the last one told
+	defer r.rounds.Unlock()
+	third := len(r.cfg.Nodes) > 2
+	undone := third && r.undone.Swap(false)
+	whole := r.allKnown()
 	var parts []part
 	var wait sync.WaitGroup
 	r.eachPeer(func(p *peer) {
-		p.mu.Lock()
-		l := p.link
-		p.mu.Unlock()
 		wait.Add(1)
-		if !p.flush(func(error) { wait.Done() }) {
+		l, seq, ok := p.flushIf(undone, func(error) { wait.Done() })
+		if !ok {
 			wait.Done()
 			return
 		}
-		parts = append(parts, part{p, l})
+		parts = append(parts, part{p, l, seq})
 	})
-	if len(parts) == 0 {
-		return
-	}
 	wait.Wait()
-	if len(r.cfg.Nodes) < 3 {
+	if !undone {
 		return
 	}
 	for _, x := range parts {
 		x.p.mu.Lock()
-		same := x.p.link == x.l
+		whole = whole && x.p.link == x.l
 		x.p.mu.Unlock()
-		if !same {
-			return // somebody was lost meanwhile: nothing is known to be everywhere
-		}
+	}
+	if !whole {
+		r.undone.Store(true)
+		return
 	}
 	for _, x := range parts {
-		x.l.append(proto.Header{Kind: proto.PeerDone}, nil)
+		x.l.append(proto.Header{Kind: proto.PeerDone, Seq: x.seq}, nil)
 		x.l.kickLater()
 	}
 }
 
-// doneEverywhere: what p wrote before its last flush is on all replicas.
-func (p *peer) doneEverywhere(uint64) {
-	p.r.eachPeer(func(o *peer) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		d := &o.doubts[p.node.ID]
-		d.ranges = append(d.ranges[:0], d.ranges[d.flushed:]...)
-		d.flushed = 0
-	})
-}
-
-// flushedHere notes which doubts a flush of the writer covers: PeerDone clears those.
-func (p *peer) flushedHere() {
-	p.r.eachPeer(func(o *peer) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		o.doubts[p.node.ID].flushed = len(o.doubts[p.node.ID].ranges)
-	})
-}
-
-// markDoubts: the writer is lost; what it wrote last may be lacking on the others.
-func (r *Replica) markDoubts(writer volume.NodeID) {
-	r.eachPeer(func(o *peer) {
-		o.mu.Lock()
-		defer o.mu.Unlock()
-		for _, e := range o.doubts[writer].ranges {
-			r.mark(o.node.ID, e.off, e.n)
+// allKnown says whether the machine knows of the loss of each peer that was lost, and so has told the others.
+func (r *Replica) allKnown() bool {
+	known := true
+	r.eachPeer(func(p *peer) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.link != nil || p.leaving == nil {
+			return
 		}
-		o.doubts[writer] = doubt{}
+		select {
+		case <-p.leaving:
+		default:
+			known = false
+		}
 	})
+	return known
 }
