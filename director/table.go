@@ -31,6 +31,7 @@ func (s *Service) ID() ID { return ID{s.Key, s.Protocol} }
 type Destination struct {
 	Addr         netip.AddrPort
 	Method       string // NAT, DR or TUN
+	Tunnel       Tunnel // of Method TUN
 	Weight       int    // 0: it keeps its connections and gets no new ones
 	Upper, Lower int    // connections
 }

@@ -1,0 +1,100 @@
+package pool
+
+import (
+	"net/netip"
+	"reflect"
+
+	"github.com/takt-ha/takt/director"
+)
+
+// onReload takes over a configuration. A server that was there keeps what is known of it; a check that is as before keeps
+// its result, and a new one counts as passed where the server was alive until it has run.
+func (m *Machine) onReload(in Reload) {
+	old := m.virtual
+	m.virtual, m.changed = nil, true
+	for i := range in.Servers {
+		m.virtual = append(m.virtual, m.carryOver(&in.Servers[i], old))
+	}
+	for _, v := range old {
+		if m.named(v.name) == nil && v.Omega {
+			m.omega(v)
+		}
+	}
+	for _, v := range m.virtual {
+		m.suspend(v)
+		m.judgeQuorum(v)
+	}
+}
+
+func (m *Machine) named(name string) *virtual {
+	for _, v := range m.virtual {
+		if v.name == name {
+			return v
+		}
+	}
+	return nil
+}
+
+func (m *Machine) carryOver(c *director.VirtualServer, all []*virtual) *virtual {
+	v := &virtual{VirtualServer: *c, name: Name(c), up: true}
+	var old *virtual
+	for _, o := range all {
+		if o.name == v.name {
+			old = o
+			v.up, v.rests = o.up, o.rests
+		}
+	}
+	for i := range c.Servers {
+		v.reals = append(v.reals, m.newReal(v, c.Servers[i], old))
+	}
+	return v
+}
+
+func (m *Machine) newReal(v *virtual, c director.RealServer, old *virtual) *real {
+	r := &real{RealServer: c, at: At(&v.VirtualServer, &c), checks: make([]result, len(c.Checks))}
+	r.name = endpoint(r.at, v.Protocol)
+	r.alive = !v.Alpha && !c.Alpha || len(c.Checks) == 0
+	for i := range r.checks {
+		r.checks[i].up = r.alive
+	}
+	if old == nil {
+		return r
+	}
+	for _, o := range old.reals {
+		if o.at != r.at {
+			continue
+		}
+		if r.inherit(o); r.alive != o.alive {
+			m.tellReal(v, r)
+		}
+	}
+	return r
+}
+
+// inherit takes over what is known of a server. A check that is gone says nothing any more, so a server may be alive again.
+func (r *real) inherit(o *real) {
+	r.alive = true
+	for i := range r.checks {
+		r.checks[i].up = o.alive
+		for j := range o.checks {
+			if same(r.Checks[i], o.Checks[j]) {
+				r.checks[i] = o.checks[j]
+			}
+		}
+		r.alive = r.alive && r.checks[i].up
+	}
+}
+
+// same compares checks without where they stand in a file.
+func same(a, b director.Check) bool {
+	a.Pos, b.Pos = director.Pos{}, director.Pos{}
+	return reflect.DeepEqual(a, b)
+}
+
+// At is where a real server is: at the virtual server's port if it names none.
+func At(v *director.VirtualServer, r *director.RealServer) netip.AddrPort {
+	if r.Addr.Port() == 0 && v.Group == "" {
+		return netip.AddrPortFrom(r.Addr.Addr(), v.Key.Addr.Port())
+	}
+	return r.Addr
+}

@@ -1,0 +1,78 @@
+package pool
+
+import (
+	"net/netip"
+
+	"github.com/takt-ha/takt/director"
+)
+
+// services is what is to be forwarded.
+func (m *Machine) services() []director.Service {
+	list := []director.Service{}
+	for _, v := range m.virtual {
+		for _, key := range v.keys() {
+			s := director.Service{Key: key, Protocol: v.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
+			s.Servers = v.destinations(key)
+			list = append(list, s)
+		}
+	}
+	director.SortServices(list)
+	return list
+}
+
+// keys are the faces of a virtual server: one, or those of its group.
+func (v *virtual) keys() []director.ServiceKey {
+	if v.Group == "" {
+		return []director.ServiceKey{v.Key}
+	}
+	var keys []director.ServiceKey
+	for _, g := range v.Members {
+		if g.Mark != 0 {
+			keys = append(keys, director.ServiceKey{Mark: g.Mark, IPv6: g.IPv6})
+			continue
+		}
+		last := g.Last
+		if last < g.Port {
+			last = g.Port
+		}
+		for a := g.From; ; a = a.Next() {
+			for p := int(g.Port); p <= int(last); p++ {
+				keys = append(keys, director.ServiceKey{Addr: netip.AddrPortFrom(a, uint16(p))})
+			}
+			if !a.Less(g.To) {
+				break
+			}
+		}
+	}
+	return keys
+}
+
+// destinations are the real servers behind one face, without those that are out of service. Where the sorry server
+// serves, nobody else gets anything new.
+func (v *virtual) destinations(key director.ServiceKey) []director.Destination {
+	sorry := v.Sorry != nil && !v.up
+	var list []director.Destination
+	for _, r := range v.reals {
+		switch {
+		case r.alive && !sorry:
+			list = append(list, destination(&r.RealServer, key, r.weight()))
+		case r.Inhibit:
+			list = append(list, destination(&r.RealServer, key, 0))
+		}
+	}
+	switch {
+	case sorry:
+		list = append(list, destination(v.Sorry, key, max(v.Sorry.Weight, 1)))
+	case v.Sorry != nil && v.SorryInhibit:
+		list = append(list, destination(v.Sorry, key, 0))
+	}
+	return list
+}
+
+func destination(r *director.RealServer, key director.ServiceKey, weight int) director.Destination {
+	at := r.Addr
+	if at.Port() == 0 {
+		at = netip.AddrPortFrom(at.Addr(), key.Addr.Port())
+	}
+	return director.Destination{Addr: at, Method: r.Method, Tunnel: r.Tunnel, Weight: weight, Upper: r.Upper, Lower: r.Lower}
+}
