@@ -18,6 +18,7 @@ import (
 	"github.com/takt-ha/takt/volume/control"
 	"github.com/takt-ha/takt/volume/daemon"
 	"github.com/takt-ha/takt/volume/disk"
+	"github.com/takt-ha/takt/volume/front/block"
 	"github.com/takt-ha/takt/volume/front/fuse"
 	"github.com/takt-ha/takt/volume/meta"
 )
@@ -101,20 +102,20 @@ func program(t *testing.T, name string, args ...string) {
 	}
 }
 
-// The block device comes with the role and goes with it, not under a mounted filesystem; after a kill the
-// leftovers go and the filesystem has what was synced.
-func TestDevice(t *testing.T) {
+func needDevice(t *testing.T) {
+	t.Helper()
 	if os.Geteuid() != 0 {
 		t.Skip("only root can make block devices")
 	}
 	if err := (fuse.Front{}).Usable(); err != nil {
 		t.Skip(err)
 	}
-	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
-		t.Skip("mkfs.ext4 is not installed")
-	}
+}
+
+// formatted is a folder with a formatted volume that is not up.
+func formatted(t *testing.T) string {
+	t.Helper()
 	dir := t.TempDir()
-	link, at := filepath.Join(dir, "by-name", "r0"), filepath.Join(dir, "mnt")
 	c := lone(dir)
 	s := meta.Super{Size: c.Size, Disk: volume.Inconsistent, Gen: meta.Generations{Current: volume.JustCreated}, ActlogSize: c.Disk.Extents}
 	o := daemon.DiskOptions(c)
@@ -122,6 +123,49 @@ func TestDevice(t *testing.T) {
 	if err := disk.Create(osfs.OS{}, o, s); err != nil {
 		t.Fatal(err)
 	}
+	return dir
+}
+
+// A volume comes up, gets its device and gives it back while the process of another one, whose device is there, is frozen; that
+// one has lost nothing when it goes on.
+func TestDeviceBesideFrozen(t *testing.T) {
+	needDevice(t)
+	dirs := []string{formatted(t), formatted(t)}
+	link := func(i int) string { return filepath.Join(dirs[i], "by-name", "r0") }
+	first := up(t, dirs[0])
+	first.must("primary")
+	if err := first.cmd.Process.Signal(unix.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		second := up(t, dirs[1])
+		second.must("primary")
+		write(t, link(1), "the second")
+		device, err := os.Readlink(link(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		second.kill()
+		second = up(t, dirs[1]) // has what the killed one left to take away
+		goes(t, dirs[1], device)
+		second.must("down")
+	}
+	if err := first.cmd.Process.Signal(unix.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	write(t, link(0), "the first")
+	first.must("down")
+}
+
+// The block device comes with the role and goes with it, not under a mounted filesystem; after a kill the
+// leftovers go and the filesystem has what was synced.
+func TestDevice(t *testing.T) {
+	needDevice(t)
+	if _, err := exec.LookPath("mkfs.ext4"); err != nil {
+		t.Skip("mkfs.ext4 is not installed")
+	}
+	dir := formatted(t)
+	link, at := filepath.Join(dir, "by-name", "r0"), filepath.Join(dir, "mnt")
 	if err := os.Mkdir(at, 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -153,7 +197,7 @@ func TestDevice(t *testing.T) {
 		t.Fatal(err)
 	}
 	p = up(t, dir)
-	goes(t, device)
+	goes(t, dir, device)
 	if _, err := os.Lstat(link); err == nil {
 		t.Error("the link of the killed process is still there")
 	}
@@ -168,7 +212,7 @@ func TestDevice(t *testing.T) {
 			t.Errorf("%s holds %q, want %q: %v", name, got, want, err)
 		}
 	}
-	taken(t, p, link, at)
+	taken(t, p, dir, link, at)
 	p.must("primary")
 	p.must("secondary")
 	if _, err := os.Lstat(link); err == nil {
@@ -181,7 +225,7 @@ func TestDevice(t *testing.T) {
 }
 
 // taken takes the device away by force: the mounted filesystem gets errors, also when the node is primary again.
-func taken(t *testing.T, p *process, link, at string) {
+func taken(t *testing.T, p *process, dir, link, at string) {
 	t.Helper()
 	old, err := os.Readlink(link)
 	if err != nil {
@@ -205,16 +249,15 @@ func taken(t *testing.T, p *process, link, at string) {
 		t.Error("a device that was taken away still takes writes")
 	}
 	_ = unix.Unmount(at, 0) // it may complain about the errors
-	goes(t, old)
+	goes(t, dir, old)
 }
 
-// goes waits until a loop device is let go: the kernel does that when its last user has closed it, and who looks for
-// leftovers of other volumes at the same time is one.
-func goes(t *testing.T, device string) {
+// goes waits until the kernel has let go of a loop device of the volume below dir: it does when the last user has closed it.
+func goes(t *testing.T, dir, device string) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for end := time.Now().Add(10 * time.Second); held(device); <-look.C {
+	for end := time.Now().Add(time.Minute); held(dir, device); <-look.C {
 		if time.Now().After(end) {
 			t.Errorf("%s is still there", device)
 			return
@@ -222,15 +265,11 @@ func goes(t *testing.T, device string) {
 	}
 }
 
-// held says whether a loop device is on a file that nobody serves any more.
-func held(device string) bool {
-	fd, err := unix.Open(device, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err != nil {
-		return false
-	}
-	defer unix.Close(fd)
-	_, err = unix.IoctlLoopGetStatus64(fd)
-	return err != nil && err != unix.ENXIO // without an error it is somebody else's by now
+// held says whether a loop device is on the file of the volume below dir. It does not open it: that would keep it.
+func held(dir, device string) bool {
+	file, err := os.ReadFile("/sys/block/" + filepath.Base(device) + "/loop/backing_file")
+	tag := block.Volume{Name: "r0", Run: daemon.In(dir, "r0").Run}.Tag()
+	return err == nil && strings.Contains(string(file), tag)
 }
 
 func write(t *testing.T, path, text string) {

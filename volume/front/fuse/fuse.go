@@ -1,14 +1,18 @@
-// Package fuse shows a volume as a block device by a FUSE file system that is
-// one file, and a loop device with direct I/O on it: a pair that every Linux since 5.8 has.
+// Package fuse shows a volume as a block device by a FUSE file system of one
+// file, and a loop device with direct I/O on it: a pair that every Linux since 5.8 has.
 //
 //	/dev/loopN ─▶ loop driver ─▶ FUSE in the kernel ─▶ /dev/fuse ─▶ two readers ─▶ front.Device
 //
 // The file system is mounted nowhere. The loop device holds it, so there is no path
 // that somebody could write to beside the device, and after a kill nothing is left but a loop
-// device that gives errors; Clean takes it away.
+// device that gives errors; Clean takes it away. The file has the volume's tag as its name, which
+// "losetup" shows, and by which Clean knows its own without a question to another volume's process.
 //
 // A flush of the block device arrives as FSYNC, FUA as a write and a flush
 // (the loop driver has no FUA), discards and zeroing as FALLOCATE.
+//
+// Whatever waits for the device's own answers, such as setting it up, is done in a thread that holds no
+// descriptor of /dev/fuse: else a kill at that moment would leave a process that never ends (block.Outside).
 //
 // The process must not wait for its own device when memory is short, so its threads ask the
 // kernel for memory without I/O (PR_SET_IO_FLUSHER).
@@ -17,7 +21,6 @@ package fuse
 import (
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -45,8 +48,9 @@ func (Front) Usable() error {
 	return block.Need("/dev/loop-control", "loop", "loop devices")
 }
 
-// Clean detaches loop devices whose process was killed: of this volume or of another one, since
-// they are good for nothing any more. One that is still mounted goes when it is unmounted.
+// Clean detaches loop devices that a killed process of this volume has left. One that is still mounted goes when it is
+// unmounted. Those of other volumes are not even opened: an open device does not go when its own process wants that, and
+// a question about it waits for a process that may be frozen.
 func (Front) Clean(v block.Volume) error {
 	all, err := filepath.Glob("/sys/block/loop*/loop/backing_file")
 	if err != nil {
@@ -54,30 +58,32 @@ func (Front) Clean(v block.Volume) error {
 	}
 	var failed error
 	for _, sys := range all {
-		if file, err := os.ReadFile(sys); err != nil || string(file) != "/\n" {
-			continue // a file system that is one file and mounted nowhere: this package's
+		if file, err := os.ReadFile(sys); err != nil || string(file) != "/"+v.Tag()+"\n" {
+			continue
 		}
 		path := "/dev/" + strings.Split(sys, "/")[3]
-		if err := cleanOne(path, v.Log); err != nil {
+		if err := detach(path); err != nil {
 			failed = errors.Join(failed, err)
+			continue
 		}
+		v.Log.Info("a loop device that a killed process has left is removed", "device", path)
 	}
 	return failed
 }
 
-func cleanOne(path string, log *slog.Logger) error {
+// detach makes a loop device let go of its file when its last user does. That it has already is no error.
+func detach(path string) error {
 	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
+	if err == unix.ENOENT || err == unix.ENXIO {
+		return nil
+	}
 	if err != nil {
-		return nil // gone meanwhile
+		return fmt.Errorf("detach %s: %w", path, err)
 	}
 	defer unix.Close(fd)
-	if _, err := unix.IoctlLoopGetStatus64(fd); err == nil || err == unix.ENXIO {
-		return nil // the kernel asks the process for the file's attributes: it lives; or there is no file any more
-	}
 	if err := unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0); err != nil && err != unix.ENXIO {
-		return fmt.Errorf("detach %s, which a killed process has left: %w", path, err)
+		return fmt.Errorf("detach %s: %w", path, err)
 	}
-	log.Info("a loop device that a killed process has left is removed", "device", path)
 	return nil
 }
 
@@ -94,7 +100,7 @@ func (Front) Attach(v block.Volume, dev front.Device) (block.Attached, error) {
 		return nil, err
 	}
 	l := &loop{s: s}
-	if err := l.configure(v.Tag()); err != nil {
+	if err := s.at(func() error { return l.configure(v.Tag()) }); err != nil {
 		s.letGo()
 		s.await(5 * time.Second)
 		return nil, err
@@ -134,6 +140,7 @@ func (l *loop) configure(tag string) error {
 		err = configureOne(path, &c)
 		if err == nil {
 			l.path = path
+			l.s.ready.Store(true)
 			return nil
 		}
 		if !errors.Is(err, unix.EBUSY) {
@@ -168,6 +175,15 @@ func (l *loop) Path() string { return l.path }
 
 // Follow makes the loop device as large as the volume.
 func (l *loop) Follow() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.gone {
+		return nil
+	}
+	return l.s.at(l.grow)
+}
+
+func (l *loop) grow() error {
 	if err := l.s.refresh(); err != nil {
 		return fmt.Errorf("ask for the volume's size: %w", err)
 	}
@@ -195,14 +211,10 @@ func (l *loop) Detach() error {
 	}
 	l.gone = true
 	l.s.dead.Store(true)
-	fd, err := unix.Open(l.path, unix.O_RDONLY|unix.O_CLOEXEC, 0)
-	if err == nil {
-		err = unix.IoctlSetInt(fd, unix.LOOP_CLR_FD, 0)
-		unix.Close(fd)
-	}
+	err := l.s.at(func() error { return detach(l.path) })
 	l.s.letGo()
-	if err != nil && err != unix.ENXIO {
-		return fmt.Errorf("detach %s: %w", l.path, err)
+	if err != nil {
+		return err
 	}
 	if !l.s.await(detachLimit) {
 		return fmt.Errorf("detach %s: it is still in use; it gives errors, and goes when its last user does", l.path)

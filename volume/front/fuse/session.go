@@ -13,20 +13,24 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/front/block"
 )
 
 // readers is how many threads read requests. With one the kernel's copy of a request delays the next; a third finds nothing to do.
 const readers = 2
 
-// session is a file system that is one file. It is a front.Sink.
+// session is a file system of one file, whose name is the volume's tag. It is a front.Sink.
 type session struct {
 	dev    front.Device
+	name   string
 	memory *memory
 	bySlot [maxSlots]front.Request // by front.Request.Tag
 	slots  [maxSlots]*slot
+	ready  atomic.Bool // the loop device is configured, or was written to
 	dead   atomic.Bool // every request is answered with an error: the device has been taken away
 	fds    []int       // of /dev/fuse: two a reader
-	file   int         // O_PATH to the file, -1: none
+	file   int         // O_PATH to the file, -1: none; of the outside thread
+	out    chan func() // to the outside thread; nil: it has ended
 	done   sync.WaitGroup
 	ended  chan struct{} // closed when no reader is left
 }
@@ -34,7 +38,7 @@ type session struct {
 // start makes the file system, detached: nobody finds it by a path, and it
 // is gone as soon as nobody has the file open and this process has ended or let go.
 func start(dev front.Device, name string) (*session, error) {
-	s := &session{dev: dev, memory: newMemory(), file: -1, ended: make(chan struct{})}
+	s := &session{dev: dev, name: name, memory: newMemory(), file: -1, ended: make(chan struct{})}
 	for _, a := range s.memory.slots {
 		s.slots[a.index] = a
 	}
@@ -43,7 +47,7 @@ func start(dev front.Device, name string) (*session, error) {
 		return nil, fmt.Errorf("open /dev/fuse: %w", err)
 	}
 	s.fds = []int{fd}
-	if err := s.mount(name); err != nil {
+	if err := s.mount(); err != nil {
 		s.closeAll()
 		return nil, err
 	}
@@ -51,13 +55,13 @@ func start(dev front.Device, name string) (*session, error) {
 }
 
 // mount does the handshake and starts the readers.
-func (s *session) mount(name string) error {
+func (s *session) mount() error {
 	fs, err := unix.Fsopen("fuse", unix.FSOPEN_CLOEXEC)
 	if err != nil {
 		return fmt.Errorf("fsopen(fuse): %w; Linux 5.2 or newer is needed", err)
 	}
 	defer unix.Close(fs)
-	for _, o := range [][2]string{{"source", name}, {"fd", strconv.Itoa(s.fds[0])}, {"rootmode", "100600"}, {"user_id", "0"}, {"group_id", "0"}, {"max_read", strconv.Itoa(maxWrite)}} {
+	for _, o := range [][2]string{{"source", s.name}, {"fd", strconv.Itoa(s.fds[0])}, {"rootmode", "40700"}, {"user_id", "0"}, {"group_id", "0"}, {"max_read", strconv.Itoa(maxWrite)}} {
 		if err := unix.FsconfigSetString(fs, o[0], o[1]); err != nil {
 			return fmt.Errorf("set %s of a FUSE file system: %w", o[0], err)
 		}
@@ -76,12 +80,53 @@ func (s *session) mount(name string) error {
 		s.done.Go(r.run)
 	}
 	go func() { s.done.Wait(); close(s.ended) }() // ends with the readers
-	s.file, err = unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
+	folder, err := unix.Fsmount(fs, unix.FSMOUNT_CLOEXEC, unix.MOUNT_ATTR_NOSUID|unix.MOUNT_ATTR_NODEV|unix.MOUNT_ATTR_NOEXEC)
 	if err != nil {
-		s.file = -1
 		return fmt.Errorf("fsmount: %w", err)
 	}
+	return s.outside(folder)
+}
+
+// outside starts the thread that does whatever this session answers: see block.Outside. It takes the folder over.
+func (s *session) outside(folder int) error {
+	s.out = make(chan func())
+	begun := make(chan error, 1)
+	go func() { // ends with letGo
+		if err := block.Outside(func() error { return s.serveOutside(folder, begun) }, folder); err != nil {
+			begun <- err
+		}
+	}()
+	err := <-begun
+	unix.Close(folder) // the thread has its own descriptor
+	if err != nil {
+		s.out = nil
+	}
+	return err
+}
+
+func (s *session) serveOutside(folder int, begun chan<- error) (err error) {
+	s.file, err = unix.Openat(folder, s.name, unix.O_PATH|unix.O_CLOEXEC, 0)
+	unix.Close(folder)
+	if err != nil {
+		s.file = -1
+		return fmt.Errorf("find the file of the volume: %w", err)
+	}
+	out := s.out
+	begun <- nil
+	for f := range out {
+		f()
+	}
 	return nil
+}
+
+// at has the outside thread do f.
+func (s *session) at(f func() error) error {
+	if s.out == nil {
+		return unix.ENODEV
+	}
+	done := make(chan error, 1)
+	s.out <- func() { done <- f() }
+	return <-done
 }
 
 // greet answers INIT.
@@ -125,28 +170,30 @@ func (s *session) clone() error {
 	return nil
 }
 
-// open opens the file as the loop device wants it.
+// open opens the file as the loop device wants it, outside.
 func (s *session) open() (int, error) {
-	fd, err := unix.Open(fmt.Sprintf("/proc/self/fd/%d", s.file), unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	fd, err := unix.Open(fmt.Sprintf("/proc/thread-self/fd/%d", s.file), unix.O_RDWR|unix.O_DIRECT|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return -1, fmt.Errorf("open the file of the volume: %w", err)
 	}
 	return fd, nil
 }
 
-// refresh makes the kernel ask for the size anew.
+// refresh makes the kernel ask for the size anew, outside.
 func (s *session) refresh() error {
 	var st unix.Statx_t
 	return unix.Statx(s.file, "", unix.AT_EMPTY_PATH|unix.AT_STATX_FORCE_SYNC, unix.STATX_SIZE, &st)
 }
 
-// letGo drops this process's own reference: the file system ends with the last other one.
+// letGo drops this process's own reference: the file system ends with the last other one. It may be called again.
 func (s *session) letGo() {
 	s.dead.Store(true)
-	if s.file >= 0 {
-		unix.Close(s.file)
-		s.file = -1
+	if s.out == nil {
+		return
 	}
+	_ = s.at(func() error { return unix.Close(s.file) }) // there is nothing to be done about it
+	close(s.out)
+	s.out = nil
 }
 
 func (s *session) closeAll() {
@@ -245,8 +292,15 @@ func (r *reader) begin(fd int, c call, end int) {
 		}
 		keep, length = r.in, n
 		r.in.at = end
+		r.s.wrote()
 		req = front.Request{Op: front.Write, Offset: off, Length: int64(n), Data: c.body[writeBody:]}
 	case opFsync:
+		if !r.s.ready.Load() {
+			// The kernel syncs the file before it makes a loop device of it. Nothing was written, and
+			// meanwhile it lets nobody near a free loop device: a frozen volume would stop all others.
+			r.s.reply(fd, c.unique, 0, nil)
+			return
+		}
 		req = front.Request{Op: front.Flush}
 	case opFallocate:
 		var errno syscall.Errno
@@ -254,6 +308,7 @@ func (r *reader) begin(fd int, c call, end int) {
 			r.s.reply(fd, c.unique, errno, nil)
 			return
 		}
+		r.s.wrote()
 	default:
 		r.s.small(fd, c)
 		return
@@ -268,6 +323,13 @@ func (r *reader) begin(fd int, c call, end int) {
 	*q = req
 	q.Sink, q.Tag = r.s, uint64(a.index)
 	r.batch = append(r.batch, q)
+}
+
+// wrote notes that there may be something to flush.
+func (s *session) wrote() {
+	if !s.ready.Load() {
+		s.ready.Store(true)
+	}
 }
 
 // fallocate makes a request of what the loop device makes of discards and zeroing.
@@ -292,22 +354,28 @@ func (s *session) small(fd int, c call) {
 	size := s.dev.Size() &^ 511
 	switch c.op {
 	case opForget, opBatchForget, opInterrupt: // have no answer
+	case opLookup:
+		if c.node != folderNode || c.name() != s.name {
+			s.reply(fd, c.unique, syscall.ENOENT, nil)
+			return
+		}
+		s.reply(fd, c.unique, 0, lookupAnswer(size))
 	case opGetattr:
-		s.reply(fd, c.unique, 0, attrAnswer(size))
+		s.reply(fd, c.unique, 0, attrAnswer(c.node, size))
 	case opOpen:
 		s.reply(fd, c.unique, 0, openAnswer())
 	case opStatfs:
 		s.reply(fd, c.unique, 0, statfsAnswer(size))
-	case opRelease, opFlush, opDestroy:
+	case opRelease, opDestroy:
 		s.reply(fd, c.unique, 0, nil)
-	default:
+	default: // among them FLUSH, which the kernel then sends no more: a killed process would wait for its own answer
 		s.reply(fd, c.unique, syscall.ENOSYS, nil)
 	}
 }
 
 // reply answers one request. That the kernel does not want the answer any more is nobody's business.
 func (s *session) reply(fd int, unique uint64, errno syscall.Errno, body []byte) {
-	var b [128]byte
+	var b [160]byte // the longest answer without data is that of LOOKUP
 	if errno != 0 {
 		body = nil
 	}

@@ -1,14 +1,18 @@
 package fuse
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
 
 // The protocol of /dev/fuse (include/uapi/linux/fuse.h of Linux, protocol 7.23 and later), as far as a
-// file system that is one file needs it. Numbers are in the machine's order.
+// file system of one file in one folder needs it. Numbers are in the machine's order.
 
 var order = binary.NativeEndian
 
 // Operations that are answered with more than ENOSYS.
 const (
+	opLookup      = 1
 	opForget      = 2
 	opGetattr     = 3
 	opOpen        = 14
@@ -17,7 +21,6 @@ const (
 	opStatfs      = 17
 	opRelease     = 18
 	opFsync       = 20
-	opFlush       = 25
 	opInit        = 26
 	opInterrupt   = 36
 	opDestroy     = 38
@@ -43,6 +46,7 @@ const (
 // Flags of the answer to OPEN.
 const (
 	openDirect   = 1 << 0
+	openNoFlush  = 1 << 5 // no FLUSH when a descriptor is closed (Linux 5.16)
 	openParallel = 1 << 6 // writes in parallel, too
 )
 
@@ -51,6 +55,7 @@ type call struct {
 	length uint32
 	op     uint32
 	unique uint64
+	node   uint64
 	body   []byte
 }
 
@@ -59,7 +64,7 @@ func decodeCall(b []byte) (call, bool) {
 	if len(b) < inHeader {
 		return call{}, false
 	}
-	c := call{length: order.Uint32(b), op: order.Uint32(b[4:]), unique: order.Uint64(b[8:])}
+	c := call{length: order.Uint32(b), op: order.Uint32(b[4:]), unique: order.Uint64(b[8:]), node: order.Uint64(b[16:])}
 	if int64(c.length) > int64(len(b)) || c.length < inHeader {
 		return call{}, false
 	}
@@ -116,27 +121,52 @@ func initAnswer(body []byte, l limits) ([]byte, bool) {
 	return append(b, make([]byte, 64-len(b))...), true
 }
 
-// mode of the file: regular, for its owner.
-const fileMode = 0o100600
+// The nodes of the file system, and their modes: for the owner alone.
+const (
+	folderNode = 1 // the kernel's number of the root
+	fileNode   = 2
+	folderMode = 0o040700
+	fileMode   = 0o100600
+)
 
 // attrAnswer answers GETATTR. The kernel is to ask again each time.
-func attrAnswer(size int64) []byte {
-	b := make([]byte, 16, 104)
-	b = order.AppendUint64(b, 1) // inode
+func attrAnswer(node uint64, size int64) []byte {
+	return appendAttr(make([]byte, 16, 104), node, size)
+}
+
+// lookupAnswer answers LOOKUP of the file. The kernel is to ask again each time.
+func lookupAnswer(size int64) []byte {
+	b := order.AppendUint64(nil, fileNode)
+	b = append(b, make([]byte, 32)...) // generation, how long all of this is good
+	return appendAttr(b, fileNode, size)
+}
+
+func appendAttr(b []byte, node uint64, size int64) []byte {
+	mode := uint32(fileMode)
+	if node == folderNode {
+		mode, size = folderMode, 0
+	}
+	b = order.AppendUint64(b, node)
 	b = order.AppendUint64(b, uint64(size))
 	b = order.AppendUint64(b, uint64(size+511)/512)
 	b = append(b, make([]byte, 36)...) // times
-	b = order.AppendUint32(b, fileMode)
+	b = order.AppendUint32(b, mode)
 	b = order.AppendUint32(b, 1)       // links
 	b = append(b, make([]byte, 12)...) // owner, device
 	b = order.AppendUint32(b, 4096)
 	return order.AppendUint32(b, 0)
 }
 
+// name reads LOOKUP.
+func (c call) name() string {
+	name, _, _ := strings.Cut(string(c.body), "\x00")
+	return name
+}
+
 // openAnswer answers OPEN.
 func openAnswer() []byte {
 	b := order.AppendUint64(nil, 1)
-	b = order.AppendUint32(b, openDirect|openParallel)
+	b = order.AppendUint32(b, openDirect|openNoFlush|openParallel)
 	return order.AppendUint32(b, 0)
 }
 

@@ -29,7 +29,7 @@ func TestWrite(t *testing.T) {
 
 func TestAnswers(t *testing.T) {
 	for name, c := range map[string]struct{ got, want int }{
-		"attributes": {len(attrAnswer(1 << 30)), 104}, "open": {len(openAnswer()), 16}, "statfs": {len(statfsAnswer(1 << 30)), 80},
+		"attributes": {len(attrAnswer(fileNode, 1<<30)), 104}, "lookup": {len(lookupAnswer(1 << 30)), 128}, "open": {len(openAnswer()), 16}, "statfs": {len(statfsAnswer(1 << 30)), 80},
 		"header": {len(appendHeader(nil, 1, 5, 0)), outHeader},
 	} {
 		if c.got != c.want {

@@ -21,6 +21,9 @@ import (
 	"github.com/takt-ha/takt/volume/front/fronttest"
 )
 
+// patience bounds each wait for something that comes soon on a machine that has time.
+const patience = time.Minute
+
 // Volume returns a volume of its own for a test, or skips it where f cannot be used.
 func Volume(t *testing.T, f block.Front) block.Volume {
 	t.Helper()
@@ -46,10 +49,14 @@ func Attach(t *testing.T, f block.Front, v block.Volume, dev front.Device) block
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		// Somebody may look at all devices of the machine just now, as udev does.
+		if users, err := block.AwaitFree(a.Path(), patience); err != nil || len(users) > 0 {
+			t.Error("users at the end:", users, err)
+		}
 		if err := a.Detach(); err != nil {
 			t.Error(err)
 		}
-		if list, err := exec.Command("losetup", "-a").Output(); err == nil && strings.Contains(string(list), a.Path()+":") {
+		if list, err := exec.Command("losetup", "-a").Output(); err == nil && strings.Contains(string(list), v.Tag()) {
 			t.Errorf("%s is still there:\n%s", a.Path(), list)
 		}
 	})
@@ -254,7 +261,7 @@ func holes(t *testing.T, f block.Front) {
 func busy(t *testing.T, f block.Front) {
 	v := Volume(t, f)
 	a := Attach(t, f, v, File(t, 64<<20))
-	if users, err := block.AwaitFree(a.Path(), 5*time.Second); err != nil || len(users) > 0 {
+	if users, err := block.AwaitFree(a.Path(), patience); err != nil || len(users) > 0 {
 		t.Fatal("a fresh device is in use:", users, err)
 	}
 	run(t, "mkfs.ext4", "-q", a.Path())
@@ -279,7 +286,7 @@ func busy(t *testing.T, f block.Front) {
 	}
 	_ = cat.Process.Kill()
 	_ = cat.Wait()
-	if users, err := block.AwaitFree(a.Path(), 5*time.Second); err != nil || len(users) > 0 {
+	if users, err := block.AwaitFree(a.Path(), patience); err != nil || len(users) > 0 {
 		t.Error("users after all:", users, err)
 	}
 }
@@ -288,9 +295,39 @@ func busy(t *testing.T, f block.Front) {
 func frozen(t *testing.T, f block.Front) {
 	v := Volume(t, f)
 	held := fronttest.Hold(File(t, 16<<20))
-	// The kernel looks for partitions of a new device: a frozen volume is read at first.
-	stop := make(chan struct{})
-	done := make(chan struct{})
+	var stop func()
+	t.Cleanup(func() { stop() }) // when the device has gone: what waits after WriteBack has given up is answered, too
+	stop = letThrough(held)      // the kernel looks for partitions of a new device
+	a := Attach(t, f, v, held)
+	out, err := os.OpenFile(a.Path(), os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Close()
+	stop()
+	stop = func() {}
+	if _, err := out.WriteAt(make([]byte, 4096), 0); err != nil { // into the page cache
+		t.Fatal(err)
+	}
+	if err := block.WriteBack(a.Path(), 100*time.Millisecond); err == nil {
+		t.Error("a frozen volume was written back")
+	}
+	over := make(chan error, 1)
+	go func() { over <- out.Sync() }()
+	stop = letThrough(held)
+	select {
+	case err := <-over:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("a sync did not end after the volume had thawed")
+	}
+}
+
+// letThrough answers all requests until the returned function is called.
+func letThrough(held *fronttest.Held) (freeze func()) {
+	stop, done := make(chan struct{}), make(chan struct{})
 	go func() {
 		defer close(done)
 		for {
@@ -302,32 +339,5 @@ func frozen(t *testing.T, f block.Front) {
 			}
 		}
 	}()
-	a := Attach(t, f, v, held)
-	out, err := os.OpenFile(a.Path(), os.O_WRONLY, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer out.Close()
-	close(stop)
-	<-done
-	if _, err := out.WriteAt(make([]byte, 4096), 0); err != nil { // into the page cache
-		t.Fatal(err)
-	}
-	if err := block.WriteBack(a.Path(), 100*time.Millisecond); err == nil {
-		t.Error("a frozen volume was written back")
-	}
-	over := make(chan error, 1)
-	go func() { over <- out.Sync() }()
-	for {
-		select {
-		case <-held.Some():
-			held.Release(0, nil)
-			continue
-		case err := <-over:
-			if err != nil {
-				t.Error(err)
-			}
-		}
-		break
-	}
+	return func() { close(stop); <-done }
 }
