@@ -12,6 +12,9 @@ func (m *Machine) services() []director.Service {
 	for _, v := range m.virtual {
 		for _, key := range v.keys() {
 			s := director.Service{Key: key, Protocol: v.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
+			if key.Mark != 0 {
+				s.Protocol = 0 // whatever has the mark
+			}
 			s.Servers = v.destinations(key)
 			list = append(list, s)
 		}

@@ -1,88 +1,32 @@
 package share_test
 
 import (
-	"errors"
 	"fmt"
 	"net"
 	"net/netip"
 	"os"
 	"os/exec"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
-
+	"github.com/takt-ha/takt/director/directortest"
 	"github.com/takt-ha/takt/director/share"
 	"github.com/takt-ha/takt/internal/netif"
 )
 
-// inside runs the test in user and network namespaces of its own, by executing it again; there it returns true.
-func inside(t *testing.T) bool {
-	t.Helper()
-	if os.Getenv("TAKT_TEST_INSIDE") != "" {
-		return true
-	}
-	for _, program := range []string{"ip", "nft"} {
-		if _, err := exec.LookPath(program); err != nil {
-			t.Skipf("%s is not installed", program)
-		}
-	}
-	cmd := exec.Command("/proc/self/exe", "-test.run=^"+t.Name()+"$", "-test.v")
-	cmd.Env = append(os.Environ(), "TAKT_TEST_INSIDE=1")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWNET}
-	if os.Geteuid() != 0 {
-		cmd.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWUSER | syscall.CLONE_NEWNET,
-			UidMappings: []syscall.SysProcIDMap{{HostID: os.Getuid(), Size: 1}}, GidMappings: []syscall.SysProcIDMap{{HostID: os.Getgid(), Size: 1}}}
-	}
-	out, err := cmd.CombinedOutput()
-	if errors.Is(err, syscall.EPERM) {
-		t.Skip("no namespaces here:", err)
-	}
-	if err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
-	if strings.Contains(string(out), "--- SKIP") {
-		t.Skipf("inside: %s", out)
-	}
-	t.Logf("%s", out)
-	return false
-}
-
-// node is a machine: a thread in a network namespace of its own, on one bridge with the others.
+// node is a machine that shares, and its link.
 type node struct {
-	t    *testing.T
-	name string
-	work chan func()
+	*directortest.Machine
 	link netif.Link
 }
 
 func newNode(t *testing.T, name, address string) *node {
-	n := &node{t: t, name: name, work: make(chan func())}
-	ready := make(chan int)
-	go func() {
-		runtime.LockOSThread() // for good: the thread ends with the goroutine
-		if err := unix.Unshare(unix.CLONE_NEWNET); err != nil {
-			panic(err)
-		}
-		ready <- unix.Gettid()
-		for f := range n.work {
-			f()
-		}
-	}()
-	tid := <-ready
-	t.Cleanup(func() { close(n.work) })
-	run(t, "ip", "link", "add", "b-"+name, "type", "veth", "peer", "name", "e0")
-	run(t, "ip", "link", "set", "e0", "netns", strconv.Itoa(tid))
-	run(t, "ip", "link", "set", "b-"+name, "master", "br0", "up")
-	n.do(func() {
-		run(t, "ip", "link", "set", "lo", "up")
-		run(t, "ip", "link", "set", "e0", "up")
-		run(t, "ip", "address", "add", address+"/16", "dev", "e0")
+	n := &node{Machine: directortest.NewMachine(t, name)}
+	n.Plug("br0", "e0", address+"/16")
+	n.Do(func() {
 		var err error
 		if n.link, err = netif.LinkByName("e0"); err != nil {
 			t.Error(err)
@@ -91,57 +35,9 @@ func newNode(t *testing.T, name, address string) *node {
 	return n
 }
 
-// do runs f on the node.
-func (n *node) do(f func()) {
-	done := make(chan struct{})
-	n.work <- func() { defer close(done); f() }
-	<-done
-}
-
-func run(t *testing.T, args ...string) {
-	t.Helper()
-	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
-		t.Errorf("%s: %v\n%s", strings.Join(args, " "), err, out)
-	}
-}
+func run(t *testing.T, args ...string) { t.Helper(); directortest.Run(t, args...) }
 
 const port = 7000
-
-// answers makes a node answer datagrams and accept connections with its name.
-func (n *node) answers(ip netip.Addr) {
-	n.do(func() {
-		udp, err := net.ListenUDP("udp4", &net.UDPAddr{IP: ip.AsSlice(), Port: port})
-		if err != nil {
-			n.t.Error(err)
-			return
-		}
-		tcp, err := net.ListenTCP("tcp4", &net.TCPAddr{IP: ip.AsSlice(), Port: port})
-		if err != nil {
-			n.t.Error(err)
-			return
-		}
-		n.t.Cleanup(func() { udp.Close(); tcp.Close() })
-		go func() {
-			for b := make([]byte, 100); ; {
-				k, from, err := udp.ReadFromUDPAddrPort(b)
-				if err != nil {
-					return
-				}
-				_, _ = udp.WriteToUDPAddrPort([]byte(string(b[:k])+" "+n.name), from)
-			}
-		}()
-		go func() {
-			for {
-				c, err := tcp.Accept()
-				if err != nil {
-					return
-				}
-				_, _ = c.Write([]byte(n.name))
-				c.Close()
-			}
-		}()
-	})
-}
 
 // shared has an address on three nodes and a client.
 type shared struct {
@@ -154,20 +50,17 @@ type shared struct {
 
 func newShared(t *testing.T, hash share.Hash) *shared {
 	s := &shared{t: t, ip: netip.MustParseAddr("10.7.0.100")}
-	if err := exec.Command("ip", "link", "add", "br0", "type", "bridge").Run(); err != nil {
-		t.Skip("no bridges in this kernel:", err)
-	}
-	run(t, "ip", "link", "set", "br0", "up")
+	directortest.Bridge(t, "br0")
 	for i := range 3 {
 		n := newNode(t, fmt.Sprintf("n%d", i), fmt.Sprintf("10.7.0.%d", i+1))
 		a := share.Address{IP: s.ip, Link: n.link, MAC: share.DefaultMAC(s.ip), Total: 3, Hash: hash}
-		n.do(func() {
+		n.Do(func() {
 			if err := a.Take(i); err != nil {
 				t.Error(err)
 			}
 			run(t, "ip", "address", "add", "10.7.0.100/16", "dev", "e0")
 		})
-		n.answers(s.ip)
+		n.Serve(netip.AddrPortFrom(s.ip, port))
 		s.nodes, s.as = append(s.nodes, n), append(s.as, a)
 	}
 	s.client = newNode(t, "client", "10.7.1.0")
@@ -213,7 +106,7 @@ func (s *shared) ask(flows []*net.UDPConn) map[int]string {
 
 // flows opens so many flows, each from another port.
 func (s *shared) flows(n int) (list []*net.UDPConn) {
-	s.client.do(func() {
+	s.client.Do(func() {
 		for range n {
 			c, err := net.DialUDP("udp4", nil, &net.UDPAddr{IP: s.ip.AsSlice(), Port: port})
 			if err != nil {
@@ -234,14 +127,14 @@ func (s *shared) flows(n int) (list []*net.UDPConn) {
 func (s *shared) move(bucket, from, to int) {
 	s.t.Helper()
 	if from >= 0 {
-		s.nodes[from].do(func() {
+		s.nodes[from].Do(func() {
 			if err := s.as[from].Drop(bucket, func() error { run(s.t, "ip", "-4", "address", "flush", "dev", "e0", "to", s.ip.String()); return nil }); err != nil {
 				s.t.Error(err)
 			}
 		})
 	}
 	if to >= 0 {
-		s.nodes[to].do(func() {
+		s.nodes[to].Do(func() {
 			if err := s.as[to].Take(bucket); err != nil {
 				s.t.Error(err)
 			}
@@ -251,7 +144,7 @@ func (s *shared) move(bucket, from, to int) {
 
 func (s *shared) held(i int) (held []int) {
 	s.t.Helper()
-	s.nodes[i].do(func() {
+	s.nodes[i].Do(func() {
 		var err error
 		if held, err = s.as[i].Held(); err != nil {
 			s.t.Error(err)
@@ -262,7 +155,7 @@ func (s *shared) held(i int) (held []int) {
 
 // Each flow belongs to exactly one node; when a bucket moves only its flows do.
 func TestFlows(t *testing.T) {
-	if !inside(t) {
+	if !directortest.Inside(t, "nft") {
 		return
 	}
 	s := newShared(t, share.SourceIPSourcePort)
@@ -277,13 +170,13 @@ func TestFlows(t *testing.T) {
 		count[name]++
 	}
 	for _, n := range s.nodes {
-		t.Logf("%s answers for %d of %d flows", n.name, count[n.name], len(flows))
-		if count[n.name] < len(flows)/6 {
-			t.Errorf("%s answers for too few", n.name)
+		t.Logf("%s answers for %d of %d flows", n.Name, count[n.Name], len(flows))
+		if count[n.Name] < len(flows)/6 {
+			t.Errorf("%s answers for too few", n.Name)
 		}
 	}
 
-	run(t, "ip", "link", "set", "b-n1", "down") // the machine dies; what it held goes to the third
+	run(t, "ip", "link", "set", "n1-e0", "down") // the machine dies; what it held goes to the third
 	s.move(1, -1, 2)
 	after := s.ask(flows)
 	for i, name := range before {
@@ -296,9 +189,9 @@ func TestFlows(t *testing.T) {
 	}
 
 	s.move(1, 1, -1) // it comes back without it, and then gets it
-	run(t, "ip", "link", "set", "b-n1", "up")
+	run(t, "ip", "link", "set", "n1-e0", "up")
 	s.move(1, 2, 1)
-	s.nodes[1].do(func() { run(t, "ip", "address", "replace", "10.7.0.100/16", "dev", "e0") })
+	s.nodes[1].Do(func() { run(t, "ip", "address", "replace", "10.7.0.100/16", "dev", "e0") })
 	if back := s.ask(flows); fmt.Sprint(back) != fmt.Sprint(before) {
 		t.Error("after all is as it was some flows are elsewhere")
 	}
@@ -306,12 +199,12 @@ func TestFlows(t *testing.T) {
 
 // Connections work, and errors of routers reach everybody.
 func TestConnections(t *testing.T) {
-	if !inside(t) {
+	if !directortest.Inside(t, "nft") {
 		return
 	}
 	s := newShared(t, share.SourceIPSourcePortPorts)
 	seen := map[string]bool{}
-	s.client.do(func() {
+	s.client.Do(func() {
 		run(t, "ping", "-c", "1", "-W", "5", s.ip.String())
 		for range 100 {
 			c, err := net.DialTimeout("tcp4", netip.AddrPortFrom(s.ip, port).String(), 5*time.Second)
@@ -335,13 +228,13 @@ func TestConnections(t *testing.T) {
 
 // Nothing is left, and what others have in nftables stays.
 func TestNothingIsLeft(t *testing.T) {
-	if !inside(t) {
+	if !directortest.Inside(t, "nft") {
 		return
 	}
 	s := newShared(t, share.SourceIP)
 	n := s.nodes[0]
 	var before, after []byte
-	n.do(func() {
+	n.Do(func() {
 		run(t, "nft", "add table ip theirs; add chain ip theirs c { type filter hook prerouting priority 0; }; add rule ip theirs c counter accept")
 		before, _ = exec.Command("nft", "list", "table", "ip", "theirs").Output()
 	})
@@ -352,14 +245,14 @@ func TestNothingIsLeft(t *testing.T) {
 	}
 	other := s.as[0]
 	other.Hash = share.SourceIPSourcePort
-	n.do(func() {
+	n.Do(func() {
 		if held, err := other.Held(); err != nil || len(held) > 0 {
 			t.Errorf("rules of another hash count as its own: %v, %v", held, err)
 		}
 	})
 	s.move(1, 0, -1)
 	s.move(1, 0, -1) // twice
-	n.do(func() {
+	n.Do(func() {
 		after, _ = exec.Command("nft", "list", "ruleset").Output()
 		if joined, err := netif.HardwareJoined(n.link, s.as[0].MAC); joined || err != nil {
 			t.Errorf("the link still takes the shared frames: %v", err)

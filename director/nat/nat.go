@@ -1,0 +1,197 @@
+// Package nat forwards by nftables (nft(8)), where the kernel has no IP virtual server: the first packet of a connection is sent on to
+// a real server, whose answers have to come back through this machine, and the kernel's connection tracking does the rest.
+//
+//	packet ──▶ its address, protocol and port, or its mark ──map──▶ chain of the service ──┬─▶ known client (persistence) ─▶ server
+//	                                                                                      └─▶ slot in turn or by a hash ──▶ server
+//
+// All rules are in two tables of this director alone, one for each family; rules of others are never looked at. They outlive the process:
+// a new one takes persistence over and replaces the rules of each service as a whole, and no connection notices.
+package nat
+
+import (
+	"fmt"
+	"net/netip"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/google/nftables"
+
+	"github.com/takt-ha/takt/director"
+)
+
+// Forwarder is the rules of one director.
+type Forwarder struct {
+	name string
+
+	mu     sync.Mutex
+	have   map[director.ID]director.Service // in the kernel, as this process knows; nil: it has not looked yet
+	before map[string][]client              // who was sent where by an earlier process, until the first Apply has ended
+}
+
+// New returns the forwarder of a director, whose name becomes part of the tables' names: a letter, then letters, digits and dashes.
+func New(name string) *Forwarder { return &Forwarder{name: name} }
+
+// Usable says why nothing can be forwarded here.
+func (f *Forwarder) Usable() error {
+	c, err := nftables.New()
+	if err == nil {
+		_, err = c.ListTables()
+	}
+	if err != nil {
+		return fmt.Errorf("nftables cannot be used: %w", err)
+	}
+	return nil
+}
+
+// Can says what of a service is done otherwise than asked for, or why it cannot be done here.
+func (f *Forwarder) Can(s director.Service) (note string, err error) { return can(&s) }
+
+// Apply makes the kernel forward these services and no others of this director, and ends connections to servers that are not
+// among them any more. Only what differs from the last call is touched. After an error it can be called again.
+func (f *Forwarder) Apply(list []director.Service) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := nftables.New(nftables.AsLasting())
+	if err != nil {
+		return err
+	}
+	defer c.CloseLasting() //nolint:errcheck // a socket
+	if f.have == nil {
+		if err := f.begin(c); err != nil {
+			return err
+		}
+	}
+	want := map[director.ID]director.Service{}
+	for _, s := range list {
+		want[s.ID()] = s
+	}
+	gone := f.gone(want)
+	if err := f.drop(c, gone); err != nil {
+		return err
+	}
+	var changed []director.Service
+	for _, s := range list {
+		if have, ok := f.have[s.ID()]; !ok || !reflect.DeepEqual(have, s) {
+			changed = append(changed, s)
+		}
+	}
+	for part := range slices.Chunk(changed, atOnce) {
+		if err := f.put(c, part); err != nil {
+			f.have = nil // what the kernel has is not known: the next call begins anew
+			return err
+		}
+	}
+	f.before = nil
+	return f.endConnections(gone, changed)
+}
+
+// atOnce is how many services go to the kernel in one transaction: more do not fit into a socket's buffer.
+const atOnce = 20
+
+// gone are the services that are not wanted any more.
+func (f *Forwarder) gone(want map[director.ID]director.Service) (list []director.Service) {
+	for id, s := range f.have {
+		if _, ok := want[id]; !ok {
+			list = append(list, s)
+		}
+	}
+	director.SortServices(list)
+	return list
+}
+
+// begin makes the tables, or takes over those of an earlier process with the services in them: what each of them does is not looked at,
+// and written anew.
+func (f *Forwarder) begin(c *nftables.Conn) error {
+	f.before = f.remember(c)
+	have := map[director.ID]director.Service{}
+	for _, fam := range families {
+		if !fam.adopt(c, f.name, have) {
+			fam.build(c, f.name)
+		}
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("make the tables of director %s (nftables): %w", f.name, err)
+	}
+	f.have = have
+	return nil
+}
+
+// Remove takes everything away. Connections go on as the kernel has them.
+func (f *Forwarder) Remove() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := nftables.New()
+	if err != nil {
+		return err
+	}
+	for _, fam := range families {
+		t := fam.table(f.name)
+		c.AddTable(t) // so that there is one to take away
+		c.DelTable(t)
+	}
+	if err := c.Flush(); err != nil {
+		return fmt.Errorf("take the tables of director %s away (nftables): %w", f.name, err)
+	}
+	f.have = nil
+	return nil
+}
+
+// Forwarding says why packets would not be sent on although the rules are there.
+func Forwarding(ipv6 bool) error {
+	path := "/proc/sys/net/ipv4/ip_forward"
+	if ipv6 {
+		path = "/proc/sys/net/ipv6/conf/all/forwarding"
+	}
+	if data, err := os.ReadFile(path); err == nil && strings.TrimSpace(string(data)) == "0" {
+		return fmt.Errorf("this machine does not forward packets: set %s to 1", strings.ReplaceAll(strings.TrimPrefix(path, "/proc/sys/"), "/", "."))
+	}
+	return nil
+}
+
+// Counts returns what each service was asked, and the connections of each server now.
+func (f *Forwarder) Counts() (map[director.ID]director.Counts, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c, err := nftables.New()
+	if err != nil {
+		return nil, err
+	}
+	all := map[director.ID]director.Counts{}
+	for _, fam := range families {
+		if err := f.count(c, fam, all); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+func (f *Forwarder) count(c *nftables.Conn, fam family, all map[director.ID]director.Counts) error {
+	asked := map[string]uint64{}
+	if len(f.have) > 0 {
+		objects, err := c.GetObjects(fam.table(f.name))
+		if err != nil {
+			return fmt.Errorf("read the counters of director %s (nftables): %w", f.name, err)
+		}
+		for _, o := range objects {
+			if n, is := o.(*nftables.CounterObj); is {
+				asked[n.Name] = n.Packets
+			}
+		}
+	}
+	var list []director.Service
+	for id, s := range f.have {
+		if familyOf(&s).ipv6 != fam.ipv6 {
+			continue
+		}
+		list = append(list, s)
+		n := director.Counts{Count: director.Count{Connections: asked[chainName(&s)]}, Servers: map[netip.AddrPort]director.Count{}}
+		for _, d := range s.Servers {
+			n.Servers[d.Addr] = director.Count{}
+		}
+		all[id] = n
+	}
+	return countConnections(list, fam.ipv6, all)
+}
