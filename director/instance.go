@@ -158,10 +158,11 @@ type Garp struct {
 	RefreshEvery  time.Duration // 0: no refresh while master
 	RefreshRepeat int           // 1
 	LowerDelay    time.Duration // after a lower priority was heard: as Delay
-	LowerRepeat   int           // as Repeat
+	LowerRepeat   int           // as Repeat; < 0: none
 	Interval      time.Duration // between two packets on an interface
 	NAInterval    time.Duration
-	DownCount     int // garp_extra_if and the like: extra rounds when an interface comes back
+	ExtraEvery    time.Duration // garp_extra_if: a round on other interfaces that have addresses, so often; 0: none
+	ExtraAll      bool          // and not on macvlans alone
 }
 
 // Track is what an instance's or a group's priority depends on.
