@@ -1,5 +1,15 @@
-// Package pace decides how fast a resync may go, so that it yields to the
-// application. Pure: time is an argument.
+// Package pace decides how fast a resync or verify may go, so that an idle link is full and an
+// application that works keeps it. Pure: time is an argument.
+//
+// Three things hold a resync back, each in a file of its own:
+//
+//	load    how much the application moves: while it works the resync keeps to a low rate
+//	bucket  that rate, c-max-rate, or the fixed rate
+//	window  how much is under way at once: c-fill-target, or what keeps the delay at c-delay-target
+//
+// The options are those of drbd.conf(5). They differ in two things: beside an application the
+// rate is the larger of c-min-rate and a tenth of what the application itself moves; and the window opens
+// as fast as answers come, not over c-plan-ahead, as long as they come in time.
 package pace
 
 import (
@@ -8,15 +18,23 @@ import (
 	"github.com/takt-ha/takt/volume"
 )
 
-// Controller paces one resync or verify.
+// MaxPiece is the largest piece of a resync in bytes: large enough for speed, small enough not to be in the way.
+const MaxPiece = 512 << 10
+
+const (
+	maxBusy = 128 << 10 // the largest piece beside an application: its requests wait behind it
+	// look bounds every wait: a load that has begun or ended is noticed by then.
+	look = 100 * time.Millisecond
+	// share is the part of the application's throughput that a resync may have beside it.
+	share = 0.1
+)
+
+// Controller paces one resync or verify. It is of one goroutine at a time.
 type Controller struct {
 	o      volume.SyncOptions
-	tokens float64
-	last   time.Duration
-	app    int64
-	appAt  time.Duration
-	demand float64 // bytes a second of the application
-	known  bool    // it has been measured; until then it counts as busy
+	load   load
+	bucket bucket
+	window window
 }
 
 // New makes a Controller with the options' rates.
@@ -25,43 +43,66 @@ func New(o volume.SyncOptions) *Controller { return &Controller{o: o} }
 // Set changes the rates while it runs.
 func (c *Controller) Set(o volume.SyncOptions) { c.o = o }
 
-// window is how much may be under way when nobody else is.
-const window = 8 << 20
+// App is what the application does.
+type App struct {
+	Moved   int64 // bytes until now; never less than before
+	Waiting bool  // a request of it has not been answered
+}
 
-// share is the part of the application's throughput that a resync may have beside it.
-const share = 0.1
-
-// Next says how long to wait before n more bytes may go; 0: now. inFlight are the bytes under
-// way, app is a count of bytes of the application that grows.
-func (c *Controller) Next(now time.Duration, n, inFlight, app int64) time.Duration {
-	if d := now - c.appAt; d >= 100*time.Millisecond {
-		c.demand, c.known = float64(app-c.app)/d.Seconds(), true
-		c.app, c.appAt = app, now
-	}
-	limit := int64(window)
-	rate := float64(c.o.MaxRate)
-	if c.o.NoPlan {
-		rate = float64(c.o.Rate)
-	} else if c.demand > 0 || !c.known {
-		limit = max(c.o.FillTarget, 2*n)
-		rate = max(share*c.demand, float64(c.o.MinRate))
-		if c.o.MaxRate > 0 {
-			rate = min(rate, float64(c.o.MaxRate))
-		}
-	}
+// Next asks to send most more bytes. It returns how many of them may go now; or, if n is 0, after what
+// time to ask again, at most a tenth of a second; an answer may make it sooner. now is the time since some
+// beginning, inFlight the bytes that are under way.
+func (c *Controller) Next(now time.Duration, most, inFlight int64, app App) (n int64, wait time.Duration) {
+	c.load.see(now, app)
+	rate, limit := c.rate(now), c.window.limit(c.o)
+	n = min(most, c.piece(now, rate, limit))
 	if inFlight > 0 && inFlight+n > limit {
-		return 50 * time.Millisecond // an answer wakes the run earlier
+		return 0, look
 	}
-	if rate <= 0 {
-		c.last = now
-		return 0
+	if wait = c.bucket.take(now, n, rate); wait > 0 {
+		if c.yields(now) {
+			wait = min(wait, c.load.until-now)
+		}
+		return 0, min(wait, look)
 	}
-	c.tokens = min(c.tokens+rate*(now-c.last).Seconds(), max(rate/10, float64(n)))
-	c.last = now
-	if c.tokens < float64(n) {
-		// Never 0, which would mean now.
-		return time.Duration((float64(n)-c.tokens)/rate*float64(time.Second)) + time.Microsecond
+	return n, 0
+}
+
+// Answered tells that n bytes have been answered, so long after they were sent.
+func (c *Controller) Answered(now time.Duration, n int64, took time.Duration) {
+	c.window.answered(c.o, now, n, took)
+}
+
+// rate is how fast it may go now, in bytes a second; 0: without a limit.
+func (c *Controller) rate(now time.Duration) float64 {
+	if c.o.NoPlan {
+		return float64(c.o.Rate)
 	}
-	c.tokens -= float64(n)
-	return 0
+	most := float64(c.o.MaxRate)
+	if !c.yields(now) {
+		return most
+	}
+	rate := max(float64(c.o.MinRate), share*c.load.demand)
+	if most > 0 {
+		rate = min(rate, most)
+	}
+	return rate
+}
+
+// yields says whether it makes way for an application.
+func (c *Controller) yields(now time.Duration) bool {
+	return !c.o.NoPlan && c.o.MinRate > 0 && c.load.busy(now)
+}
+
+// piece is the largest piece now: a tenth of a second at the rate, since many small ones would cost a slow disk
+// a seek each; some of them fill the window.
+func (c *Controller) piece(now time.Duration, rate float64, limit int64) int64 {
+	most := min(MaxPiece, limit/pieces)
+	if c.yields(now) {
+		most = min(most, maxBusy)
+	}
+	if rate > 0 {
+		most = min(most, int64(rate/10))
+	}
+	return max(most/volume.BlockSize, 1) * volume.BlockSize
 }

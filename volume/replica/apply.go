@@ -31,6 +31,9 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 		return errors.New("a write behind the end of the volume")
 	}
 	p.received.Add(uint64(len(payload)))
+	if h.Flags&proto.FlagSync == 0 {
+		r.counts.away.Add(int64(len(payload)))
+	}
 	d := r.disk.Load()
 	if d == nil {
 		in.nack(h.Seq, "there is no disk")
@@ -152,6 +155,7 @@ func (in *inbox) serve(h proto.Header) {
 		in.nack(h.Seq, syscall.EINVAL.Error())
 		return
 	}
+	r.counts.away.Add(int64(h.Span))
 	do := func() {
 		buf := make([]byte, h.Span)
 		if _, err := d.ReadAt(buf, h.Offset); err != nil {

@@ -58,6 +58,7 @@ func (r *Replica) run() {
 			close(a.done)
 		case <-tick.C:
 			r.tellNow(state.Tick{Now: time.Since(r.began)})
+			r.eachPeer((*peer).noteProgress)
 			if r.o.Busy == nil {
 				continue
 			}
@@ -308,7 +309,7 @@ func (r *Replica) markAll(e state.MarkAll) {
 	case e.Clear:
 		d.Bitmap(e.Peer).ClearAll()
 	default:
-		d.Bitmap(e.Peer).Set(e.From, r.size.Load()-e.From)
+		r.peers[e.Peer].mark(e.From, r.size.Load()-e.From)
 	}
 }
 

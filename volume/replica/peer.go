@@ -24,6 +24,7 @@ type peer struct {
 	flow      state.PeerFlow
 	ring      ring                       // requests that it has not answered
 	recent    recent                     // writes that it has, and may not have flushed
+	copying   []*copying                 // what is being read for it
 	leaving   chan struct{}              // closed when the machine knows of the last loss
 	dial      bool                       // try to connect
 	congested bool                       // the machine has been told so
@@ -49,6 +50,8 @@ type awaited struct {
 	epoch  int                 // of a flush: see recent
 	done   func(error)         // of a flush of our own
 	gotten bool                // protocol B: received
+	copied bool                // the marks of the range go when the peer has flushed it
+	sent   time.Duration       // of a run: when, since it began
 }
 
 // what is the kind of an awaited request.
@@ -77,9 +80,9 @@ func (p *peer) replicate(o *op, here bool) {
 	switch {
 	case p.flow == state.FlowNone:
 	case p.flow == state.FlowMark || p.link == nil:
-		p.r.mark(p.node.ID, o.span.off, o.span.n)
+		p.markLocked(o.span.off, o.span.n)
 	default:
-		a := awaited{what: aChange, off: o.span.off, span: o.span.n}
+		a := awaited{what: aChange, off: o.span.off, span: o.span.n, copied: here && p.lacksLocked(o.span.off, o.span.n)}
 		if p.node.Protocol != volume.ProtocolA || o.req.FUA || !here {
 			o.shares.Add(1)
 			a.op = o
@@ -220,11 +223,11 @@ func (p *peer) answered(l *link, seq uint64, count uint32, err error, s *sinks) 
 func (p *peer) noteLocked(a awaited) {
 	switch a.what {
 	case aChange, aBlock:
-		p.recent.add(a.off, a.span, a.what == aBlock)
+		p.recent.add(a.off, a.span, a.copied)
 	case aFlush:
 		d := p.r.disk.Load()
 		for _, e := range p.recent.flushed(a.epoch) {
-			if e.synced && d != nil {
+			if e.copied && d != nil {
 				d.Bitmap(p.node.ID).Clear(e.off, e.n)
 			}
 		}
@@ -234,7 +237,7 @@ func (p *peer) noteLocked(a awaited) {
 // conclude tells who waits for the answer.
 func (p *peer) conclude(a awaited, err error, s *sinks) {
 	if err != nil && (a.what == aChange || a.what == aBlock) {
-		p.r.mark(p.node.ID, a.off, a.span)
+		p.mark(a.off, a.span)
 	}
 	switch {
 	case a.op != nil && !a.gotten:

@@ -5,6 +5,7 @@ package replica
 type recent struct {
 	epoch  int // number of the epoch that is being filled
 	epochs []epoch
+	copied int64 // bytes of it that are marked, and whose marks will go
 }
 
 type epoch struct {
@@ -14,20 +15,23 @@ type epoch struct {
 
 type extent struct {
 	off, n int64
-	synced bool // a block of a resync: its mark goes when the peer has flushed it, not before
+	copied bool // what a resync was there for: its mark goes when the peer has flushed it, not before
 }
 
 // add notes that the peer has the range.
-func (c *recent) add(off, n int64, synced bool) {
+func (c *recent) add(off, n int64, copied bool) {
+	if copied {
+		c.copied += n
+	}
 	if len(c.epochs) == 0 || c.epochs[len(c.epochs)-1].number != c.epoch {
 		c.epochs = append(c.epochs, epoch{number: c.epoch})
 	}
 	e := &c.epochs[len(c.epochs)-1]
-	if k := len(e.ranges) - 1; k >= 0 && e.ranges[k].off+e.ranges[k].n == off && e.ranges[k].synced == synced {
+	if k := len(e.ranges) - 1; k >= 0 && e.ranges[k].off+e.ranges[k].n == off && e.ranges[k].copied == copied {
 		e.ranges[k].n += n
 		return
 	}
-	e.ranges = append(e.ranges, extent{off, n, synced})
+	e.ranges = append(e.ranges, extent{off, n, copied})
 }
 
 // cut ends the epoch and returns its number, for flushed.
@@ -42,6 +46,11 @@ func (c *recent) flushed(number int) (durable []extent) {
 	for k < len(c.epochs) && c.epochs[k].number <= number {
 		durable = append(durable, c.epochs[k].ranges...)
 		k++
+	}
+	for _, e := range durable {
+		if e.copied {
+			c.copied -= e.n
+		}
 	}
 	c.epochs = append(c.epochs[:0], c.epochs[k:]...)
 	return durable
@@ -66,6 +75,36 @@ func (c *recent) drain() []extent {
 	for _, e := range c.epochs {
 		all = append(all, e.ranges...)
 	}
-	c.epochs = nil
+	c.epochs, c.copied = nil, 0
 	return all
 }
+
+// outdate notes that what the peer has of a range is not what it should have any more: its marks stay.
+func (c *recent) outdate(off, n int64) {
+	for i := range c.epochs {
+		var kept []extent
+		for k, e := range c.epochs[i].ranges {
+			if !e.copied || !e.meets(off, n) {
+				if kept != nil {
+					kept = append(kept, e)
+				}
+				continue
+			}
+			if kept == nil {
+				kept = append(kept, c.epochs[i].ranges[:k]...)
+			}
+			first, end := max(e.off, off), min(e.off+e.n, off+n)
+			c.copied -= end - first
+			for _, part := range []extent{{e.off, first - e.off, true}, {first, end - first, false}, {end, e.off + e.n - end, true}} {
+				if part.n > 0 {
+					kept = append(kept, part)
+				}
+			}
+		}
+		if kept != nil {
+			c.epochs[i].ranges = kept
+		}
+	}
+}
+
+func (e extent) meets(off, n int64) bool { return e.off < off+n && off < e.off+e.n }

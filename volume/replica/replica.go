@@ -92,7 +92,10 @@ type Replica struct {
 }
 
 // counts are totals since the start.
-type counts struct{ read, written, inFlight atomic.Int64 }
+type counts struct {
+	read, written, inFlight atomic.Int64
+	away                    atomic.Int64 // bytes that applications elsewhere have written or read here
+}
 
 // asked is an input with the channel that is closed when its effects are done.
 type asked struct {

@@ -2,11 +2,12 @@ package replica
 
 // ring holds the requests that a peer has not answered, by number.
 type ring struct {
-	slots []awaited // a power of two
-	first uint64    // oldest number that may be there
-	next  uint64    // number of the next request
-	open  int       // changes that are not answered
-	bytes int64     // of the volume, that these change
+	slots  []awaited // a power of two
+	first  uint64    // oldest number that may be there
+	next   uint64    // number of the next request
+	open   int       // changes that are not answered
+	bytes  int64     // of the volume, that these change
+	copies int       // requests whose answers will take marks away
 }
 
 // push adds a request and returns its number.
@@ -20,6 +21,9 @@ func (q *ring) push(a awaited) uint64 {
 	if a.what == aChange || a.what == aBlock {
 		q.open++
 		q.bytes += a.span
+	}
+	if a.copied {
+		q.copies++
 	}
 	return seq
 }
@@ -55,10 +59,23 @@ func (q *ring) take(seq uint64) (awaited, bool) {
 		q.open--
 		q.bytes -= a.span
 	}
+	if a.copied {
+		q.copies--
+	}
 	for q.first < q.next && q.slots[q.first&uint64(len(q.slots)-1)].what == nothing {
 		q.first++
 	}
 	return a, true
+}
+
+// outdate notes that what is under way of a range is not what the peer should have any more.
+func (q *ring) outdate(off, n int64) {
+	for seq := q.first; q.copies > 0 && seq < q.next; seq++ {
+		if a := q.at(seq); a != nil && a.copied && a.off < off+n && off < a.off+a.span {
+			a.copied = false
+			q.copies--
+		}
+	}
 }
 
 // changes says whether changes are under way.

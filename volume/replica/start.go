@@ -157,7 +157,7 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 		c.OutOfSync = d.Bitmap(p.node.ID).Bytes()
 	}
 	if p.sync != nil {
-		c.Sync = p.sync.progress(d)
+		c.Sync = p.sync.progressLocked(d)
 	}
 	return c
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/pace"
 	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
@@ -154,7 +155,7 @@ func TestVerify(t *testing.T) {
 	s[0].must(state.Asked{Verb: "verify", AllPeers: true})
 	s[0].until("it is done", func(st volume.Status) bool { return st.Peers[0].State == volume.Connected })
 	stop()
-	if got := s[0].r.Status().Peers[0].OutOfSync; got == 0 || got > maxBlock {
+	if got := s[0].r.Status().Peers[0].OutOfSync; got == 0 || got > pace.MaxPiece {
 		t.Errorf("%d bytes differ, want one piece", got)
 	}
 	s[0].must(state.Asked{Verb: "disconnect", AllPeers: true})

@@ -31,7 +31,7 @@ func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64) {
 		return
 	}
 	if p.link == nil || p.flow != state.FlowSend || h.Flags&proto.FlagSync != 0 {
-		p.r.mark(p.node.ID, h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
+		p.markLocked(h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
 		return
 	}
 	d := &p.doubts[writer]
@@ -82,7 +82,7 @@ func (r *Replica) markDoubts(writer volume.NodeID) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		any = any || len(o.doubts[writer].ranges) > 0
-		o.markLocked(&o.doubts[writer])
+		o.markDoubtLocked(&o.doubts[writer])
 		o.doubts[writer] = doubt{}
 	})
 	if d := r.disk.Load(); any && d != nil {
@@ -92,9 +92,9 @@ func (r *Replica) markDoubts(writer volume.NodeID) {
 	}
 }
 
-func (p *peer) markLocked(d *doubt) {
+func (p *peer) markDoubtLocked(d *doubt) {
 	for _, e := range d.ranges {
-		p.r.mark(p.node.ID, e.off, e.n)
+		p.markLocked(e.off, e.n)
 	}
 }
 
@@ -104,7 +104,7 @@ func (p *peer) markDoubtsLocked() {
 		return // its own writes say what the peer lacks
 	}
 	for i := range p.doubts {
-		p.markLocked(&p.doubts[i])
+		p.markDoubtLocked(&p.doubts[i])
 	}
 }
 

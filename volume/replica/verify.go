@@ -12,14 +12,15 @@ import (
 // the stream keeps the order: the peer compares after exactly the same writes.
 func (s *run) verifyAll(d *disk.Disk) bool {
 	for at := s.from; at < s.to; {
-		n := min(s.to-at, maxBlock)
-		if !s.allowed(n) {
+		n := s.allowed(s.to - at)
+		if n == 0 {
 			return false
 		}
 		held := &span{off: at, n: n}
 		s.p.r.locks.wait(held)
 		s.send(d, at, n, true)
 		s.p.r.locks.drop(held)
+		s.l.kick()
 		if s.failed.Load() != nil {
 			break
 		}
@@ -46,7 +47,7 @@ func (in *inbox) compare(h proto.Header, theirs []byte) {
 		case err != nil || !bytes.Equal(sum[:], theirs):
 			answer.Kind = proto.Differs
 			if verify {
-				d.Bitmap(in.p.node.ID).Set(h.Offset, n)
+				in.p.mark(h.Offset, n)
 			}
 		case !verify:
 			d.Bitmap(in.p.node.ID).Clear(h.Offset, n)
@@ -85,6 +86,9 @@ func (p *peer) compared(l *link, h proto.Header) {
 		return
 	}
 	a, ok := p.ring.take(h.Seq)
+	if ok && a.what == aHash && h.Kind == proto.Same && !a.run.verify {
+		p.recent.add(a.off, a.span, a.copied) // it may have it in its memory alone
+	}
 	p.mu.Unlock()
 	if !ok || a.run == nil {
 		return
@@ -97,13 +101,11 @@ func (p *peer) compared(l *link, h proto.Header) {
 		s.done.Add(a.span)
 		if differs {
 			s.found.Add(a.span)
-			p.r.mark(p.node.ID, a.off, a.span)
+			p.mark(a.off, a.span)
 		}
 	case differs:
 		p.r.all.Go(func() { s.again(d, a) })
 		return
-	default:
-		d.Bitmap(p.node.ID).Clear(a.off, a.span)
 	}
 	s.answered(a, nil)
 }
@@ -116,5 +118,6 @@ func (s *run) again(d *disk.Disk, a awaited) {
 		s.send(d, a.off, a.span, false)
 	}
 	s.p.r.locks.drop(held)
+	s.l.kick()
 	s.answered(a, nil)
 }

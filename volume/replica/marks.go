@@ -1,0 +1,93 @@
+package replica
+
+import (
+	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/bitmap"
+	"github.com/takt-ha/takt/volume/proto"
+)
+
+// A mark says that a peer lacks what is here. It goes when the peer has made durable what was sent for it, unless
+// the block was marked again in between: what the peer got was read too early then.
+
+// copying is a range that is being read for a peer.
+type copying struct {
+	off, n int64
+	old    bool // it was marked again meanwhile
+}
+
+// mark notes that the peer lacks what is here in the range.
+func (p *peer) mark(off, n int64) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.markLocked(off, n)
+}
+
+func (p *peer) markLocked(off, n int64) {
+	p.r.mark(p.node.ID, off, n)
+	p.outdateLocked(off, n)
+}
+
+// outdateLocked lets the marks of a range stay, whatever the peer has got of it until now.
+func (p *peer) outdateLocked(off, n int64) {
+	first := off / volume.BlockSize * volume.BlockSize
+	n = (off+n+volume.BlockSize-1)/volume.BlockSize*volume.BlockSize - first
+	p.ring.outdate(first, n)
+	if p.recent.copied > 0 {
+		p.recent.outdate(first, n)
+	}
+	for _, c := range p.copying {
+		c.old = c.old || c.off < first+n && first < c.off+c.n
+	}
+}
+
+// lacksLocked says whether a change of an application takes marks away as it goes to the target of a resync: the blocks that
+// it covers need not be sent again.
+func (p *peer) lacksLocked(off, n int64) bool {
+	d := p.r.disk.Load()
+	return p.sync != nil && p.sync.sends && !p.sync.verify && d != nil && d.Bitmap(p.node.ID).Any(off, n)
+}
+
+// sendBitmap tells the other side what is marked here: the source must send it, and a target that is primary
+// must know which of its own blocks are old.
+func (p *peer) sendBitmap(l *link, bits *bitmap.Map) {
+	size := min(bits.Size(), p.r.size.Load()) // the disk may have more room than the volume, and than the other one
+	for at := int64(0); at < size; {
+		var piece []byte
+		piece, at = bits.AppendRunsOf(nil, at, size)
+		p.await()
+		l.append(proto.Header{Kind: proto.BitmapRuns}, piece)
+	}
+	l.append(proto.Header{Kind: proto.BitmapEnd}, nil)
+	l.kick()
+}
+
+// theirBitmap joins the other side's bitmap with ours: what either marks is sent.
+func (in *inbox) theirBitmap(h proto.Header, payload []byte) error {
+	p, d := in.p, in.p.r.disk.Load()
+	switch {
+	case d == nil:
+	case h.Kind == proto.BitmapRuns:
+		p.mu.Lock()
+		p.outdateLocked(0, p.r.size.Load())
+		p.mu.Unlock()
+		return d.Bitmap(p.node.ID).OrRuns(payload)
+	case d.Fast():
+		p.haveTheirs()
+	default:
+		// What came before it must be on the disk before a resync reads there.
+		in.queue(0, 1<<62, p.haveTheirs)
+	}
+	return nil
+}
+
+// haveTheirs lets a run begin that waits for the other side's bitmap, and writes of a primary that is the target.
+func (p *peer) haveTheirs() {
+	p.theirs.Store(true)
+	p.mu.Lock()
+	s := p.sync
+	p.mu.Unlock()
+	if s != nil {
+		s.wake()
+	}
+	p.r.gate.turn()
+}
