@@ -92,8 +92,9 @@ func (d *device) attach(before string) {
 		return err
 	})
 	if f == nil {
-		d.volume.Log.Error("no block device", "why", why)
-		d.say("", "nbd", why)
+		if d.say("", "nbd", why) {
+			d.volume.Log.Warn("no block device", "why", why)
+		}
 		return
 	}
 	d.volume.Log.Info("the block device is there", "device", d.now.Path(), "link", path, "front", f.Name(), "why", why)
@@ -193,10 +194,13 @@ func (d *device) follow() {
 	}
 }
 
-func (d *device) say(path, front, why string) {
+// say notes what status tells, and whether that is news.
+func (d *device) say(path, front, why string) (news bool) {
 	d.said.Lock()
 	defer d.said.Unlock()
+	news = d.said.path != path || d.said.front != front || d.said.why != why
 	d.said.path, d.said.front, d.said.why = path, front, why
+	return news
 }
 
 // status fills in what there is and why; it never waits.

@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"io/fs"
 
@@ -17,7 +16,9 @@ import (
 // known to be zero), durably before the new size counts.
 //
 // New metadata is written beside the old one, and one write of the superblock goes over
-// to it. Interrupted at any point, Open finds the one or the other.
+// to it. Interrupted at any point, Open finds the one or the other. Internal metadata that has to move needs
+// room behind the old: a backing file is lengthened by as much as that takes, a block device must have grown by more
+// than its metadata takes.
 func (d *Disk) Grow(size int64) error {
 	d.logMu.Lock()
 	defer d.logMu.Unlock()
@@ -46,8 +47,8 @@ func (d *Disk) Grow(size int64) error {
 		}
 		m.Set(old.Size, g.next.Size-old.Size)
 	}
-	d.size.Store(g.next.Size)
 	d.forgetOld(old, g.next)
+	d.size.Store(g.next.Size)
 	return nil
 }
 
@@ -58,17 +59,39 @@ func (d *Disk) Room() (has, could int64, err error) {
 	if err != nil {
 		return 0, 0, d.failed("measure volume", err)
 	}
-	size := d.Super().Size
-	has = max(size, min(length, meta.MaxSize)/volume.BlockSize*volume.BlockSize)
-	if d.Super().Layout.Internal {
-		has = max(size, meta.Largest(length))
-	}
+	has = most(d.Super(), length)
 	could = has
-	if fi, err := d.data.Stat(); err == nil && fi.Mode()&fs.ModeDevice == 0 {
+	if d.lengthens() {
 		could = meta.MaxSize
 	}
 	return has, could, nil
 }
+
+// lengthens says that the backing store is a file, which grows as it is told.
+func (d *Disk) lengthens() bool {
+	fi, err := d.data.Stat()
+	return err == nil && fi.Mode()&fs.ModeDevice == 0
+}
+
+// most is how many bytes of data a store of that length can be made to hold without being lengthened.
+func most(s meta.Super, length int64) int64 {
+	if !s.Layout.Internal {
+		return max(s.Size, min(length, meta.MaxSize)/volume.BlockSize*volume.BlockSize)
+	}
+	largest := meta.Largest(length)
+	if largest <= s.Size || beside(s.Layout, meta.Internal(length, largest)) {
+		return max(s.Size, largest)
+	}
+	// The metadata has to stay where it is: as much as fits before it, and its bitmaps have bits for.
+	stays := min(s.Layout.Bitmaps, s.Layout.Bitmap/meta.Block*meta.PageBlocks*volume.BlockSize)
+	if meta.Internal(length, stays) != s.Layout {
+		return s.Size
+	}
+	return max(s.Size, stays)
+}
+
+// beside says whether new metadata can be written without touching the old, or page by page in its place.
+func beside(old, next meta.Layout) bool { return next == old || next.Bitmaps >= old.End() }
 
 // growth is what Grow is about to do.
 type growth struct {
@@ -91,11 +114,7 @@ func (d *Disk) planGrow(old meta.Super, size int64) (g growth, err error) {
 	}
 	internal := old.Layout.Internal
 	if size == 0 {
-		size = g.dataWas / volume.BlockSize * volume.BlockSize
-		if internal {
-			size = meta.Largest(g.dataWas)
-		}
-		size = max(size, old.Size)
+		size = most(old, g.dataWas)
 	}
 	if size < old.Size || size%volume.BlockSize != 0 || size > meta.MaxSize {
 		return g, errs.E("grow volume", errs.Invalid, d.o.Path, fmt.Sprintf("A volume only grows, by multiples of %d bytes.", volume.BlockSize),
@@ -109,11 +128,15 @@ func (d *Disk) planGrow(old meta.Super, size int64) (g growth, err error) {
 		return g, nil
 	}
 	g.dataNeed = max(g.dataWas, size+meta.Overhead(size))
-	g.next.Layout = meta.Internal(g.dataNeed, size)
-	if size > old.Size && g.next.Layout.Bitmaps < old.Layout.End() {
-		return g, errs.E("grow volume", errs.Invalid, d.o.Path, fmt.Sprintf("Grow it by at least %s, so that the new metadata fits behind the old.", bytes(meta.Overhead(size))),
-			errors.New("the new metadata would lie on the old"))
+	if !beside(old.Layout, meta.Internal(g.dataNeed, size)) && size > old.Size {
+		need := old.Layout.End() + meta.Overhead(size)
+		if !d.lengthens() {
+			return g, errs.E("grow volume", errs.Invalid, d.o.Path, fmt.Sprintf("Enlarge the device by %s more, or give the volume external metadata.", bytes(need-g.dataWas)),
+				fmt.Errorf("the device has grown by less than the metadata takes (%s), so the new would lie on the old", bytes(meta.Overhead(size))))
+		}
+		g.dataNeed = need
 	}
+	g.next.Layout = meta.Internal(g.dataNeed, size)
 	return g, nil
 }
 
@@ -181,17 +204,17 @@ func (d *Disk) moveBitmaps(g *growth) error {
 
 // shorten gives back what a failed Grow has taken, so that the metadata is at the end again.
 func (d *Disk) shorten(g growth) {
-	if fi, err := d.data.Stat(); err == nil && fi.Mode()&fs.ModeDevice == 0 && d.Super().Size == g.old.Size {
+	if d.lengthens() && d.Super().Size == g.old.Size {
 		_ = d.data.Truncate(g.dataWas) // best effort: Open searches, too
 	}
 }
 
-// forgetOld zeroes the old internal metadata, which is data now. If that fails, the
+// forgetOld zeroes the old internal metadata, which is data now, or will be. Nobody may write there yet. If that fails, the
 // blocks read as what was there: they count as different anyway.
 func (d *Disk) forgetOld(old, next meta.Super) {
-	if old.Layout.Internal && old.Layout.Super != next.Layout.Super {
-		if n := min(old.Layout.End(), next.Size) - old.Layout.Bitmaps; n > 0 {
-			_ = d.Zero(old.Layout.Bitmaps, n, false)
-		}
+	d.use.RLock()
+	defer d.use.RUnlock()
+	if old.Layout.Internal && old.Layout != next.Layout && !d.shut {
+		_ = d.zeroWhole(old.Layout.Bitmaps, old.Layout.End()-old.Layout.Bitmaps, false)
 	}
 }

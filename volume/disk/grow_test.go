@@ -1,7 +1,10 @@
 package disk_test
 
 import (
+	"fmt"
+	"io/fs"
 	"math/rand/v2"
+	"os"
 	"strings"
 	"syscall"
 	"testing"
@@ -35,8 +38,8 @@ func small(t *testing.T, place string) (*osfs.Mem, *osfs.Faulty, disk.Options, *
 	return mem, fs, o, d
 }
 
-// grown checks what is left after a power loss within or after a Grow.
-func grown(t *testing.T, where string, fs osfs.FS, o disk.Options, must16 bool) {
+// grown checks what is left after a power loss within or after a Grow to that size.
+func grown(t *testing.T, where string, fs osfs.FS, o disk.Options, after int64, done bool) {
 	t.Helper()
 	d, err := disk.Open(fs, o)
 	if err != nil {
@@ -47,7 +50,7 @@ func grown(t *testing.T, where string, fs osfs.FS, o disk.Options, must16 bool) 
 	b := make([]byte, 4)
 	must(d.ReadAt(b, before-4))(t)
 	switch size := d.Size(); {
-	case size != before && size != after || must16 && size != after:
+	case size != before && size != after || done && size != after:
 		t.Errorf("%s: %d bytes", where, size)
 	case string(b) != "kept":
 		t.Errorf("%s: the data is %q", where, b)
@@ -66,27 +69,34 @@ func grown(t *testing.T, where string, fs osfs.FS, o disk.Options, must16 bool) 
 // size or the new one, and nothing is lost. The configuration says either by then.
 func TestGrowInterrupted(t *testing.T) {
 	for _, place := range []string{"internal", "/meta"} {
-		for n := 1; n < 200; n++ {
-			mem, fs, o, d := small(t, place)
-			fs.FailAt(n, syscall.EIO, n%2 == 0)
-			err := d.Grow(after)
-			if n%3 == 0 && err != nil { // no power loss: it goes on as before
-				fs.Heal()
-				must(d.WriteAt([]byte("on"), before-8))(t)
-				_ = d.SaveBitmaps() // fails if nobody knows which size is on disk
-			}
-			mem.Crash(rand.New(rand.NewPCG(uint64(n), 1)))
+		for _, to := range []int64{before + 8192, after} {
+			interrupted(t, place, to)
+		}
+	}
+}
+
+func interrupted(t *testing.T, place string, after int64) {
+	t.Helper()
+	for n := 1; n < 200; n++ {
+		mem, fs, o, d := small(t, place)
+		fs.FailAt(n, syscall.EIO, n%2 == 0)
+		err := d.Grow(after)
+		if n%3 == 0 && err != nil { // no power loss: it goes on as before
 			fs.Heal()
-			if n%4 < 2 {
-				o.Size = after
-			}
-			grown(t, place, fs, o, err == nil)
-			if err == nil {
-				break
-			}
-			if n == 199 {
-				t.Error("no end")
-			}
+			must(d.WriteAt([]byte("on"), before-8))(t)
+			_ = d.SaveBitmaps() // fails if nobody knows which size is on disk
+		}
+		mem.Crash(rand.New(rand.NewPCG(uint64(n), 1)))
+		fs.Heal()
+		if n%4 < 2 {
+			o.Size = after
+		}
+		grown(t, place, fs, o, after, err == nil)
+		if err == nil {
+			break
+		}
+		if n == 199 {
+			t.Error("no end")
 		}
 	}
 }
@@ -105,7 +115,7 @@ func TestGrowAgain(t *testing.T) {
 		}
 		check(t, d.Grow(after))
 		mem.Crash(nil)
-		grown(t, place, fs, o, true)
+		grown(t, place, fs, o, after, true)
 	}
 }
 
@@ -114,7 +124,6 @@ func TestGrowRefused(t *testing.T) {
 	for size, want := range map[int64]string{
 		before - 4096:    "only grows",
 		before + 100:     "only grows",
-		before + 4096:    "at least",
 		meta.MaxSize * 2: "only grows",
 	} {
 		err := d.Grow(size)
@@ -127,6 +136,104 @@ func TestGrowRefused(t *testing.T) {
 	if d.Size() != before {
 		t.Error(d.Size())
 	}
+}
+
+// A file takes internal metadata along for any growth, however small, and what was metadata reads as zeroes.
+func TestGrowLittle(t *testing.T) {
+	mem, fs, o, d := small(t, "internal")
+	for i := range int64(5) {
+		check(t, d.Grow(before+(i+1)*4096))
+		b := make([]byte, 4096)
+		must(d.ReadAt(b, before+i*4096))(t)
+		for _, x := range b {
+			if x != 0 {
+				t.Fatalf("block %d of what is new holds what was metadata: %x", i, b[:16])
+			}
+		}
+	}
+	had := must(fs.Stat("test", o.Path))(t).Size()
+	has, could, err := d.Room()
+	if err != nil || has < before+5*4096 || could != meta.MaxSize {
+		t.Error(has, could, err)
+	}
+	check(t, d.Grow(0)) // what fits
+	check(t, d.Grow(0)) // and no more
+	if d.Size() != has || must(fs.Stat("test", o.Path))(t).Size() != had {
+		t.Errorf("%d of %d bytes, in a store of %d that was %d", d.Size(), has, must(fs.Stat("test", o.Path))(t).Size(), had)
+	}
+	mem.Crash(nil)
+	grown(t, "little", fs, o, has, true)
+}
+
+// device makes a file look like a block device, which has the length that it has.
+type device struct{ osfs.FS }
+
+type deviceFile struct{ osfs.Device }
+
+type deviceInfo struct{ fs.FileInfo }
+
+func (deviceInfo) Mode() fs.FileMode { return fs.ModeDevice | 0o600 }
+
+func (d device) Stat(op, name string) (fs.FileInfo, error) {
+	fi, err := d.FS.Stat(op, name)
+	return deviceInfo{fi}, err
+}
+
+func (d device) OpenFile(op, name string, flag int, perm os.FileMode) (osfs.File, error) {
+	f, err := d.FS.OpenFile(op, name, flag&^os.O_EXCL, perm)
+	if err != nil {
+		return nil, err
+	}
+	return deviceFile{f.(osfs.Device)}, nil
+}
+
+func (f deviceFile) Stat() (fs.FileInfo, error) {
+	fi, err := f.Device.Stat()
+	return deviceInfo{fi}, err
+}
+
+func (deviceFile) Truncate(int64) error { return syscall.EINVAL }
+
+// A block device has room for what its metadata can be moved for, or grow in its place for, and says so before anything is tried.
+func TestGrowDevice(t *testing.T) {
+	lengthen := func(fs osfs.FS, o disk.Options, size int64) {
+		f := must(fs.OpenFile("test", o.Path, os.O_RDWR, 0))(t)
+		check(t, f.Truncate(size))
+		check(t, f.Close())
+	}
+	_, fs, o, d := small(t, "internal")
+	check(t, d.Close())
+	was := int64(before) + meta.Overhead(before)
+	for _, c := range []struct{ longer, has int64 }{
+		{0, before},
+		{4096, before},
+		{meta.Overhead(before) - 4096, before},
+		{meta.Overhead(before), before + meta.Overhead(before)},
+	} {
+		lengthen(fs, o, was+c.longer)
+		d = must(disk.Open(device{fs}, o))(t)
+		has, could, err := d.Room()
+		if err != nil || has != c.has || could != c.has {
+			t.Errorf("longer by %d: room for %d, perhaps %d, want %d: %v", c.longer, has, could, c.has, err)
+		}
+		if err := d.Grow(c.has + 4096); err == nil || d.Size() != before {
+			t.Errorf("longer by %d: it grew beyond its room, to %d: %v", c.longer, d.Size(), err)
+		} else if c.has == before && !strings.Contains(hint(err), bytesMissing(was, c.longer, c.has+4096)) {
+			t.Errorf("longer by %d: %v %q", c.longer, err, hint(err))
+		}
+		check(t, d.Close())
+	}
+	d = must(disk.Open(device{fs}, o))(t)
+	check(t, d.Grow(0))
+	if d.Size() != before+meta.Overhead(before) {
+		t.Error(d.Size())
+	}
+	check(t, d.Close())
+	check(t, must(disk.Open(device{fs}, o))(t).Close())
+}
+
+func bytesMissing(was, longer, size int64) string {
+	return fmt.Sprintf("(%d bytes) more", meta.Overhead(size)-longer)
 }
 
 // A store that grew while nobody looked: the metadata is found where the end was.

@@ -22,7 +22,7 @@ import (
 )
 
 // patience bounds each wait of a test: no measure of anything.
-const patience = 40 * time.Second
+const patience = 2 * time.Minute
 
 // built is the binary that this package builds where TAKT_BIN names none.
 var built struct {

@@ -145,14 +145,20 @@ func lookAt(t *testing.T, name string, c port, l *ledger, power bool) {
 	if err := c.begin(cmdFlush, 0, 0, 0, nil, nil).wait(); err != nil {
 		t.Fatalf("%s: flush: %v", name, err)
 	}
-	data := make([]byte, l.size())
-	for off := int64(0); off < l.size(); off += 1 << 20 {
-		n := min(1<<20, l.size()-off)
+	if err := l.check(readAll(t, name, c, l.size()), power, true); err != nil {
+		t.Fatalf("on %s: %v", name, err)
+	}
+}
+
+// readAll reads the first size bytes.
+func readAll(t *testing.T, name string, c port, size int64) []byte {
+	t.Helper()
+	data := make([]byte, size)
+	for off := int64(0); off < size; off += 1 << 20 {
+		n := min(1<<20, size-off)
 		if err := c.begin(cmdRead, 0, off, int(n), nil, data[off:off+n]).wait(); err != nil {
 			t.Fatalf("%s: read at %d: %v", name, off, err)
 		}
 	}
-	if err := l.check(data, power, true); err != nil {
-		t.Fatalf("on %s: %v", name, err)
-	}
+	return data
 }
