@@ -84,6 +84,8 @@ var tiers = map[string]Tier{
 	// The director.
 	"director":              {Pure: true},
 	"director/vrrp":         {Pure: true, Imports: []string{"director"}},
+	"director/vrrp/wire":    {Imports: []string{"director", "director/vrrp"}},
+	"director/vrrp/router":  {Imports: []string{"director", "director/vrrp", "director/vrrp/wire", "internal/netif", "internal/realtime"}},
 	"director/pool":         {Pure: true, Imports: []string{"director"}},
 	"director/check":        {Imports: []string{"director", "director/pool", "director/program", "internal/command"}},
 	"director/program":      {Imports: []string{"director", "internal/command"}},
