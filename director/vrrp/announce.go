@@ -19,25 +19,29 @@ type again struct {
 	second  time.Duration // the second set after a change
 	rounds  int           // of it
 	refresh time.Duration
-	set     bool // the two moments are valid
+	extra   time.Duration // garp_extra_if
+	set     bool          // the two moments are valid
 }
 
 func (a *again) next() time.Duration {
 	if !a.set {
 		return never
 	}
-	return min(a.second, a.refresh)
+	return min(a.second, a.refresh, a.extra)
 }
 
 // announceNew tells where the addresses are now, and plans to tell it again.
 func (m *Machine) announceNew(i *instance) {
 	g := &i.conf.Garp
-	i.again = again{second: never, rounds: g.Repeat, refresh: never, set: true}
+	i.again = again{second: never, rounds: g.Repeat, refresh: never, extra: never, set: true}
 	if g.Delay > 0 {
 		i.again.second = m.now + g.Delay
 	}
 	if g.RefreshEvery > 0 {
 		i.again.refresh = m.now + g.RefreshEvery
+	}
+	if g.ExtraEvery > 0 {
+		i.again.extra = m.now + g.ExtraEvery
 	}
 	m.announce(i, g.Repeat)
 }
@@ -64,6 +68,10 @@ func (m *Machine) refresh(i *instance) {
 		i.again.refresh = m.now + i.conf.Garp.RefreshEvery
 		m.announce(i, i.conf.Garp.RefreshRepeat)
 	}
+	if m.now >= i.again.extra {
+		i.again.extra = m.now + i.conf.Garp.ExtraEvery
+		m.announceExtra(i)
+	}
 }
 
 // backOn tells the neighbours of an interface that works again what is there. An instance whose own interface it is begins
@@ -83,18 +91,31 @@ func (m *Machine) backOn(name string) {
 			continue
 		}
 		m.emit(AddAddresses{Of: i.conf, Estate: own})
-		m.announceOn(i, name, max(1, i.conf.Garp.DownCount))
+		m.announceOn(i, name, i.conf.Garp.Repeat)
 	}
 }
 
-func (m *Machine) announce(i *instance, rounds int) {
-	var names []string
+// announceExtra keeps switches from forgetting interfaces by which no adverts go: a macvlan, and, if wanted, all others.
+func (m *Machine) announceExtra(i *instance) {
+	for _, name := range i.on() {
+		if name == "" && i.conf.MAC != nil || i.conf.Garp.ExtraAll {
+			m.announceOn(i, name, 1)
+		}
+	}
+}
+
+// on lists the interfaces that the addresses are on; "" is the instance's own.
+func (i *instance) on() (names []string) {
 	for _, a := range i.estate().Addresses {
 		if !slices.Contains(names, a.Interface) {
 			names = append(names, a.Interface)
 		}
 	}
-	for _, name := range names {
+	return names
+}
+
+func (m *Machine) announce(i *instance, rounds int) {
+	for _, name := range i.on() {
 		m.announceOn(i, name, rounds)
 	}
 }

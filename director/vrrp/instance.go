@@ -68,7 +68,9 @@ func (i *instance) skew() time.Duration {
 }
 
 // downAfter is how long a master that is silent is still there.
-func (i *instance) downAfter() time.Duration { return 3*i.wait + i.skew() }
+func (i *instance) downAfter() time.Duration {
+	return time.Duration(i.conf.DownAdverts)*i.wait + i.skew()
+}
 
 // rivalsWait is how long others wait before they take over from this master: one of priority 255 the least, one of 1 the longest.
 func (i *instance) rivalsWait() (least, longest time.Duration) {
@@ -76,7 +78,8 @@ func (i *instance) rivalsWait() (least, longest time.Duration) {
 	if i.conf.Version == 3 {
 		unit = i.conf.Advert
 	}
-	return 3*i.conf.Advert + unit/256, 3*i.conf.Advert + unit
+	three := time.Duration(i.conf.DownAdverts) * i.conf.Advert
+	return three + unit/256, three + unit
 }
 
 // next is when something is due.

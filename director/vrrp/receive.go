@@ -5,6 +5,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/takt-ha/takt/director"
 )
 
 // heard is an advert that is in order.
@@ -70,7 +72,7 @@ func (m *Machine) addressee(p *Packet, a *Advert) *instance {
 			continue
 		}
 		unicast := len(i.conf.Unicast) > 0
-		if unicast == p.Dst.IsMulticast() {
+		if unicast == p.Dst.IsMulticast() || !unicast && p.Dst != i.conf.Group {
 			continue
 		}
 		if unicast && i.peer(p.Src) >= 0 {
@@ -124,13 +126,21 @@ func (i *instance) checkWay(p *Packet) (Reason, string) {
 	}
 	k := i.peer(p.Src)
 	if k < 0 {
-		return BadPeer, ""
+		if i.conf.CheckSource || i.limitsTTL() {
+			return BadPeer, ""
+		}
+		return Fine, ""
 	}
 	u := i.conf.Unicast[k]
 	if p.TTL < max(u.MinTTL, i.conf.TTL.Min) || u.MaxTTL > 0 && p.TTL > u.MaxTTL {
 		return BadTTL, fmt.Sprintf("it is %d", p.TTL)
 	}
 	return Fine, ""
+}
+
+// limitsTTL reports whether a peer has limits: then only peers count (keepalived.conf(5), unicast_peer).
+func (i *instance) limitsTTL() bool {
+	return slices.ContainsFunc(i.conf.Unicast, func(u director.Unicast) bool { return u.MinTTL > 0 || u.MaxTTL > 0 })
 }
 
 var authNames = map[byte]string{authNone: "none", authPass: "a password", authAH: "AH"}

@@ -69,6 +69,10 @@ func newInstance(c *director.Instance, g *director.Global) *instance {
 	i.conf.Routing = routing(c.Routing)
 	i.conf.Garp = garp(c.Garp, g.Garp)
 	i.conf.StartupDelay = cmp.Or(c.StartupDelay, g.StartupDelay)
+	i.conf.DownAdverts = cmp.Or(c.DownAdverts, 3)
+	if i.conf.Group == (netip.Addr{}) {
+		i.conf.Group = everybody(i.v6(), g)
+	}
 	if i.conf.Master { // keepalived.conf(5): for both, the first state must not be MASTER
 		i.conf.NoPreempt, i.conf.PreemptDelay = false, 0
 	}
@@ -108,6 +112,19 @@ func routing(r director.Routing) director.Routing {
 	return out
 }
 
+// everybody is where adverts are sent to unless told otherwise (RFC 5798 section 5.1).
+func everybody(v6 bool, g *director.Global) netip.Addr {
+	switch {
+	case v6 && g.Group6.IsValid():
+		return g.Group6
+	case v6:
+		return netip.MustParseAddr("ff02::12")
+	case g.Group4.IsValid():
+		return g.Group4
+	}
+	return netip.MustParseAddr("224.0.0.18")
+}
+
 // garp fills zero fields from the director's, and those from the defaults.
 func garp(own, all director.Garp) director.Garp {
 	out := director.Garp{
@@ -117,7 +134,8 @@ func garp(own, all director.Garp) director.Garp {
 		RefreshRepeat: cmp.Or(own.RefreshRepeat, all.RefreshRepeat, 1),
 		Interval:      cmp.Or(own.Interval, all.Interval),
 		NAInterval:    cmp.Or(own.NAInterval, all.NAInterval),
-		DownCount:     cmp.Or(own.DownCount, all.DownCount),
+		ExtraEvery:    cmp.Or(own.ExtraEvery, all.ExtraEvery),
+		ExtraAll:      own.ExtraAll || own.ExtraEvery == 0 && all.ExtraAll,
 	}
 	out.LowerDelay = cmp.Or(own.LowerDelay, all.LowerDelay, out.Delay)
 	out.LowerRepeat = cmp.Or(own.LowerRepeat, all.LowerRepeat, out.Repeat)
@@ -127,7 +145,7 @@ func garp(own, all director.Garp) director.Garp {
 // same reports whether two configurations are of one virtual router, so that it can go on.
 func same(a, b *director.Instance) bool {
 	return a.Name == b.Name && a.Interface == b.Interface && a.VRID == b.VRID && a.Version == b.Version &&
-		a.Native6 == b.Native6 && (len(a.Unicast) == 0) == (len(b.Unicast) == 0) && reflect.DeepEqual(a.MAC, b.MAC) && family(a) == family(b)
+		a.Native6 == b.Native6 && a.Group == b.Group && (len(a.Unicast) == 0) == (len(b.Unicast) == 0) && reflect.DeepEqual(a.MAC, b.MAC) && family(a) == family(b)
 }
 
 func family(c *director.Instance) bool {

@@ -150,11 +150,7 @@ func (n *network) send(r *router, s *Send) {
 		n.print(r, s.Of.Name, "send priority %d", s.Advert.Priority)
 	}
 	if len(s.Of.Unicast) == 0 {
-		group := netip.MustParseAddr("224.0.0.18")
-		if s.Source.Is6() {
-			group = netip.MustParseAddr("ff02::12")
-		}
-		n.fly(r, s, group, nil)
+		n.fly(r, s, s.Of.Group, nil)
 	}
 	for _, u := range s.Of.Unicast {
 		n.fly(r, s, u.Addr, &u.Addr)

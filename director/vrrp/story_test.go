@@ -243,7 +243,7 @@ func parseInstance(f []string, v settings) director.Instance {
 	i := director.Instance{Name: f[1], Interface: f[2], VRID: v.num("vrid", 51), Priority: v.num("priority", 100), Version: v.num("version", 2),
 		Advert: v.span("advert", time.Second), Master: v["master"] != "", NoPreempt: v["nopreempt"] != "", PreemptDelay: v.span("delay", 0),
 		StartupDelay: v.span("startup", 0), LowerSilent: v["lower_silent"] != "", HigherSend: v["higher_send"] != "", CheckEach: v["skip"] == "",
-		Alone: v["alone"] != "", Strict: v["strict"] != "",
+		Alone: v["alone"] != "", CheckSource: v["anybody"] == "", DownAdverts: v.num("down", 0), Strict: v["strict"] != "",
 		Garp: director.Garp{Delay: v.span("garp_delay", -1), Repeat: v.num("garp", 1), RefreshEvery: v.span("refresh", 0),
 			LowerRepeat: v.num("garp_lower", 0), LowerDelay: v.span("garp_lower_delay", 0), Interval: v.span("garp_interval", 0)}}
 	for _, ip := range strings.Split(v["ip"], ",") {

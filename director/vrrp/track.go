@@ -38,6 +38,8 @@ func (m *Machine) missingOf(i *instance) string {
 	switch name := i.conf.Interface; {
 	case !i.conf.Alone && name != "" && !m.links[name]:
 		return fmt.Sprintf("interface %s is down or missing", name)
+	case i.conf.AlonePeers && len(i.conf.Unicast) == 0:
+		return "it has no unicast_peer"
 	case !i.source.IsValid():
 		return fmt.Sprintf("interface %s has no address to send from", name)
 	}
