@@ -97,6 +97,9 @@ func (s *stage) send(l line) {
 		s.stop(l.place(0), "the configuration has more than %d lines", s.most)
 		return
 	}
+	if strings.HasPrefix(l.text, "include") && len(s.open) > 0 && s.include(l) {
+		return // raw has seen those that stand in a file as they are
+	}
 	s.emit(l)
 }
 

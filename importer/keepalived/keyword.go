@@ -100,7 +100,7 @@ var library = sync.OnceValue(func() *book {
 	}
 	for _, t := range list {
 		rows := map[string]*row{}
-		for _, from := range append([]string{t.block}, t.also...) {
+		for _, from := range append(slices.Clone(t.also), t.block) { // its own rows win
 			for i := range all[from].rows {
 				rows[all[from].rows[i].name] = &all[from].rows[i]
 			}

@@ -247,6 +247,9 @@ func (c *cursor) finishRule(x *director.Rule, s *call) {
 		c.r.fail(s.pos, "rule: want table NUMBER")
 	case x.Table == 0: // goto, of which there was a warning
 	default:
+		if x.Priority == 0 {
+			c.r.warn(s.pos, "rule: without a preference the kernel chooses one, and rules may come in any order: say \"preference NUMBER\"")
+		}
 		c.r.lists.Rules = append(c.r.lists.Rules, *x)
 	}
 }

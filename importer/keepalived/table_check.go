@@ -152,6 +152,7 @@ func httpRows() []row {
 			r.note(c.pos, "nb_get_retry is an old name: say retry")
 			*given(&r.timing.retry), _ = r.number(c, 0, 0, math.MaxInt32)
 		}),
+		harmless("enable_sni", "", "without TLS there is no server name"),
 		blockOf("url", "", "a page", "url", 0, 0, func(r *reader, _ *call) { r.url = &page{} }, endURL),
 	}
 }

@@ -205,7 +205,7 @@ func serverRows() []row {
 			s := given(&r.vs.sorry)
 			return &s.Method, &s.Tunnel
 		}),
-		num("weight", "of real servers that say none (default: 1)", 0, 65535, func(r *reader) *int { return given(&r.vs.weight) }),
+		weightRow("of real servers that say none (default: 1)", func(r *reader) *int { return given(&r.vs.weight) }),
 		blockOf("real_server", "<IPADDR> [<PORT>]", "a server that does the work", "real_server", 1, 2, beginReal, func(r *reader, _ *call) { r.timing = &r.vs.timing }),
 	}
 }
@@ -274,6 +274,19 @@ func (r *reader) tunnel(c *call) (t director.Tunnel) {
 	return t
 }
 
+// weightRow is the weight of real servers. The kernel takes 65535 at most.
+func weightRow(words string, to func(*reader) *int) row {
+	return takes("weight", "0..65535", words, 1, 1, func(r *reader, c *call) {
+		n, ok := r.number(c, 0, 0, math.MaxInt32)
+		if ok && n > 65535 {
+			r.warn(c.args[0].pos, "weight: 65535 counts, which is the largest, instead of %d", n)
+		}
+		if ok {
+			*to(r) = min(n, 65535)
+		}
+	})
+}
+
 // timingRows are the keywords of virtual servers, real servers and checks alike.
 func timingRows(inner bool) []row {
 	t := func(to func(*timing) **time.Duration) func(*reader) *time.Duration {
@@ -308,7 +321,7 @@ func beginReal(r *reader, c *call) {
 
 func realRows() []row {
 	return append([]row{
-		num("weight", "its share (default: 1); 0: no new connection", 0, 65535, func(r *reader) *int { return given(&r.rs.weight) }),
+		weightRow("its share (default: 1); 0: no new connection", func(r *reader) *int { return given(&r.rs.weight) }),
 		method("lvs_method", func(r *reader) (*string, *director.Tunnel) { return &r.rs.Method, &r.rs.Tunnel }),
 		method("lb_kind", func(r *reader) (*string, *director.Tunnel) { return &r.rs.Method, &r.rs.Tunnel }),
 		command("notify_up", "run when it is up", func(r *reader) *director.Command { return &r.rs.Up }),
