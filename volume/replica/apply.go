@@ -39,19 +39,24 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 		in.nack(h.Seq, "there is no disk")
 		return nil
 	}
+	lack := in.lacking()
 	if r.writing() {
-		return in.applyBeside(d, h, append([]byte(nil), payload...), length)
+		return in.applyBeside(d, h, append([]byte(nil), payload...), length, lack)
 	}
-	if d.Fast() {
-		in.finished(h, in.write(d, h, payload, length))
+	if t := r.target(); t != nil && len(r.cfg.Nodes) > 2 && (t.p != p || h.Flags&proto.FlagSync != 0) {
+		in.applyTarget(t, d, h, append([]byte(nil), payload...), length, lack)
 		return nil
 	}
-	in.later(d, h, append([]byte(nil), payload...), length)
+	if d.Fast() {
+		in.finished(h, in.write(d, h, payload, length, lack))
+		return nil
+	}
+	in.later(d, h, append([]byte(nil), payload...), length, lack)
 	return nil
 }
 
-// write does it, and keeps the books.
-func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64) error {
+// write does it, and keeps the books. lack are the peers that did not get it when it came.
+func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
 	r, from := in.p.r, in.p.node.ID
 	var err error
 	switch {
@@ -60,19 +65,19 @@ func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64) er
 	case h.Kind == proto.Trim:
 		err = d.Trim(h.Offset, n)
 	case h.Flags&proto.FlagFUA != 0:
-		return r.noted(d, d.WriteDurable(payload, h.Offset), from, h, n)
+		return r.noted(d, d.WriteDurable(payload, h.Offset), from, h, n, lack)
 	default:
 		_, err = d.WriteAt(payload, h.Offset)
 	}
 	if err == nil && h.Flags&proto.FlagFUA != 0 {
 		err = d.Sync()
 	}
-	return r.noted(d, err, from, h, n)
+	return r.noted(d, err, from, h, n, lack)
 }
 
 // noted keeps the bitmaps after a write of a peer: towards it the blocks are the same now, if it has a disk; towards
 // the others they may not be until it says so.
-func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Header, n int64) error {
+func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Header, n int64, lack uint16) error {
 	if err != nil {
 		r.diskFailed(d, "write", err)
 		return err
@@ -82,7 +87,7 @@ func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Hea
 	} else {
 		d.Bitmap(from).Clear(h.Offset, n)
 	}
-	r.eachPeer(func(p *peer) { p.mayLack(from, h, n) })
+	r.eachPeer(func(p *peer) { p.mayLack(from, h, n, lack) })
 	return nil
 }
 
@@ -95,10 +100,10 @@ func (in *inbox) finished(h proto.Header, err error) {
 }
 
 // later lets a worker write. Its acknowledgement goes out by itself.
-func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64) {
+func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) {
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
 	in.queue(h.Offset, n, func() {
-		err := in.write(d, h, payload, n)
+		err := in.write(d, h, payload, n, lack)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
 			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()

@@ -15,21 +15,22 @@ var errConflict = errors.New("both primaries wrote the same block at the same ti
 // applyBeside does a write of the peer while this replica writes, too. A block of a
 // resync is taken only where the own bitmap still says that the peer's is better: our own writes take the bit
 // away. A write of the other primary must not meet one of ours.
-func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int64) error {
+func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
 	r, p := in.p.r, in.p
 	s := &span{off: h.Offset, n: n}
 	if h.Flags&proto.FlagSync == 0 {
 		if !r.locks.take(s, make(freed)) {
 			return errConflict
 		}
-		in.finished(h, in.write(d, h, payload, n))
+		in.finished(h, in.write(d, h, payload, n, lack))
 		r.locks.drop(s)
 		return nil
 	}
 	// In the background, since a write of ours may hold the range until this very stream brings its acknowledgement.
 	in.queue(h.Offset, n, func() {
 		r.locks.wait(s)
-		err := in.takeMarked(d, h, payload, n)
+		bits := d.Bitmap(p.node.ID)
+		err := in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return bits.Any(off, volume.BlockSize) })
 		r.locks.drop(s)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
@@ -38,17 +39,19 @@ func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int
 		in.l.append(answer, []byte(text))
 		in.l.kick()
 	})
-	_ = p
 	return nil
 }
 
-// takeMarked writes those blocks of a resync that are still marked.
-func (in *inbox) takeMarked(d *disk.Disk, h proto.Header, payload []byte, n int64) error {
-	bits := d.Bitmap(in.p.node.ID)
-	for at := int64(0); at < n; at += volume.BlockSize {
-		part := min(volume.BlockSize, n-at)
-		if !bits.Any(h.Offset+at, part) {
+// takeWhere writes those blocks of a resync for which older says that what is here is.
+func (in *inbox) takeWhere(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16, older func(off int64) bool) error {
+	for at := int64(0); at < n; {
+		if !older(h.Offset + at) {
+			at += volume.BlockSize
 			continue
+		}
+		part := int64(0) // as many as there are in a row
+		for at+part < n && older(h.Offset+at+part) {
+			part += min(volume.BlockSize, n-at-part)
 		}
 		one := h
 		one.Offset += at
@@ -56,11 +59,83 @@ func (in *inbox) takeMarked(d *disk.Disk, h proto.Header, payload []byte, n int6
 		if h.Kind == proto.Write {
 			block = payload[at : at+part]
 		}
-		if err := in.write(d, one, block, part); err != nil {
+		if err := in.write(d, one, block, part, lack); err != nil {
 			return err
 		}
+		at += part
 	}
 	return nil
+}
+
+// target is the resync that makes this replica whole, if there is one.
+func (r *Replica) target() *run {
+	from := r.syncFrom.Load()
+	if from < 0 {
+		return nil
+	}
+	p := r.peers[from]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if s := p.sync; s != nil && s.own != nil {
+		return s
+	}
+	return nil
+}
+
+// applyTarget does a write of a peer while another peer, or this one, resyncs this replica: a primary without good data
+// of its own writes to the source and here. What it writes is newer than the source's block, whichever comes first. In the
+// background, since the source's stream brings blocks that are needed for it.
+func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) {
+	r := in.p.r
+	first := h.Offset / volume.BlockSize * volume.BlockSize
+	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
+	in.queue(first, (h.Offset+n-1)/volume.BlockSize*volume.BlockSize+volume.BlockSize-first, func() {
+		s := &span{off: h.Offset, n: n}
+		r.locks.wait(s)
+		var err error
+		if h.Flags&proto.FlagSync != 0 {
+			err = in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return !t.own.Any(off, volume.BlockSize) })
+		} else {
+			t.completed(d, h.Offset, n)
+			err = in.write(d, h, payload, n, lack)
+		}
+		r.locks.drop(s)
+		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
+		if err != nil {
+			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
+		}
+		in.l.append(answer, []byte(text))
+		in.l.kick()
+	})
+}
+
+// completed makes the blocks at both ends of a write good, as complete does, and notes all its blocks as newer than the source's. The
+// range is locked. What cannot be had stays old: then the resync has ended, and begins anew.
+func (t *run) completed(d *disk.Disk, off, n int64) {
+	r, end := t.p.r, off+n
+	for at := off / volume.BlockSize * volume.BlockSize; at < end; at += volume.BlockSize {
+		whole := at >= off && (at+volume.BlockSize <= end || end == r.size.Load())
+		if whole || t.own.Any(at, volume.BlockSize) {
+			t.own.Set(at, volume.BlockSize)
+			continue
+		}
+		done := make(chan error, 1)
+		size := min(volume.BlockSize, r.size.Load()-at)
+		t.p.readThen(at, size, func(block []byte, err error) {
+			if err == nil && int64(len(block)) == size {
+				_, err = d.WriteAt(block, at)
+			}
+			done <- err
+		})
+		select {
+		case err := <-done:
+			if err == nil {
+				t.own.Set(at, volume.BlockSize)
+			}
+		case <-r.ctx.Done():
+			return
+		}
+	}
 }
 
 // complete makes the blocks at both ends of a write good before it changes a part of them, if this replica is the

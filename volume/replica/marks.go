@@ -48,46 +48,66 @@ func (p *peer) lacksLocked(off, n int64) bool {
 }
 
 // sendBitmap tells the other side what is marked here: the source must send it, and a target that is primary
-// must know which of its own blocks are old.
-func (p *peer) sendBitmap(l *link, bits *bitmap.Map) {
+// must know which of its own blocks are old. The source's own blocks follow it. When the run has ended nothing more of it is
+// sent: the other side would take it for a part of the next one.
+func (s *run) sendBitmap(bits *bitmap.Map) {
+	p := s.p
 	size := min(bits.Size(), p.r.size.Load()) // the disk may have more room than the volume, and than the other one
 	for at := int64(0); at < size; {
 		var piece []byte
 		piece, at = bits.AppendRunsOf(nil, at, size)
 		p.await()
-		l.append(proto.Header{Kind: proto.BitmapRuns}, piece)
+		if !s.say(proto.BitmapRuns, piece) {
+			return
+		}
 	}
-	l.append(proto.Header{Kind: proto.BitmapEnd}, nil)
-	l.kick()
+	s.say(proto.BitmapEnd, nil)
+	s.l.kick()
+}
+
+// say sends a message of the run, unless it has ended.
+func (s *run) say(kind proto.Kind, payload []byte) bool {
+	s.p.mu.Lock()
+	defer s.p.mu.Unlock()
+	if s.p.sync != s {
+		return false
+	}
+	s.l.append(proto.Header{Kind: kind}, payload)
+	return true
 }
 
 // theirBitmap joins the other side's bitmap with ours: what either marks is sent.
 func (in *inbox) theirBitmap(h proto.Header, payload []byte) error {
 	p, d := in.p, in.p.r.disk.Load()
-	switch {
-	case d == nil:
-	case h.Kind == proto.BitmapRuns:
-		p.mu.Lock()
+	p.mu.Lock()
+	s := p.sync
+	if s != nil && h.Kind == proto.BitmapRuns {
 		p.outdateLocked(0, p.r.size.Load())
-		p.mu.Unlock()
+	}
+	p.mu.Unlock()
+	switch {
+	case d == nil || s == nil:
+	case h.Kind == proto.BitmapRuns:
 		return d.Bitmap(p.node.ID).OrRuns(payload)
 	case d.Fast():
-		p.haveTheirs()
+		s.haveTheirs()
 	default:
 		// What came before it must be on the disk before a resync reads there.
-		in.queue(0, 1<<62, p.haveTheirs)
+		in.queue(0, 1<<62, s.haveTheirs)
 	}
 	return nil
 }
 
 // haveTheirs lets a run begin that waits for the other side's bitmap, and writes of a primary that is the target.
-func (p *peer) haveTheirs() {
-	p.theirs.Store(true)
-	p.mu.Lock()
-	s := p.sync
-	p.mu.Unlock()
-	if s != nil {
-		s.wake()
+func (s *run) haveTheirs() {
+	s.p.mu.Lock()
+	current := s.p.sync == s
+	if current {
+		s.p.theirs.Store(true)
 	}
-	p.r.gate.turn()
+	s.p.mu.Unlock()
+	if current {
+		s.wake()
+		s.p.r.gate.turn()
+	}
 }

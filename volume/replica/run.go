@@ -5,6 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/takt-ha/takt/volume/bitmap"
 	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/pace"
 	"github.com/takt-ha/takt/volume/state"
@@ -27,9 +28,13 @@ type run struct {
 	inFlight atomic.Int64 // bytes sent and not answered
 	failed   atomic.Pointer[string]
 
+	// own, of a target: blocks that others than the source have written since the beginning. They are newer than what it sends.
+	own *bitmap.Map
+
 	mu     sync.Mutex
 	moved  *sync.Cond // an answer came, or the run was ended or paused
 	paused bool
+	idle   bool // of a source: everything is there, and the machine knows; to be resumed if there are new marks
 	ended  bool
 	pace   *pace.Controller
 	meter  pace.Meter
@@ -69,12 +74,14 @@ func (s *run) beginLocked(d *disk.Disk) {
 	case s.verify:
 		s.total = s.to - s.from
 	default:
+		p.theirs.Store(false)
 		if !s.sends {
 			p.markDoubtsLocked()
+			s.own = bitmap.New(d.Size())
 			p.r.syncFrom.Store(int32(p.node.ID))
+			p.r.all.Go(func() { s.sendBitmap(d.Bitmap(p.node.ID)) })
 		}
 		s.total = d.Bitmap(p.node.ID).Bytes()
-		p.r.all.Go(func() { p.sendBitmap(s.l, d.Bitmap(p.node.ID)) })
 	}
 	if s.sends {
 		p.r.all.Go(func() { s.work(d) })
@@ -111,6 +118,7 @@ func (s *run) pause(yes bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.paused = yes
+	s.idle = s.idle && yes
 	s.moved.Broadcast()
 }
 
@@ -130,29 +138,45 @@ func (s *run) wait(cond func() bool) bool {
 	return !s.ended
 }
 
-// work sends everything, then waits until it is durable on both sides, and tells the machine.
+// work sends everything, waits until it is durable on both sides, and tells the machine; again, if that resumes it.
 func (s *run) work(d *disk.Disk) {
-	var ok bool
+	if !s.verify {
+		s.sendBitmap(d.Bitmap(s.p.node.ID))
+	}
+	for s.once(d) {
+		ended := state.SyncEnded{Peer: s.p.node.ID, Found: s.found.Load()}
+		if why := s.failed.Load(); why != nil {
+			ended.Failed = *why
+		}
+		if s.tell(d, ended) && !s.wait(func() bool { return !s.idle }) {
+			return
+		}
+	}
+}
+
+// once does all there is to do now; false: the run has ended.
+func (s *run) once(d *disk.Disk) bool {
 	if s.verify {
-		ok = s.verifyAll(d)
-	} else {
-		ok = s.wait(s.p.theirs.Load) && s.sendAll(d) && s.durable(d)
+		return s.verifyAll(d)
 	}
-	if !ok {
-		return
+	return s.wait(s.p.theirs.Load) && s.sendAll(d) && s.durable(d) && s.wait(func() bool { return true })
+}
+
+// tell tells the machine of the end, unless there are new marks by now: once it thinks that a primary sends the target everything,
+// none may be left from before that.
+func (s *run) tell(d *disk.Disk, ended state.SyncEnded) bool {
+	r := s.p.r
+	r.loop.Lock()
+	defer r.loop.Unlock()
+	if !s.verify && ended.Failed == "" && d.Bitmap(s.p.node.ID).Bytes() > 0 {
+		return false
 	}
-	ended := state.SyncEnded{Peer: s.p.node.ID, Found: s.found.Load()}
-	if why := s.failed.Load(); why != nil {
-		ended.Failed = *why
+	s.mu.Lock()
+	over := s.ended
+	s.idle = true
+	s.mu.Unlock()
+	if !over {
+		r.stepLocked(ended)
 	}
-	s.p.mu.Lock()
-	current := s.p.sync == s
-	if current {
-		s.p.sync = nil
-		s.p.theirs.Store(false)
-	}
-	s.p.mu.Unlock()
-	if current {
-		s.p.r.tellNow(ended)
-	}
+	return true
 }

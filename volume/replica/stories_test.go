@@ -119,6 +119,50 @@ func TestDiskless(t *testing.T) {
 	settled(t, s)
 }
 
+// TestResyncBesideDiskless: a primary without a disk writes to a replica while another one resyncs that.
+func TestResyncBesideDiskless(t *testing.T) {
+	s := begun(t, 3, 16<<20, nil)
+	s[0].must(state.Asked{Verb: "detach"})
+	stop := writer(t, s[0], 6)
+	for range 3 {
+		written := s[0].r.Status().Written
+		s[0].until("much is written", func(st volume.Status) bool { return st.Written > written+2<<20 })
+		s[2].r.Close()
+		s[0].until("without c", func(st volume.Status) bool { return st.Peers[1].State == volume.Connecting })
+		written = s[0].r.Status().Written
+		s[0].until("more is written", func(st volume.Status) bool { return st.Written > written+4<<20 })
+		s[2].up()
+		s[2].until("it is whole", func(st volume.Status) bool {
+			return st.Disk == volume.UpToDate && st.Peers[0].State == volume.Connected && st.Peers[1].State == volume.Connected
+		})
+	}
+	stop()
+	if err := s[0].do(t, s[0].r, front.Request{Op: front.Flush}); err != nil {
+		t.Error(err)
+	}
+	same(t, s[1:])
+}
+
+// TestResumed: the source of a resync that has ended looks for new marks when the machine resumes it.
+func TestResumed(t *testing.T) {
+	s := begun(t, 2, 8<<20, nil)
+	p := s[0].r.peers[1]
+	p.syncEffect(state.Sync{Peer: 1, Do: "source"})
+	p.mu.Lock()
+	run := p.sync
+	p.mu.Unlock()
+	run.haveTheirs() // nothing is marked there
+	idle := func(volume.Status) bool {
+		run.mu.Lock()
+		defer run.mu.Unlock()
+		return run.idle
+	}
+	s[0].until("nothing is left", idle)
+	p.mark(1<<20, 1<<20)
+	p.syncEffect(state.Sync{Peer: 1, Do: "resume"})
+	s[0].until("nothing is left again", func(st volume.Status) bool { return idle(st) && st.Peers[0].OutOfSync == 0 })
+}
+
 // TestDiskFails: the primary's disk fails under writes; nobody sees an error.
 func TestDiskFails(t *testing.T) {
 	faulty := osfs.NewFaulty(osfs.OS{})
@@ -246,7 +290,7 @@ func TestDoubts(t *testing.T) {
 	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
 	a, c := b.peers[0], b.peers[2]
 	write := func(block int64) {
-		c.mayLack(0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize)
+		c.mayLack(0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize, 0)
 	}
 	write(1)
 	a.flushedHere(1000)

@@ -23,14 +23,33 @@ type flushed struct {
 	before int
 }
 
+// lacking are the peers that do not get what comes in now. It is asked when a write arrives, since the writer's words that come
+// behind it do not speak of it.
+func (in *inbox) lacking() (mask uint16) {
+	if len(in.p.r.cfg.Nodes) < 3 {
+		return 0
+	}
+	in.p.r.eachPeer(func(o *peer) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		if o != in.p && !o.getsLocked() {
+			mask |= 1 << o.node.ID
+		}
+	})
+	return mask
+}
+
+// getsLocked says whether a primary elsewhere sends the peer what it sends here.
+func (p *peer) getsLocked() bool { return p.link != nil && p.flow == state.FlowSend }
+
 // mayLack notes, on this peer, that it may not have what the writer wrote here.
-func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64) {
+func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack uint16) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.node.ID == writer || p.flow == state.FlowNone {
 		return
 	}
-	if p.link == nil || p.flow != state.FlowSend || h.Flags&proto.FlagSync != 0 {
+	if !p.getsLocked() || lack&(1<<p.node.ID) != 0 || h.Flags&proto.FlagSync != 0 {
 		p.markLocked(h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
 		return
 	}
