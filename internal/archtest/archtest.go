@@ -88,6 +88,7 @@ var tiers = map[string]Tier{
 	"director/vrrp/router":  {Imports: []string{"director", "director/vrrp", "director/vrrp/wire", "internal/netif", "internal/realtime"}},
 	"director/pool":         {Pure: true, Imports: []string{"director"}},
 	"director/check":        {Imports: []string{"director", "director/pool", "director/program", "internal/command"}},
+	"director/track":        {Imports: []string{"director", "director/program", "internal/command"}},
 	"director/program":      {Imports: []string{"director", "internal/command"}},
 	"director/ipvs":         {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},

@@ -1,0 +1,125 @@
+package track
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/takt-ha/takt/director"
+)
+
+// process is what is known of a track_process.
+type process struct {
+	conf  *director.TrackedProcess
+	known bool
+	up    bool
+	since time.Time // when the count began to say otherwise; zero: it does not
+}
+
+// counted takes how many run, and returns whether the process has changed. A change lasts for the delay before it counts. It is pure.
+func (p *process) counted(n int, now time.Time) (changed bool) {
+	up := n >= max(p.conf.Quorum, 1) && (p.conf.QuorumMax == 0 || n <= p.conf.QuorumMax)
+	switch {
+	case !p.known:
+		p.known, p.up = true, up
+		return true
+	case up == p.up:
+		p.since = time.Time{}
+		return false
+	case p.since.IsZero():
+		p.since = now
+	}
+	delay := p.conf.TerminateDelay
+	if up {
+		delay = p.conf.Delay
+	}
+	if now.Sub(p.since) < delay {
+		return false
+	}
+	p.up, p.since = up, time.Time{}
+	return true
+}
+
+func (w *Watcher) processes(ctx context.Context, list []director.TrackedProcess) {
+	all := make([]process, len(list))
+	for i := range list {
+		all[i].conf = &list[i]
+	}
+	tick := time.NewTicker(processEvery)
+	defer tick.Stop()
+	for {
+		running := look("/proc")
+		for i := range all {
+			n := 0
+			for _, r := range running {
+				if r.is(all[i].conf) {
+					n++
+				}
+			}
+			if all[i].counted(n, time.Now()) {
+				w.tell(Value{Kind: Process, Name: all[i].conf.Name, Up: all[i].up})
+			}
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// running is a process of the machine.
+type running struct {
+	name string
+	args []string // with the program itself
+}
+
+// look reads all processes; threads of the kernel have no arguments and do not count.
+func look(proc string) (list []running) {
+	entries, err := os.ReadDir(proc)
+	if err != nil {
+		return nil
+	}
+	for _, e := range entries {
+		if e.Name()[0] < '0' || e.Name()[0] > '9' {
+			continue
+		}
+		line, err := os.ReadFile(proc + "/" + e.Name() + "/cmdline")
+		if err != nil || len(line) == 0 {
+			continue
+		}
+		name, err := os.ReadFile(proc + "/" + e.Name() + "/comm")
+		if err != nil {
+			continue // gone meanwhile
+		}
+		list = append(list, running{strings.TrimSuffix(string(name), "\n"), strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00")})
+	}
+	return list
+}
+
+// is says whether a process is meant: by its name, as the kernel has it (15 bytes), or by its program with arguments.
+func (r running) is(c *director.TrackedProcess) bool {
+	if c.Args == nil && c.Match == "" && !c.FullCommand {
+		name := c.Process
+		return r.name == name[:min(len(name), 15)]
+	}
+	if r.args[0] != c.Process && r.args[0][strings.LastIndexByte(r.args[0], '/')+1:] != c.Process {
+		return false
+	}
+	args := r.args[1:]
+	switch c.Match {
+	case "initial":
+		return len(args) >= len(c.Args) && slices.Equal(args[:len(c.Args)], c.Args)
+	case "partial":
+		for _, want := range c.Args {
+			if !slices.Contains(args, want) {
+				return false
+			}
+		}
+		return true
+	}
+	return c.FullCommand && len(c.Args) == 0 && c.Match == "" || slices.Equal(args, c.Args)
+}
