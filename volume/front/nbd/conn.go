@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/front/busypoll"
 )
 
 // conn is one client. Its reader is one goroutine (run); answers are
@@ -24,7 +25,11 @@ type conn struct {
 	// The reader's own.
 	in        *chunk // bytes in[from:to] have come and are not taken yet
 	from, to  int
-	streaming bool // the last request was a long write: more of them are likely
+	taken     int              // requests, since the last read(2)
+	streaming bool             // the last request was a long write: more of them are likely
+	rest      [blockSize]byte  // see takeLong
+	next      busypoll.Decider // for the next request of a client that waits for each answer
+	more      busypoll.Decider // for what is missing of a request
 	spare     []*slot
 	batch     []*front.Request
 

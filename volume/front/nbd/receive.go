@@ -3,6 +3,8 @@ package nbd
 import (
 	"errors"
 	"fmt"
+
+	"github.com/takt-ha/takt/volume/front/busypoll"
 )
 
 const (
@@ -25,16 +27,32 @@ func (c *conn) serve() error {
 		if c.streaming && c.from == c.to {
 			room = room[:requestSize] // so that the payload can go where it belongs
 		}
-		n, err := c.t.Read(room)
+		var soon *busypoll.Decider
+		if c.lone() {
+			soon = &c.next
+		}
+		n, err := c.t.read(room, soon)
 		if err != nil {
 			return err
 		}
 		c.to += n
+		c.taken = 0
 		if over, err := c.parse(); over || err != nil {
 			return err
 		}
 		c.submit()
 	}
+}
+
+// lone says that the client has no other request here than, at most, one that has just been answered: it
+// is likely to wait for each answer before the next request.
+func (c *conn) lone() bool {
+	if c.taken > 1 {
+		return false
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.flying == 0
 }
 
 // parse takes all requests that are there whole. Over: the client said goodbye.
@@ -47,6 +65,7 @@ func (c *conn) parse() (over bool, err error) {
 		if r.cmd == cmdDisc {
 			return true, nil
 		}
+		c.taken++
 		have := c.to - c.from - requestSize
 		if n := r.payload(); n <= have {
 			payload := c.in.mem[c.from+requestSize:][:n:n]
@@ -119,18 +138,19 @@ func (c *conn) chunks(n int) []*chunk {
 	return out
 }
 
-// readFull fills p, first with what has been received already.
-func (c *conn) readFull(p []byte) error {
-	n := copy(p, c.in.mem[c.from:c.to])
+// fill reads on behind the first have bytes of p until there are enough for a piece, or p is full, and
+// returns how many there are. What has been received already comes first.
+func (c *conn) fill(p []byte, have int) (int, error) {
+	n := copy(p[have:], c.in.mem[c.from:c.to])
 	c.from += n
-	for n < len(p) {
-		k, err := c.t.Read(p[n:])
+	for have += n; have < min(len(p), leastPiece); {
+		n, err := c.t.read(p[have:], &c.more)
 		if err != nil {
-			return err
+			return have, err
 		}
-		n += k
+		have += n
 	}
-	return nil
+	return have, nil
 }
 
 // discard passes over n bytes of payload.
@@ -143,7 +163,7 @@ func (c *conn) discard(n int) error {
 	k := c.chunks(1)[0]
 	defer c.release(k)
 	for n > 0 {
-		got, err := c.t.Read(k.mem[:min(n, len(k.mem))])
+		got, err := c.t.read(k.mem[:min(n, len(k.mem))], &c.more)
 		if err != nil {
 			return err
 		}

@@ -5,21 +5,24 @@ import (
 	"io"
 	"net"
 	"syscall"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/takt-ha/takt/internal/blocking"
+	"github.com/takt-ha/takt/volume/front/busypoll"
 )
 
 // transport is a connection after the handshake.
 type transport interface {
-	// Read waits for bytes and returns those that are there.
-	Read(p []byte) (int, error)
+	// read waits for bytes and returns those that are there. soon: they may come within
+	// microseconds, so that it is quicker to look for them than to sleep; nil: they will not.
+	read(p []byte, soon *busypoll.Decider) (int, error)
 	// send sends the parts one after another and returns how many bytes went. It waits
 	// until all are gone, or, if wait is false, sends what goes without waiting.
 	send(parts [][]byte, wait bool) (int, error)
-	// shutdown ends Read and send, now and later; it may be called by anyone.
+	// shutdown ends read and send, now and later; it may be called by anyone.
 	shutdown()
 	// Close lets go of the connection, once, when nobody uses it any more.
 	Close() error
@@ -59,8 +62,13 @@ type socket struct {
 // maxParts is how many stretches of memory one sendmsg(2) takes here.
 const maxParts = 256
 
-func (s *socket) Read(p []byte) (int, error) {
+func (s *socket) read(p []byte, soon *busypoll.Decider) (int, error) {
 	s.turn.Take()
+	if soon != nil && soon.Look() {
+		if n := s.look(p, soon); n > 0 {
+			return n, nil
+		}
+	}
 	for {
 		n, err := unix.Read(s.fd, p)
 		switch {
@@ -73,6 +81,30 @@ func (s *socket) Read(p []byte) (int, error) {
 			return n, nil
 		}
 	}
+}
+
+// look reads what is there or comes soon; 0: nothing, or what read has words for.
+func (s *socket) look(p []byte, d *busypoll.Decider) int {
+	n, errno := s.peek(p)
+	if errno == 0 {
+		return n // it was there already: that says nothing about looking
+	}
+	for began := time.Now(); ; {
+		n, errno = s.peek(p)
+		if took := time.Since(began); errno != unix.EAGAIN || took > busypoll.Limit {
+			d.Looked(errno == 0, took)
+			return n
+		}
+	}
+}
+
+// peek reads without waiting. Since it never waits, the scheduler of Go need not know of it.
+func (s *socket) peek(p []byte) (int, unix.Errno) {
+	n, _, errno := unix.RawSyscall6(unix.SYS_RECVFROM, uintptr(s.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_DONTWAIT, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
 }
 
 func (s *socket) send(parts [][]byte, wait bool) (int, error) {
@@ -133,6 +165,8 @@ func (s *socket) Close() error { return unix.Close(s.fd) }
 
 // streamTransport is a transport on any connection.
 type streamTransport struct{ net.Conn }
+
+func (t *streamTransport) read(p []byte, _ *busypoll.Decider) (int, error) { return t.Conn.Read(p) }
 
 func (t *streamTransport) send(parts [][]byte, wait bool) (int, error) {
 	if !wait {
