@@ -59,17 +59,20 @@ type NetOptions struct {
 
 // SyncOptions concern resync and verify. Rates are bytes a second.
 type SyncOptions struct {
-	Rate       int64         // resync-rate: fixed when PlanAhead is 0
-	PlanAhead  time.Duration // c-plan-ahead, default 2 s; NoPlan: fixed rate
-	NoPlan     bool
+	Rate       int64         // resync-rate: fixed when there is no plan; default 250 KiB/s
+	PlanAhead  time.Duration // c-plan-ahead, default 2 s
+	NoPlan     bool          // c-plan-ahead is 0: fixed rate
 	FillTarget int64         // c-fill-target, bytes in flight; 0: DelayTarget counts
 	Delay      time.Duration // c-delay-target, default 1 s
-	MinRate    int64         // c-min-rate, default 250 KiB/s
+	MinRate    int64         // c-min-rate, default 250 KiB/s; Unyielding
 	MaxRate    int64         // c-max-rate, default 0: no limit
 	After      string        // resync-after: name of a volume that goes first
 	Checksum   bool          // csums-alg set: compare before sending
 	SkipFirst  bool          // two fresh disks need no first sync
 }
+
+// Unyielding as SyncOptions.MinRate is c-min-rate 0: a resync does not make way for applications.
+const Unyielding = -1
 
 // SplitPolicies say what to do by itself when two histories meet (after-sb-*). Empty: disconnect.
 type SplitPolicies struct {
@@ -103,6 +106,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Sync.PlanAhead, 2*time.Second)
 	setDefault(&c.Sync.Delay, time.Second)
 	setDefault(&c.Sync.MinRate, 250<<10)
+	setDefault(&c.Sync.Rate, 250<<10)
 	setDefault(&c.Split.Zero, "disconnect")
 	setDefault(&c.Split.One, "disconnect")
 	setDefault(&c.Split.Two, "disconnect")

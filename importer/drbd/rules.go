@@ -129,6 +129,17 @@ func rate() rule {
 	})
 }
 
+// minRate: 0 is the one value that is no rate.
+func minRate() rule {
+	return one("sync.c-min-rate", func(d *draft, v string) error {
+		n, err := number(v, 1<<10)
+		if d.cfg.Sync.MinRate = n; n == 0 {
+			d.cfg.Sync.MinRate = volume.Unyielding
+		}
+		return err
+	})
+}
+
 func plan() rule {
 	return one("sync.c-plan-ahead", func(d *draft, v string) error {
 		n, err := span(v, tenth)

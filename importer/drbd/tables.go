@@ -79,7 +79,7 @@ var disk = map[string]rule{
 	"c-plan-ahead": plan(), "c-delay-target": times("sync.c-delay-target", tenth, func(c *volume.Config) *time.Duration { return &c.Sync.Delay }),
 	"c-fill-target": sizes("sync.c-fill-target", sector, func(c *volume.Config) *int64 { return &c.Sync.FillTarget }),
 	"c-max-rate":    sizes("sync.c-max-rate", 1<<10, func(c *volume.Config) *int64 { return &c.Sync.MaxRate }),
-	"c-min-rate":    sizes("sync.c-min-rate", 1<<10, func(c *volume.Config) *int64 { return &c.Sync.MinRate }),
+	"c-min-rate":    minRate(),
 	"disk-timeout":  ignored("a disk that hangs is not given up after a time"), "read-balancing": harmless("reads are local"), "max-bio-bvecs": harmless(kernelOnly), "use-bmbv": harmless(kernelOnly),
 	"discard-zeroes-if-aligned": harmless("trimmed blocks always read as zeroes"), "rs-discard-granularity": harmless("zeroes are never sent as data"), "disable-write-same": harmless(kernelOnly),
 	"discard-granularity": harmless(kernelOnly), "bitmap": harmless("Takt keeps a bitmap for each peer"), "bitmap-block-size": harmless("a bit stands for 4 KiB"),

@@ -78,7 +78,7 @@ var options = []struct {
 	{"sync.c-plan-ahead", Now, func(c *volume.Config) string { return planAhead(c.Sync) }},
 	{"sync.c-fill-target", Now, func(c *volume.Config) string { return bytesOr(c.Sync.FillTarget) }},
 	{"sync.c-delay-target", Now, func(c *volume.Config) string { return shortDuration(c.Sync.Delay) }},
-	{"sync.c-min-rate", Now, func(c *volume.Config) string { return bytesOr(c.Sync.MinRate) }},
+	{"sync.c-min-rate", Now, func(c *volume.Config) string { return FormatSize(max(c.Sync.MinRate, 0)) }},
 	{"sync.c-max-rate", Now, func(c *volume.Config) string { return bytesOr(c.Sync.MaxRate) }},
 	{"sync.resync-after", Now, func(c *volume.Config) string { return c.Sync.After }},
 	{"sync.checksum", Now, func(c *volume.Config) string { return fmt.Sprint(c.Sync.Checksum) }},

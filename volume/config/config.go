@@ -78,7 +78,7 @@ type syncOptions struct {
 	PlanAhead  *duration `toml:"c-plan-ahead,omitempty"`
 	FillTarget size      `toml:"c-fill-target,omitempty"`
 	Delay      duration  `toml:"c-delay-target,omitempty"`
-	MinRate    size      `toml:"c-min-rate,omitempty"`
+	MinRate    *size     `toml:"c-min-rate,omitempty"`
 	MaxRate    size      `toml:"c-max-rate,omitempty"`
 	After      string    `toml:"resync-after,omitempty"`
 	Checksum   bool      `toml:"checksum,omitempty"`
@@ -168,12 +168,17 @@ func (f file) config(self string) (volume.Config, error) {
 		Net: volume.NetOptions{Plain: f.Net.TLS != nil && !*f.Net.TLS, Secret: f.Secret, PingInterval: f.Net.PingInterval.value(), Timeout: f.Net.Timeout.value(),
 			PingTimeout: f.Net.PingTimeout.value(), ConnectInterval: f.Net.Connect.value(), Compress: f.Net.Compress, OnCongestion: f.Net.OnCongestion,
 			CongestionFill: int64(f.Net.Fill), AllowTwoPrimary: f.Net.TwoPrimaries, SendBuffer: int(f.Net.SendBuffer)},
-		Sync: volume.SyncOptions{Rate: int64(f.Sync.Rate), FillTarget: int64(f.Sync.FillTarget), Delay: f.Sync.Delay.value(), MinRate: int64(f.Sync.MinRate),
+		Sync: volume.SyncOptions{Rate: int64(f.Sync.Rate), FillTarget: int64(f.Sync.FillTarget), Delay: f.Sync.Delay.value(),
 			MaxRate: int64(f.Sync.MaxRate), After: f.Sync.After, Checksum: f.Sync.Checksum, SkipFirst: f.Sync.SkipFirst},
 		Split: volume.SplitPolicies{Zero: f.Net.Zero, One: f.Net.One, Two: f.Net.Two},
 	}
 	if p := f.Sync.PlanAhead; p != nil {
 		c.Sync.PlanAhead, c.Sync.NoPlan = p.value(), p.value() == 0
+	}
+	if r := f.Sync.MinRate; r != nil {
+		if c.Sync.MinRate = int64(*r); *r == 0 {
+			c.Sync.MinRate = volume.Unyielding
+		}
 	}
 	var err error
 	if c.Quorum, err = quorum(f.Quorum, f.NoQuorum); err != nil {

@@ -112,7 +112,7 @@ func TestFormatRoundTrip(t *testing.T) {
 		c.Net.Plain, c.Net.Compress, c.Net.AllowTwoPrimary = rapid.Bool().Draw(t, "plain"), rapid.Bool().Draw(t, "compress"), rapid.Bool().Draw(t, "two")
 		c.Net.OnCongestion = rapid.SampledFrom([]string{"block", "pull-ahead", "disconnect"}).Draw(t, "cong")
 		c.Net.CongestionFill, c.Net.SendBuffer = size("fill"), int(size("sndbuf")&(1<<30-1))+4096
-		c.Sync.Rate, c.Sync.FillTarget, c.Sync.MinRate, c.Sync.MaxRate = size("rate"), size("ft"), size("min")+4096, size("max")
+		c.Sync.Rate, c.Sync.FillTarget, c.Sync.MinRate, c.Sync.MaxRate = size("rate")+4096, size("ft"), rapid.SampledFrom([]int64{volume.Unyielding, 1, 250 << 10, 1 << 30}).Draw(t, "min"), size("max")
 		c.Sync.Delay, c.Sync.After, c.Sync.Checksum, c.Sync.SkipFirst = span("delay", time.Second), rapid.SampledFrom([]string{"", "r1"}).Draw(t, "after"), rapid.Bool().Draw(t, "csum"), rapid.Bool().Draw(t, "skip")
 		if c.Sync.NoPlan = rapid.Bool().Draw(t, "noplan"); !c.Sync.NoPlan {
 			c.Sync.PlanAhead = span("plan", 2*time.Second)

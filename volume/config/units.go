@@ -15,6 +15,9 @@ type size int64
 func (s *size) UnmarshalTOML(v any) error {
 	switch v := v.(type) {
 	case int64:
+		if v < 0 {
+			break
+		}
 		*s = size(v)
 		return nil
 	case string:

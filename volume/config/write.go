@@ -59,8 +59,11 @@ func formatNet(c, std volume.Config) netOptions {
 
 func formatSync(o, s volume.SyncOptions) syncOptions {
 	out := syncOptions{
-		Rate: size(o.Rate), FillTarget: size(o.FillTarget), Delay: duration(unless(o.Delay, s.Delay)), MinRate: size(unless(o.MinRate, s.MinRate)), MaxRate: size(o.MaxRate),
+		Rate: size(unless(o.Rate, s.Rate)), FillTarget: size(o.FillTarget), Delay: duration(unless(o.Delay, s.Delay)), MaxRate: size(o.MaxRate),
 		After: o.After, Checksum: o.Checksum, SkipFirst: o.SkipFirst,
+	}
+	if rate := size(max(o.MinRate, 0)); o.MinRate != s.MinRate && o.MinRate != 0 {
+		out.MinRate = &rate
 	}
 	if plan := duration(o.PlanAhead); o.NoPlan {
 		out.PlanAhead = new(duration)
