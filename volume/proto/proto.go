@@ -55,10 +55,10 @@ const (
 	BitmapRuns // a piece of the sender's bitmap for the receiver
 	BitmapEnd  // and all of it
 
-	SyncHash   // payload: hash of the range: is it the same at yours?
+	SyncHash   // payload: SHA-256 of each block of the range: are they the same at yours?
 	VerifyHash // likewise, and tell
-	Same       // answers SyncHash or VerifyHash
-	Differs    // likewise
+	Same       // answers SyncHash or VerifyHash: all are
+	Differs    // likewise: payload has a bit for each block, set where it differs
 
 	PeerDone // all peers have the writes up to Seq
 

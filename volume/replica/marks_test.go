@@ -1,7 +1,11 @@
 package replica
 
 import (
+	"bytes"
+	"os"
 	"testing"
+
+	"pgregory.net/rapid"
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/front"
@@ -63,16 +67,18 @@ func TestCounts(t *testing.T) {
 		s := begun(t, 2, 4<<20, func(c *volume.Config) { c.Sync.Checksum = checksum })
 		s[0].write(0, fill(4<<20, 1))
 		settled(t, s)
+		s[1].rot(1 << 20)
 		sent, received := s[0].r.Status().Peers[0].Sent, s[1].r.Status().Peers[0].Received
 		s[1].must(state.Asked{Verb: "invalidate"})
 		s[1].until("it is old", func(st volume.Status) bool { return st.Disk < volume.UpToDate })
 		settled(t, s)
 		sent, received = s[0].r.Status().Peers[0].Sent-sent, s[1].r.Status().Peers[0].Received-received
-		if most := uint64(64 << 10); checksum && (sent > most || received > most) {
-			t.Errorf("by checksums %d bytes were sent and %d received, although nothing differed", sent, received)
+		wantSent, want := uint64(4<<20), uint64(4<<20)
+		if checksum { // hashes, and the block that differs
+			wantSent, want = 4<<20/volume.BlockSize*32+volume.BlockSize, volume.BlockSize
 		}
-		if all := uint64(4 << 20); !checksum && (sent != all || received != all) {
-			t.Errorf("%d bytes were sent and %d received, want %d", sent, received, all)
+		if sent != wantSent || received != want {
+			t.Errorf("checksum=%v: %d bytes were sent and %d received, want %d and %d", checksum, sent, received, wantSent, want)
 		}
 	}
 }
@@ -98,6 +104,50 @@ func TestProgress(t *testing.T) {
 	for _, x := range s {
 		x.until("in step", inStep)
 	}
+}
+
+// rot changes a block on the site's disk behind its back.
+func (s *site) rot(at int64) {
+	s.t.Helper()
+	f, err := os.OpenFile(s.options().Path, os.O_RDWR, 0)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
+	if _, err := f.WriteAt([]byte("rot"), at); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// TestDifference: runs of blocks are what a list of blocks says, and cover the range once.
+func TestDifference(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		a := make([]byte, rapid.IntRange(1, 20*volume.BlockSize).Draw(t, "length"))
+		b := append([]byte(nil), a...)
+		for range rapid.IntRange(0, 5).Draw(t, "changes") {
+			b[rapid.IntRange(0, len(b)-1).Draw(t, "at")]++
+		}
+		d, any := compareHashes(hashes(a), hashes(b))
+		if any == bytes.Equal(a, b) {
+			t.Fatal("it does not say whether anything differs")
+		}
+		at := int64(100)
+		d.each(at, int64(len(a)), func(off, n int64, differs bool) {
+			if off != at || n <= 0 {
+				t.Fatalf("a run at %d follows one up to %d", off, at)
+			}
+			for i := off - 100; i < off-100+n; i += volume.BlockSize {
+				end := min(i+volume.BlockSize, int64(len(a)))
+				if differs == bytes.Equal(a[i:end], b[i:end]) {
+					t.Fatalf("the block at %d is taken for what it is not", i)
+				}
+			}
+			at += n
+		})
+		if at != 100+int64(len(a)) {
+			t.Fatalf("the runs end at %d", at)
+		}
+	})
 }
 
 // slow holds resyncs from the site to a rate.

@@ -102,7 +102,7 @@ func (in *inbox) message(h proto.Header, payload []byte) error {
 	case proto.SyncHash, proto.VerifyHash:
 		in.compare(h, payload)
 	case proto.Same, proto.Differs:
-		p.compared(in.l, h)
+		p.compared(in.l, h, difference(payload))
 	case proto.PeerDone:
 		p.doneEverywhere(h.Seq)
 	case proto.Hello:

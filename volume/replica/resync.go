@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -102,8 +101,7 @@ func (s *run) send(d *disk.Disk, off, n int64, hash bool) {
 		if s.verify {
 			h.Kind = proto.VerifyHash
 		}
-		sum := sha256.Sum256(buf)
-		buf = sum[:]
+		buf = hashes(buf)
 	case !s.p.r.live().Disk.NoThin && zeroes(buf):
 		h.Kind = proto.Zero
 		buf = binary.LittleEndian.AppendUint64(nil, uint64(n))

@@ -25,6 +25,7 @@ type run struct {
 	total    int64
 	done     atomic.Int64 // bytes
 	found    atomic.Int64 // verify: bytes that differ
+	told     atomic.Int64 // verify: differences
 	inFlight atomic.Int64 // bytes sent and not answered
 	failed   atomic.Pointer[string]
 

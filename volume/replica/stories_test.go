@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
-	"os"
 	"sync"
 	"syscall"
 	"testing"
@@ -12,7 +11,6 @@ import (
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/front"
-	"github.com/takt-ha/takt/volume/pace"
 	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
@@ -187,20 +185,15 @@ func TestVerify(t *testing.T) {
 	s := begun(t, 2, 8<<20, nil)
 	s[0].write(0, fill(4<<20, 5))
 	settled(t, s)
-	f, err := os.OpenFile(s[1].options().Path, os.O_RDWR, 0)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := f.WriteAt([]byte("rot"), 1<<20); err != nil {
-		t.Fatal(err)
-	}
-	f.Close()
+	s[1].rot(1 << 20)
 	stop := writer(t, s[0], 2) // verifying must not mistake a write under way for rot
 	s[0].must(state.Asked{Verb: "verify", AllPeers: true})
 	s[0].until("it is done", func(st volume.Status) bool { return st.Peers[0].State == volume.Connected })
 	stop()
-	if got := s[0].r.Status().Peers[0].OutOfSync; got == 0 || got > pace.MaxPiece {
-		t.Errorf("%d bytes differ, want one piece", got)
+	for _, x := range s {
+		if got := x.r.Status().Peers[0]; got.OutOfSync != volume.BlockSize || got.Found != volume.BlockSize {
+			t.Errorf("%d bytes differ, %d were found, want one block", got.OutOfSync, got.Found)
+		}
 	}
 	s[0].must(state.Asked{Verb: "disconnect", AllPeers: true})
 	s[0].must(state.Asked{Verb: "connect", AllPeers: true})
