@@ -166,18 +166,26 @@ func (m *Machine) askDetach(in Asked) {
 	}
 }
 
+// askOutdate calls what is here old, as fencing does: this node cannot become primary on its own any more. That lasts, beside
+// a peer that has the same as well, until a resync or a new connection to a node with up-to-date data makes it good. A
+// primary has been promised that what it writes is good here, so while it is connected it is not taken back.
 func (m *Machine) askOutdate(in Asked) {
-	switch {
+	switch from := m.primaryPeer(); {
 	case m.role == volume.Primary:
 		m.answer(in.ID, m.conflict("outdate", "this node is primary", "Make it secondary first."), "")
 	case !m.attached:
 		m.answer(in.ID, m.conflict("outdate", "there is no disk here", "Nothing needs to be done."), "")
 	case m.disk == volume.Inconsistent:
 		m.answer(in.ID, nil, "it is Inconsistent already")
-	case len(m.sources()) > 0:
-		m.answer(in.ID, m.conflict("outdate", "another replica is connected, and what is here is the same", "Disconnect first."), "")
+	case from != nil && m.disk != volume.Outdated:
+		m.answer(in.ID, m.conflict("outdate", "node "+from.node.Name+" is primary and connected: what is here is the same", "Disconnect first."), "")
+	case m.halfDecided() || m.granted != nil:
+		m.answer(in.ID, m.conflict("outdate", "another change is under way", "Wait for it, then try again."), "")
 	default:
 		m.setDisk(volume.Outdated, "told so")
+		for _, p := range m.peers {
+			p.outdated = p.up()
+		}
 		m.answer(in.ID, nil, "")
 	}
 }

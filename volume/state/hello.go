@@ -22,6 +22,7 @@ type Hello struct {
 	Discard    bool  // connect --discard-my-data
 	TwoPrimary bool  // allow-two-primaries
 	SkipFirst  bool
+	Outdated   bool // a user has called its data old since the two met
 	Verified   bool // the marks are from a verify that was begun there
 	Policies   volume.SplitPolicies
 	Contact    uint16 // the nodes that it is in contact with, itself too, a bit a NodeID

@@ -221,6 +221,9 @@ func (m *Machine) setDisk(d volume.DiskState, why string) {
 	if m.disk == d {
 		return
 	}
+	for _, p := range m.peers {
+		p.outdated = false
+	}
 	m.event("disk", "disk "+m.disk.String()+" → "+d.String()+because(why))
 	m.disk = d
 }

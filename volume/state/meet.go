@@ -52,7 +52,7 @@ func (m *Machine) hello(p *peer) Hello {
 	return Hello{
 		Super: m.super, Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Users: m.writers > 0, Stopped: m.role == volume.Primary && m.lastIO.Mode != IOOpen,
 		Size: m.super.Agreed, Capacity: m.capacity, Wanted: m.cfg.Size, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
-		Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
+		Outdated: p.outdated, Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
 	}
 }
 
@@ -250,7 +250,7 @@ func (m *Machine) inStepWith(p *peer, theirs Hello) {
 		return
 	}
 	m.crashOver(p)
-	if m.disk == theirs.Disk || m.super.Gen.Fresh() {
+	if m.disk == theirs.Disk || m.super.Gen.Fresh() || p.mine.Outdated || p.outdated || theirs.Outdated {
 		return
 	}
 	if m.disk == volume.UpToDate && (p.disk == volume.Consistent || p.disk == volume.Outdated || p.disk == volume.Negotiating) {

@@ -68,6 +68,7 @@ type peer struct {
 	pauseHere   string
 	pauseAway   string
 	userPause   bool
+	outdated    bool // a user has called what is here old since the two met: that the two have the same does not change it
 	toldInvalid bool // it was told to give its data up, and has not yet
 	measures    bool // waits to hear how much room is here
 	paused      bool // what the data path was told last
@@ -99,7 +100,7 @@ func (p *peer) reset() {
 	p.mine = Hello{}
 	p.role, p.disk, p.stopped = volume.RoleUnknown, volume.DUnknown, false
 	p.contact, p.primaries, p.inStep, p.seen, p.gets, p.source, p.expect = 0, 0, 0, 0, 0, 0, 0
-	p.vouched, p.measures, p.toldInvalid = false, false, false
+	p.vouched, p.measures, p.toldInvalid, p.outdated = false, false, false, false
 	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
 	p.ended, p.heldBack, p.blocked = false, false, false
 	p.running, p.verify, p.toldState, p.agrees, p.equal = false, false, false, false, false

@@ -110,7 +110,7 @@ func (m *Machine) besideMember() bool {
 // allTheSame: every configured disk is in contact, at this node's generation, and none lacks blocks.
 func (m *Machine) allTheSame() bool {
 	for _, p := range m.peers {
-		if p.hasDisk() && (p.conn != volume.Connected || p.need != needNothing || p.meeting() || p.gen.Current != m.super.Gen.Current || !sound(p.disk)) {
+		if p.outdated || p.hasDisk() && (p.conn != volume.Connected || p.need != needNothing || p.meeting() || p.gen.Current != m.super.Gen.Current || !sound(p.disk)) {
 			return false
 		}
 	}

@@ -61,6 +61,8 @@ func (m *Machine) advice() []string {
 		add("This disk has never held data. On the node whose data shall count: takt volume primary --force " + m.cfg.Name)
 	case m.disk == volume.Diskless && m.selfHasDisk() && m.attachID == 0:
 		add("The disk is not attached: repair or replace it, then: takt volume attach " + m.cfg.Name)
+	case m.disk == volume.Outdated && m.outdated():
+		add("A user has called the data here old. A new connection to a node whose data is UpToDate makes it good: takt volume disconnect "+m.cfg.Name+", then connect.")
 	case m.disk == volume.Outdated:
 		add("Newer data is on another node: connect it, and this one is resynced.")
 	}
@@ -73,6 +75,16 @@ func (m *Machine) advice() []string {
 		}
 	}
 	return words
+}
+
+// outdated says whether a user has called the data here old, and peers that were in contact then still are.
+func (m *Machine) outdated() bool {
+	for _, p := range m.peers {
+		if p.outdated {
+			return true
+		}
+	}
+	return false
 }
 
 func (m *Machine) allStandStill() bool {
