@@ -108,6 +108,7 @@ func FromEnvironment(environ []string, action string) Invocation {
 			inv.Agent.Provider = value
 		case name == "OCF_CHECK_LEVEL":
 			inv.Params[name] = value
+		case name == "OCF_RESKEY_crm_feature_set": // the cluster manager's own word, among the parameters in every call
 		case strings.HasPrefix(name, "OCF_RESKEY_CRM_meta_"):
 			inv.Meta[strings.TrimPrefix(name, "OCF_RESKEY_CRM_meta_")] = value
 		case strings.HasPrefix(name, "OCF_RESKEY_"):

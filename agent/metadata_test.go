@@ -76,7 +76,10 @@ func TestEnvironment(t *testing.T) {
 	if !slices.IsSorted(env) || strings.Contains(strings.Join(env, "\n"), "bad") {
 		t.Errorf("got %q", env)
 	}
-	back := FromEnvironment(env, Monitor)
+	back := FromEnvironment(append(env, "OCF_RESKEY_crm_feature_set="+FeatureSet), Monitor)
+	if _, is := back.Params["crm_feature_set"]; is {
+		t.Error("the cluster manager's own word is taken for a parameter")
+	}
 	if back.Resource != inv.Resource || back.Agent != inv.Agent || back.Interval != inv.Interval || back.Timeout != inv.Timeout || back.Params["fake"] != "a b" {
 		t.Errorf("read back as %+v", back)
 	}

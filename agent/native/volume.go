@@ -204,7 +204,11 @@ const inUseTime = 5 * time.Second
 // demote makes it secondary. What uses it is an error in its words; requests that are frozen
 // without quorum end with errors, since nobody would wait them out.
 func (c *volumeCall) demote(ctx context.Context) error {
-	return c.insist(ctx, "secondary")
+	err := c.insist(ctx, "secondary")
+	if absent(err) {
+		return errNotRunning
+	}
+	return inWords(err)
 }
 
 // insist asks for a verb that users of the volume stand in the way of, until they have gone or were given enough time.
@@ -216,15 +220,21 @@ func (c *volumeCall) insist(ctx context.Context, verb string) error {
 		}
 		stuck := st.Role == volume.Primary && (st.Failing || len(st.Frozen) > 0)
 		_, err = c.client.Ask(ctx, control.Ask{Verb: verb, Force: stuck})
-		switch {
-		case err == nil:
-			return nil
-		case errs.KindOf(err) != errs.Conflict || time.Now().After(end):
-			return fail(agent.ErrGeneric, "%s %s", err, errs.HintOf(err))
-		case pauseFor(ctx, 50*time.Millisecond) != nil:
+		if errs.KindOf(err) != errs.Conflict || time.Now().After(end) {
+			return err
+		}
+		if pauseFor(ctx, 50*time.Millisecond) != nil {
 			return err
 		}
 	}
+}
+
+// inWords is an error of the volume with its hint.
+func inWords(err error) error {
+	if err == nil || errs.HintOf(err) == "" {
+		return err
+	}
+	return fail(agent.ErrGeneric, "%s %s", err, errs.HintOf(err))
 }
 
 // stop takes the volume down and waits for the end of its process. One that does not answer is killed: it holds
@@ -243,22 +253,14 @@ func (c *volumeCall) stop(ctx context.Context) error {
 	}
 	soft, done := context.WithTimeout(ctx, patience)
 	defer done()
-	err = c.takeDown(soft)
-	switch {
-	case err == nil && pid.wait(soft) == nil:
+	err = c.insist(soft, "down")
+	if errs.KindOf(err) == errs.Conflict {
+		return inWords(err) // it refuses
+	}
+	if pid.wait(soft) == nil { // an error too, such as an answer that the end of the process has cut off, says nothing against that
 		return nil
-	case err != nil && soft.Err() == nil && !absent(err):
-		return err // it refuses, in words
 	}
 	return pid.end(ctx, time.Second)
-}
-
-func (c *volumeCall) takeDown(ctx context.Context) error {
-	err := c.insist(ctx, "down")
-	if absent(err) {
-		return nil
-	}
-	return err
 }
 
 func pauseFor(ctx context.Context, d time.Duration) error {

@@ -86,5 +86,5 @@ func TestVolumeThatIsDown(t *testing.T) {
 	if r := do(t, s, inv, agent.Stop, agent.OK); r.Promotion == nil || *r.Promotion != "" {
 		t.Errorf("a stop leaves the score %v", r.Promotion)
 	}
-	do(t, s, inv, agent.Demote, agent.ErrGeneric)
+	do(t, s, inv, agent.Demote, agent.NotRunning)
 }
