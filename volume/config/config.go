@@ -305,5 +305,8 @@ func validNodes(c volume.Config) error {
 	if len(c.Nodes) > 1 && c.Net.Secret == "" && !c.Net.Plain {
 		return errors.New("want a secret, the same on all nodes, for the encryption between them; or [net] tls = false where nobody else can reach the network")
 	}
+	if disks := slices.DeleteFunc(slices.Clone(c.Nodes), func(n volume.Node) bool { return n.Disk == "none" }); c.Net.AllowTwoPrimary && len(disks) > 2 {
+		return fmt.Errorf("allow-two-primaries: want two nodes with a disk, not %d: a third replica that comes back could not be resynced while two write", len(disks))
+	}
 	return nil
 }

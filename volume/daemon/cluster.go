@@ -2,11 +2,13 @@ package daemon
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume/state"
 )
 
@@ -155,7 +157,11 @@ func (d *Daemon) recordSet(ctx context.Context, e state.AskSet) {
 	v, err := d.o.Cluster.ChangeVolumeSet(bounded, d.o.Config.Name, change)
 	if err != nil {
 		if ctx.Err() == nil {
-			d.o.Log.Warn("the cluster has not recorded who is up to date; it is asked again", "members", change.Members, "version", e.Version, "error", err)
+			level := slog.LevelWarn
+			if errs.KindOf(err) == errs.Conflict {
+				level = slog.LevelInfo // somebody was faster
+			}
+			d.o.Log.Log(ctx, level, "the cluster has not recorded who is up to date; it is asked again", "members", change.Members, "version", e.Version, "error", err)
 		}
 		wait(ctx, clusterAgain)
 		d.replica.SetNotRecorded()

@@ -1,11 +1,13 @@
 package replica
 
 import (
+	"encoding/json"
 	"errors"
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/proto"
+	"github.com/takt-ha/takt/volume/state"
 )
 
 // errConflict ends a pair of two primaries whose writes have met: going on would
@@ -19,19 +21,31 @@ func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int
 	r, p := in.p.r, in.p
 	s := &span{off: h.Offset, n: n}
 	if h.Flags&proto.FlagSync == 0 {
-		if !r.locks.take(s, make(freed)) {
-			return errConflict
+		switch {
+		case r.locks.take(s, make(freed)):
+			in.finished(h, in.write(d, h, payload, n, lack))
+			r.locks.drop(s)
+		case r.locks.writes(h.Offset, n):
+			in.conflict()
+		default: // a block is just being read, for a resync or a verify
+			in.held(s, h, func() error { return in.write(d, h, payload, n, lack) })
 		}
-		in.finished(h, in.write(d, h, payload, n, lack))
-		r.locks.drop(s)
 		return nil
 	}
-	// In the background, since a write of ours may hold the range until this very stream brings its acknowledgement.
-	in.queue(h.Offset, n, func() {
-		r.locks.wait(s)
-		bits := d.Bitmap(p.node.ID)
-		err := in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return bits.Any(off, volume.BlockSize) })
-		r.locks.drop(s)
+	bits := d.Bitmap(p.node.ID)
+	in.held(s, h, func() error {
+		return in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return bits.Any(off, volume.BlockSize) })
+	})
+	return nil
+}
+
+// held does a write in the background when nobody holds its range: a write of ours may hold it until this very stream brings
+// its acknowledgement.
+func (in *inbox) held(s *span, h proto.Header, do func() error) {
+	in.queue(s.off, s.n, func() {
+		in.p.r.locks.wait(s)
+		err := do()
+		in.p.r.locks.drop(s)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
 			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
@@ -39,7 +53,17 @@ func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int
 		in.l.append(answer, []byte(text))
 		in.l.kick()
 	})
-	return nil
+}
+
+// conflict ends the connection and tells the other primary why: nothing of what comes in behind is heard any more.
+func (in *inbox) conflict() {
+	in.pushAck()
+	if said, err := json.Marshal(state.Said{Kind: "conflict"}); err == nil {
+		in.l.append(proto.Header{Kind: proto.Said}, said)
+	}
+	why := errConflict.Error()
+	in.l.parting.CompareAndSwap(nil, &why)
+	in.p.drop(why, false)
 }
 
 // takeWhere writes those blocks of a resync for which older says that what is here is.

@@ -10,6 +10,7 @@ import (
 // block that is being read for a resync.
 type span struct {
 	off, n  int64
+	reads   bool     // a block that is being read for a resync or verify, which a write may wait for
 	waiters []waiter // told, without locks, when the span is released
 }
 
@@ -51,6 +52,20 @@ func (l *locks) take(s *span, w waiter) bool {
 		*slot = append(*slot, s)
 	}
 	return true
+}
+
+// writes says whether somebody who writes holds a part of the range.
+func (l *locks) writes(off, n int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for e := off / volume.ExtentSize; e*volume.ExtentSize < off+n; e++ {
+		for _, o := range l.extent[e%int64(len(l.extent))] {
+			if !o.reads && o.meets(off, n) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // wait is take for callers that may block.

@@ -307,7 +307,7 @@ func (p *peer) lost(l *link, why error) {
 		p.gone(a, &s)
 	}
 	s.flush()
-	down := state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: errors.Is(why, errConflict)}
+	down := state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: why.Error() == errConflict.Error()}
 	p.r.all.Go(func() {
 		// What had come in is still being written here; only then is it known what the other replicas may lack.
 		select {

@@ -72,7 +72,7 @@ func (s *run) sendAll(d *disk.Disk) bool {
 
 // block sends one piece: its hash if blocks are to be compared first, else its content.
 func (s *run) block(d *disk.Disk, off, n int64) {
-	held := &span{off: off, n: n}
+	held := &span{off: off, n: n, reads: true}
 	s.p.r.locks.wait(held)
 	if d.Bitmap(s.p.node.ID).Any(off, n) { // else an application has written it meanwhile
 		s.send(d, off, n, s.p.r.live().Sync.Checksum)

@@ -62,14 +62,22 @@ func (r *Replica) Ask(ctx context.Context, a state.Asked) (string, error) {
 	r.loop.answers[a.ID] = c
 	r.stepLocked(a)
 	r.loop.Unlock()
+	var ans answer
 	select {
-	case ans := <-c:
+	case ans = <-c:
 		return ans.text, ans.err
 	case <-ctx.Done():
-		return "", errs.E(a.Verb+" volume", errs.Timeout, r.cfg.Name, "It goes on; \"takt volume status\" shows how far it is.", ctx.Err())
 	case <-r.ctx.Done():
+	}
+	select {
+	case ans = <-c: // "down" ends whoever asked for it, too, and select does not care what was first
+		return ans.text, ans.err
+	default:
+	}
+	if r.ctx.Err() != nil {
 		return "", errs.E(a.Verb+" volume", errs.Unavailable, r.cfg.Name, "The volume's process is ending.", nil)
 	}
+	return "", errs.E(a.Verb+" volume", errs.Timeout, r.cfg.Name, "It goes on; \"takt volume status\" shows how far it is.", ctx.Err())
 }
 
 // SetSaid tells the machine which replicas are up to date by the cluster's store.

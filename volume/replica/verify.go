@@ -18,7 +18,7 @@ func (s *run) verifyAll(d *disk.Disk) bool {
 			return false
 		}
 		s.p.await()
-		held := &span{off: at, n: n}
+		held := &span{off: at, n: n, reads: true}
 		s.p.r.locks.wait(held)
 		s.send(d, at, n, true)
 		s.p.r.locks.drop(held)
@@ -181,7 +181,7 @@ func (s *run) verified(a awaited, differing []extent) {
 func (s *run) again(d *disk.Disk, a awaited, differing []extent) {
 	for _, e := range differing {
 		s.p.await()
-		held := &span{off: e.off, n: e.n}
+		held := &span{off: e.off, n: e.n, reads: true}
 		s.p.r.locks.wait(held)
 		if d.Bitmap(s.p.node.ID).Any(e.off, e.n) {
 			s.send(d, e.off, e.n, false)

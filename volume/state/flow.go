@@ -9,7 +9,7 @@ import (
 func (m *Machine) equalThrough() {
 	from := m.primaryPeer()
 	for _, p := range m.peers {
-		equal := from != nil && p != from && m.role != volume.Primary && m.attached && p.up() && p.hasDisk() && !p.running && !p.verify &&
+		equal := from != nil && p != from && p.role != volume.Primary && m.role != volume.Primary && m.attached && p.up() && p.hasDisk() && !p.running && !p.verify &&
 			from.inStep&bit(p.id) != 0 && from.inStep&bit(m.cfg.Self) != 0 &&
 			m.disk == volume.UpToDate && p.disk == volume.UpToDate && p.gen.Current == m.super.Gen.Current
 		if equal && (!p.equal || p.need != needNothing) {

@@ -224,6 +224,8 @@ func (m *Machine) setAllows(p *promotion) error {
 		return m.conflict(op, "nothing is known yet of the cluster's set of up-to-date replicas", "Wait until this node has joined the cluster.")
 	case !s.quorate:
 		return m.conflict(op, "the cluster has no quorum here, so nothing can be recorded", "Wait until it has.")
+	case p.stage < stageSet && m.attached && m.outside() && m.besidePrimary():
+		return m.conflict(op, "another node is primary, and has yet to record that this one has everything", "Wait until it has, which takes a moment.")
 	case s.members == 0 || s.members&bit(m.cfg.Self) != 0 && m.disk >= volume.Consistent || s.members&m.inStepMask() != 0:
 		return nil
 	case p.force:
@@ -232,6 +234,12 @@ func (m *Machine) setAllows(p *promotion) error {
 	}
 	return m.conflict(op, "the cluster has recorded that "+m.names(s.members)+" is up to date, and this node is not",
 		"Promote that node, or connect to it so that this one is resynced. If it is lost for good: primary --force here; what only it had is lost then.")
+}
+
+// besidePrimary: another node is primary, which alone makes the set larger.
+func (m *Machine) besidePrimary() bool {
+	p := m.primaryPeer()
+	return p != nil && !p.stopped
 }
 
 // fencingAllows: with fencing, a peer that is away must be known to be no primary.
@@ -255,6 +263,7 @@ func (m *Machine) becomePrimary(p *promotion) {
 		m.setDisk(volume.UpToDate, "it is primary")
 	}
 	m.role = volume.Primary
+	m.compareNoMore()
 	if !m.cfg.Cluster {
 		m.super.Members, m.super.MembersVersion = 0, 0 // a user has said that there is no cluster any more
 	}
@@ -331,7 +340,7 @@ func (m *Machine) whyNot(p *peer) string {
 		return "node " + m.self.Name + " is primary"
 	case m.granted != nil && m.granted != p:
 		return "node " + m.granted.node.Name + " is being promoted at the same time"
-	case m.promotion != nil && m.promotion.stage >= stageAsk && m.cfg.Self < p.id && !both:
+	case m.promotion != nil && m.promotion.stage >= stageAsk && m.cfg.Self < p.id:
 		return "node " + m.self.Name + " is being promoted at the same time"
 	}
 	return ""

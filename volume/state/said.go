@@ -31,6 +31,8 @@ func (m *Machine) onSaid(p *peer, s Said) {
 		m.onAhead(p)
 	case "bye":
 		m.onBye(p, s)
+	case "conflict":
+		m.onConflict(p)
 	case "outdate":
 		m.askOutdate(Asked{})
 	default:
@@ -59,6 +61,10 @@ func (m *Machine) onWork(p *peer, s Said) {
 		p.pauseAway = ""
 	case "verify":
 		m.onVerify(p, s)
+	case "verify-please":
+		m.onVerifyPlease(p, s)
+	case "verify-no":
+		m.onVerifyNo(p, s.Words)
 	case "verify-done":
 		m.onVerifyDone(p, s)
 	case "invalidate":
@@ -125,6 +131,14 @@ func (m *Machine) onState(p *peer, s Said) {
 	m.twoPrimaries(p)
 	if p.role == volume.Primary && m.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && p.theirTwo) {
 		m.refuse(p, "both nodes are primary, which is not allowed: make one of them secondary, then connect")
+	}
+}
+
+// onConflict: p has found that a write of this node has met one of its own.
+func (m *Machine) onConflict(p *peer) {
+	m.onDown(p, PeerDown{Peer: p.id, Why: "node " + p.node.Name + " has found a conflict", Conflict: true})
+	if p.conn != volume.StandAlone { // this node is not primary any more
+		m.emit(Drop{Peer: p.id, Retry: true, Why: p.why})
 	}
 }
 

@@ -67,8 +67,9 @@ func (m *Machine) takenOver(in SetSaid) {
 		p.version = in.Version // this node has to make a newer one still, if the rules allow it now
 	}
 	for _, p := range m.peers {
-		if bit(p.id) == in.By && p.up() && p.role == volume.Primary {
-			return // the other of two that are allowed
+		both := m.cfg.Net.AllowTwoPrimary && p.theirTwo
+		if bit(p.id) == in.By && p.up() && (p.role == volume.Primary || both && m.granted == p) {
+			return // the other of two that are allowed, or about to be it with this node's consent
 		}
 	}
 	if m.role == volume.Primary {
@@ -152,6 +153,16 @@ func (m *Machine) mustBump() bool {
 	return m.cfg.Cluster && p != nil && p.stage == stageSet && m.set.mine <= p.version
 }
 
+// lostPrimary: another primary was lost that the set does not hold. Only a new version tells it, and this node, who goes on.
+func (m *Machine) lostPrimary() bool {
+	for _, p := range m.peers {
+		if p.dualLost != "" && m.set.members&bit(p.id) == 0 {
+			return true
+		}
+	}
+	return false
+}
+
 // giveUp ends a freeze that nobody waits out: the cluster stops here what uses the volume, and that could not
 // end while its requests do not.
 func (m *Machine) giveUp() {
@@ -169,7 +180,7 @@ func (m *Machine) askSet() {
 	if !m.asksSet() || want == 0 {
 		return
 	}
-	if want == m.set.members && m.set.pending&^want == 0 && !m.mustBump() {
+	if want == m.set.members && m.set.pending&^want == 0 && !m.mustBump() && !m.lostPrimary() {
 		return
 	}
 	s := &m.set
@@ -179,6 +190,9 @@ func (m *Machine) askSet() {
 	s.asked, s.askedVersion, s.askedAt = want, s.version, m.now
 	s.pending |= want
 	why := "node " + m.self.Name + " becomes primary"
+	if m.lostPrimary() {
+		why = "node " + m.self.Name + " goes on without the other primary"
+	}
 	if more := want &^ s.members; more != 0 {
 		why = "node " + m.names(more) + " has everything"
 	}

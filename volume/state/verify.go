@@ -10,6 +10,13 @@ func (m *Machine) beginVerify(in Asked, p *peer) error {
 		return m.conflict("verify", "the connection to node "+p.node.Name+" is "+p.conn.String()+", not Connected", "Wait until the two are in step.")
 	case m.disk != volume.UpToDate || p.disk != volume.UpToDate:
 		return m.conflict("verify", "the disks are "+m.disk.String()+" here and "+p.disk.String()+" on node "+p.node.Name+", not UpToDate", "Wait until the two are in step.")
+	case p.role == volume.Primary && m.role == volume.Primary:
+		return m.conflict("verify", "both nodes are primary: what one of them is writing just then would count as a difference", "Make one of them secondary first.")
+	case p.role == volume.Primary:
+		m.emit(Tell{p.id, Said{Kind: "verify-please", Start: in.Start, Stop: in.Stop}}) // who writes leads, so that both compare after the same writes
+		p.verify = true
+		m.setConn(p, volume.VerifyT, "")
+		return nil
 	}
 	p.verify, p.verified = true, true
 	m.emit(Tell{p.id, Said{Kind: "verify", Start: in.Start, Stop: in.Stop}})
@@ -18,8 +25,35 @@ func (m *Machine) beginVerify(in Asked, p *peer) error {
 	return nil
 }
 
+// onVerifyPlease: p, a secondary, wants to be compared with this node.
+func (m *Machine) onVerifyPlease(p *peer, s Said) {
+	if err := m.beginVerify(Asked{Start: s.Start, Stop: s.Stop}, p); err != nil {
+		m.emit(Tell{p.id, Said{Kind: "verify-no", Words: err.Error()}})
+	}
+}
+
+// onVerifyNo: p does not compare.
+func (m *Machine) onVerifyNo(p *peer, words string) {
+	if p.verify {
+		m.stopSync(p)
+		m.setConn(p, volume.Connected, "")
+	}
+	m.peerEvent(p, "error", "no verify with node "+p.node.Name+": "+words)
+}
+
+// compareNoMore ends the verifies in which this node compares: it is about to write, and the other side would not know when.
+func (m *Machine) compareNoMore() {
+	for _, p := range m.peers {
+		if p.verify && p.conn == volume.VerifyT {
+			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " became primary during the verify"}})
+			m.stopSync(p)
+			m.setConn(p, volume.Connected, "")
+		}
+	}
+}
+
 func (m *Machine) onVerify(p *peer, s Said) {
-	if p.conn != volume.Connected || m.disk != volume.UpToDate {
+	if p.conn != volume.Connected && !p.verify || m.disk != volume.UpToDate {
 		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " cannot verify: its disk is " + m.disk.String() + ", the connection " + p.conn.String()}})
 		return
 	}
