@@ -10,20 +10,13 @@ import (
 )
 
 // TestPrimaryCrashesAgainAndAgain is the demo's service, on whose volume visits are counted: the node that
-// is primary loses its power, comes back, and so does the next one. TAKT_CRASHES=20 is how often; default 3.
+// is primary loses its power, comes back, and so does the next one.
 func TestPrimaryCrashesAgainAndAgain(t *testing.T) {
 	if err := lab.Supported(); err != nil {
 		t.Skip(err)
 	}
-	times := 3
-	if text := os.Getenv("TAKT_CRASHES"); text != "" {
-		n, err := strconv.Atoi(text)
-		if err != nil || n < 1 {
-			t.Fatalf("TAKT_CRASHES=%q: want a number from 1", text)
-		}
-		times = n
-	}
-	s, err := demo.Open(t.Context(), demo.Options{Dir: t.TempDir(), Profile: "fast", Exe: binary(t), Out: t.Output()})
+	times := often(t, 3)
+	s, err := demo.Open(t.Context(), demo.Options{Dir: scratch(t), Profile: "fast", Exe: binary(t), Out: t.Output()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,4 +38,18 @@ func TestPrimaryCrashesAgainAndAgain(t *testing.T) {
 		t.Fatalf("%d of %d crashes", len(all), times)
 	}
 	t.Log(demo.SumUp(all))
+}
+
+// often is how many times a story does what may go wrong: TAKT_CRASHES, or a number that suits daily tests.
+func often(t *testing.T, daily int) int {
+	t.Helper()
+	text := os.Getenv("TAKT_CRASHES")
+	if text == "" {
+		return daily
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("TAKT_CRASHES=%q: want a number from 1", text)
+	}
+	return n
 }
