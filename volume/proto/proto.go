@@ -105,7 +105,13 @@ func Append(b []byte, h Header) []byte {
 
 // AppendMessage appends h and its payload, with Length and Sum set from payload.
 func AppendMessage(b []byte, h Header, payload []byte) []byte {
-	h.Length, h.Sum = len(payload), Sum(payload)
+	h.Sum = Sum(payload)
+	return AppendSummed(b, h, payload)
+}
+
+// AppendSummed is AppendMessage for who has the payload's checksum in h.Sum already.
+func AppendSummed(b []byte, h Header, payload []byte) []byte {
+	h.Length = len(payload)
 	return append(Append(b, h), payload...)
 }
 

@@ -42,6 +42,24 @@ func (l *link) append(h proto.Header, payload []byte) {
 	}
 }
 
+// message is what appendAll takes; the header's Sum is that of the payload.
+type message struct {
+	proto.Header
+	payload []byte
+}
+
+// appendAll puts messages into the buffer, whose checksums were made without any lock.
+func (l *link) appendAll(all []message) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.closed || l.parting.Load() != nil {
+		return
+	}
+	for _, m := range all {
+		l.out = proto.AppendSummed(l.out, m.Header, m.payload)
+	}
+}
+
 // part ends the connection in words: what is in the buffer is sent, and the peer sees the end of it. The connection is to be
 // closed when the peer has closed its end, or after a while: to close it with something unread would make the
 // kernel throw away, at the peer, what it has not read yet.

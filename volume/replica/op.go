@@ -1,6 +1,7 @@
 package replica
 
 import (
+	"encoding/binary"
 	"errors"
 	"sync"
 	"sync/atomic"
@@ -9,6 +10,7 @@ import (
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/proto"
 )
 
 // op is one write, zero, trim or flush of a front end on its way. It is complete
@@ -19,13 +21,49 @@ type op struct {
 	span   span
 	locked bool
 	later  *later     // the batch whose changes are done here after they have gone to the peers; nil: at once
-	disk   *disk.Disk // where it is done then; nil: on the peers alone
+	disk   *disk.Disk // where it is done then
 	hot    *disk.Disk // in whose activity log it holds its extents
 	proof  proof      // what its answer rests on
+
+	// What goes to the peers; see encode.
+	header  proto.Header
+	payload []byte
+	length  [8]byte // of a zero or trim
 
 	shares atomic.Int32
 	copies atomic.Int32 // replicas that have it
 	failed atomic.Int32 // errno of the first failure
+}
+
+// encode makes the message of a change to the peers, once for all of them and without a lock; here says whether this
+// replica does it, too.
+func (o *op) encode(here bool) {
+	req := o.req
+	o.header = proto.Header{Kind: proto.Write, Offset: req.Offset, Span: uint32(len(req.Data))}
+	if !here {
+		o.header.Flags |= proto.FlagAlone
+	}
+	if req.FUA {
+		o.header.Flags |= proto.FlagFUA
+	}
+	if req.NoHole {
+		o.header.Flags |= proto.FlagNoHole
+	}
+	o.payload = req.Data
+	if req.Op != front.Write {
+		o.header.Kind = proto.Zero
+		if req.Op == front.Trim {
+			o.header.Kind = proto.Trim
+		}
+		binary.LittleEndian.PutUint64(o.length[:], uint64(req.Length))
+		o.payload = o.length[:]
+	} else if o.r.live().Net.Compress {
+		if packed, ok := proto.Pack(o.payload); ok {
+			o.header.Flags |= proto.FlagPacked
+			o.payload = packed
+		}
+	}
+	o.header.Sum = proto.Sum(o.payload)
 }
 
 var ops = sync.Pool{New: func() any { return new(op) }}
@@ -33,7 +71,7 @@ var ops = sync.Pool{New: func() any { return new(op) }}
 func (r *Replica) newOp(req *front.Request) *op {
 	o := ops.Get().(*op)
 	o.r, o.req, o.span.off, o.span.n = r, req, req.Offset, req.Length
-	o.locked, o.hot, o.later, o.disk = false, nil, nil, nil
+	o.locked, o.hot, o.later, o.disk, o.payload = false, nil, nil, nil, nil
 	o.proof = proof{losses: r.gate.losses.Load()}
 	o.shares.Store(1)
 	o.copies.Store(0)
@@ -72,6 +110,7 @@ func (o *op) share(err error, counts bool, s *sinks) {
 	if o.locked {
 		r.locks.drop(&o.span)
 	}
+	o.payload = nil // it is the client's
 	ops.Put(o)
 	r.counts.inFlight.Add(-1)
 	if again {

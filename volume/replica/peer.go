@@ -1,14 +1,12 @@
 package replica
 
 import (
-	"encoding/binary"
 	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/takt-ha/takt/volume"
-	"github.com/takt-ha/takt/volume/front"
 	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
@@ -28,6 +26,7 @@ type peer struct {
 	leaving   chan struct{}              // closed when the machine knows of the last loss
 	dial      bool                       // try to connect
 	congested bool                       // the machine has been told so
+	outgoing  []message                  // of replicate
 	sync      *run                       // the resync or verify under way, if any
 	doubts    [volume.MaxPeers + 1]doubt // by writer: what it wrote here and this peer may lack
 	theirs    atomic.Bool                // its bitmap has arrived since the last resync began
@@ -72,52 +71,57 @@ func newPeer(r *Replica, n volume.Node) *peer {
 	return p
 }
 
-// replicate sends a change to the peer, or marks its range: one or the other, decided under the lock
-// under which the flow changes.
-func (p *peer) replicate(o *op, here bool) {
+// replicate brings changes to all peers: see peer.replicate. Their messages are made before, since checksums take time.
+func (r *Replica) replicate(all []*op, here bool) {
+	heard := false
+	r.eachPeer(func(p *peer) { heard = heard || p.connected() })
+	if heard {
+		for _, o := range all {
+			o.encode(here)
+		}
+	}
+	r.eachPeer(func(p *peer) { p.replicate(all, here) })
+}
+
+// replicate sends changes to the peer, or marks their ranges: one or the other, decided under the lock
+// under which the flow changes. here says whether this replica does them, too.
+func (p *peer) replicate(all []*op, here bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case p.flow == state.FlowNone:
+		return
 	case p.flow == state.FlowMark || p.link == nil:
-		p.markLocked(o.span.off, o.span.n)
-	default:
-		a := awaited{what: aChange, off: o.span.off, span: o.span.n, copied: here && p.lacksLocked(o.span.off, o.span.n)}
-		if p.node.Protocol != volume.ProtocolA || o.req.FUA || !here {
-			o.shares.Add(1)
-			a.op = o
+		for _, o := range all {
+			p.markLocked(o.span.off, o.span.n)
 		}
-		p.sendChangeLocked(o.req, a, here)
+		return
 	}
-}
-
-// sendChangeLocked sends a change; here says whether this replica does it, too.
-func (p *peer) sendChangeLocked(req *front.Request, a awaited, here bool) {
-	h := proto.Header{Kind: proto.Write, Offset: req.Offset, Seq: p.ring.push(a)}
-	if !here {
-		h.Flags |= proto.FlagAlone
+	for _, o := range all {
+		p.sendChangeLocked(o, here)
 	}
-	if req.FUA {
-		h.Flags |= proto.FlagFUA
-	}
-	if req.NoHole {
-		h.Flags |= proto.FlagNoHole
-	}
-	payload := req.Data
-	if req.Op != front.Write {
-		h.Kind = proto.Zero
-		if req.Op == front.Trim {
-			h.Kind = proto.Trim
-		}
-		payload = binary.LittleEndian.AppendUint64(nil, uint64(req.Length))
-	}
-	h.Span = uint32(len(req.Data))
-	p.sent += uint64(len(req.Data))
+	p.link.appendAll(p.outgoing)
+	clear(p.outgoing)
+	p.outgoing = p.outgoing[:0]
 	if len(p.r.cfg.Nodes) > 2 && !p.r.undone.Load() {
 		p.r.undone.Store(true)
 	}
-	p.appendLocked(h, payload)
 	p.congestionLocked()
+}
+
+func (p *peer) sendChangeLocked(o *op, here bool) {
+	a := awaited{what: aChange, off: o.span.off, span: o.span.n, copied: here && p.lacksLocked(o.span.off, o.span.n)}
+	if p.node.Protocol != volume.ProtocolA || o.req.FUA || !here {
+		o.shares.Add(1)
+		a.op = o
+	}
+	if o.payload == nil {
+		o.encode(here) // it has connected in this moment
+	}
+	m := message{o.header, o.payload}
+	m.Seq = p.ring.push(a)
+	p.outgoing = append(p.outgoing, m)
+	p.sent += uint64(len(o.req.Data))
 }
 
 // appendLocked puts content into the stream, compressed where that is wanted and worth it.
@@ -134,7 +138,7 @@ func (p *peer) appendLocked(h proto.Header, payload []byte) {
 // congestionLocked tells the machine when more is under way to the peer than the link is meant to hold, and
 // when half of it has arrived.
 func (p *peer) congestionLocked() {
-	n := p.r.live().Net
+	n := &p.r.live().Net
 	if n.CongestionFill == 0 || n.OnCongestion == "" || n.OnCongestion == "block" {
 		return
 	}
@@ -197,25 +201,32 @@ func (p *peer) kick() {
 }
 
 // answered takes the requests seq to seq+count-1 out; they have been done, or failed with err.
-func (p *peer) answered(l *link, seq uint64, count uint32, err error, s *sinks) {
-	for i := range uint64(count) {
-		p.mu.Lock()
-		if p.link != l {
-			p.mu.Unlock()
-			return
-		}
+func (in *inbox) answered(seq uint64, count uint32, err error) {
+	p, s := in.p, &in.sinks
+	p.mu.Lock()
+	if p.link != in.l {
+		p.mu.Unlock()
+		return
+	}
+	for i := uint64(0); i < uint64(count) && seq+i < p.ring.next; i++ {
 		a, ok := p.ring.take(seq + i)
-		if ok && err == nil {
+		if !ok {
+			continue
+		}
+		if err == nil {
 			p.noteLocked(a)
 		}
-		if p.congested {
-			p.congestionLocked()
-		}
-		p.mu.Unlock()
-		if ok {
-			p.conclude(a, err, s)
-		}
+		in.answers = append(in.answers, a)
 	}
+	if p.congested {
+		p.congestionLocked()
+	}
+	p.mu.Unlock()
+	for _, a := range in.answers {
+		p.conclude(a, err, s)
+	}
+	clear(in.answers)
+	in.answers = in.answers[:0]
 }
 
 // noteLocked keeps what follows from an answer for the blocks: what the peer has now

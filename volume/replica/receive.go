@@ -13,10 +13,11 @@ import (
 
 // inbox is what a thread that reads a data stream has in hand.
 type inbox struct {
-	p     *peer
-	l     *link
-	sinks sinks
-	ack   proto.Header // Ack that is being put together: consecutive numbers are one message
+	p       *peer
+	l       *link
+	sinks   sinks
+	answers []awaited    // of answered
+	ack     proto.Header // Ack that is being put together: consecutive numbers are one message
 }
 
 // readBuffer is how much is asked for at once: many small messages cost one system call.
@@ -88,11 +89,11 @@ func (in *inbox) message(h proto.Header, payload []byte) error {
 	case proto.Flush:
 		in.syncDisk(h)
 	case proto.Ack:
-		p.answered(in.l, h.Seq, h.Span, nil, &in.sinks)
+		in.answered(h.Seq, h.Span, nil)
 	case proto.Received:
 		p.receivedUpTo(in.l, h.Seq, h.Span, &in.sinks)
 	case proto.Nack:
-		p.answered(in.l, h.Seq, 1, fmt.Errorf("%s: %w", payload, syscall.EIO), &in.sinks)
+		in.answered(h.Seq, 1, fmt.Errorf("%s: %w", payload, syscall.EIO))
 	case proto.Read:
 		in.serve(h)
 	case proto.ReadData:

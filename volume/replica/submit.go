@@ -18,6 +18,9 @@ func (r *Replica) Submit(batch []*front.Request) {
 	for _, req := range r.gate.pass(batch) {
 		r.begin(req, later)
 	}
+	if len(later.ops) > 0 {
+		r.replicate(later.ops, true)
+	}
 	r.eachPeer(func(p *peer) { p.kick() })
 	for i, o := range later.ops {
 		later.ops[i] = nil
@@ -31,7 +34,7 @@ func (r *Replica) Submit(batch []*front.Request) {
 	}
 }
 
-// later are the changes of a batch that have gone to the peers: the local disk gets them while they are on their way.
+// later are the changes of a batch: they go to each peer at once, and the local disk gets them while they are on their way.
 type later struct{ ops []*op }
 
 var laters = sync.Pool{New: func() any { return new(later) }}
@@ -153,6 +156,7 @@ func (r *Replica) giveBack(o *op) {
 	req := o.req
 	o.hot.End(o.span.off, o.span.n)
 	r.locks.drop(&o.span)
+	o.payload = nil
 	ops.Put(o)
 	r.counts.inFlight.Add(-1)
 	r.gate.park(req)
@@ -163,12 +167,12 @@ func (r *Replica) giveBack(o *op) {
 
 // everywhere sends a change to the peers and does it here.
 func (r *Replica) everywhere(o *op, d *disk.Disk, s *sinks) {
-	r.eachPeer(func(p *peer) { p.replicate(o, d != nil) })
-	if o.later != nil {
+	if o.later != nil && d != nil {
 		o.disk = d
 		o.later.ops = append(o.later.ops, o)
 		return
 	}
+	r.replicate([]*op{o}, d != nil)
 	r.here(o, d, s)
 	o.share(nil, false, s)
 }
