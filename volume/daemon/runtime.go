@@ -16,5 +16,6 @@ const memory = 56 << 20
 func tune(c volume.Config) {
 	runtime.GOMAXPROCS(max(runtime.NumCPU(), 2+2*len(c.Nodes)))
 	bitmaps := c.Size / volume.BlockSize / 8 * int64(len(c.Nodes)-1)
+	debug.SetGCPercent(50) // there is little garbage: collecting sooner costs nothing that shows
 	debug.SetMemoryLimit(memory + bitmaps)
 }

@@ -57,13 +57,20 @@ type sealed struct {
 	bulk *bulk
 }
 
-// Write encrypts and sends p, with one system call if the socket has room.
-func (s *sealed) Write(p []byte) (int, error) {
-	n, err := s.Conn.Write(p)
-	if err != nil {
-		return n, err
+// sealAtOnce is how much is encrypted before it is sent, in bytes: full records, few enough that they are still in the
+// processor's cache, and that the peer decrypts the first ones of a long message while the next ones are encrypted.
+const sealAtOnce = 8 * 16 << 10
+
+// Write encrypts and sends p.
+func (s *sealed) Write(p []byte) (done int, err error) {
+	for done < len(p) && err == nil {
+		var n int
+		n, err = s.Conn.Write(p[done:min(len(p), done+sealAtOnce)])
+		if done += n; err == nil {
+			err = s.bulk.flush()
+		}
 	}
-	return n, s.bulk.flush()
+	return done, err
 }
 
 // more says whether bytes have come in that are not decrypted yet.
