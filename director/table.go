@@ -2,6 +2,7 @@ package director
 
 import (
 	"cmp"
+	"fmt"
 	"net/netip"
 	"slices"
 )
@@ -59,4 +60,15 @@ func SortServices(list []Service) {
 // Compare orders identities: addresses before marks.
 func (a ID) Compare(b ID) int {
 	return cmp.Or(cmp.Compare(a.Key.Mark, b.Key.Mark), a.Key.Addr.Compare(b.Key.Addr), cmp.Compare(a.Protocol, b.Protocol))
+}
+
+// String is how users write a key: 192.0.2.1:80, or fwmark 7.
+func (k ServiceKey) String() string {
+	switch {
+	case k.Mark == 0:
+		return k.Addr.String()
+	case k.IPv6:
+		return fmt.Sprintf("fwmark %d (IPv6)", k.Mark)
+	}
+	return fmt.Sprintf("fwmark %d", k.Mark)
 }

@@ -10,11 +10,9 @@ import (
 func (m *Machine) services() []director.Service {
 	list := []director.Service{}
 	for _, v := range m.virtual {
-		for _, key := range v.keys() {
-			s := director.Service{Key: key, Protocol: v.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
-			if key.Mark != 0 {
-				s.Protocol = 0 // whatever has the mark
-			}
+		for _, id := range IDs(&v.VirtualServer) {
+			key := id.Key
+			s := director.Service{Key: key, Protocol: id.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
 			s.Servers = v.destinations(key)
 			list = append(list, s)
 		}
@@ -23,31 +21,33 @@ func (m *Machine) services() []director.Service {
 	return list
 }
 
-// keys are the faces of a virtual server: one, or those of its group.
-func (v *virtual) keys() []director.ServiceKey {
-	if v.Group == "" {
-		return []director.ServiceKey{v.Key}
+// IDs are the faces of a virtual server: one, or those of its group.
+func IDs(v *director.VirtualServer) (list []director.ID) {
+	add := func(key director.ServiceKey) {
+		id := director.ID{Key: key, Protocol: v.Protocol}
+		if key.Mark != 0 {
+			id.Protocol = 0 // whatever has the mark
+		}
+		list = append(list, id)
 	}
-	var keys []director.ServiceKey
+	if v.Group == "" {
+		add(v.Key)
+	}
 	for _, g := range v.Members {
 		if g.Mark != 0 {
-			keys = append(keys, director.ServiceKey{Mark: g.Mark, IPv6: g.IPv6})
+			add(director.ServiceKey{Mark: g.Mark, IPv6: g.IPv6})
 			continue
 		}
-		last := g.Last
-		if last < g.Port {
-			last = g.Port
-		}
 		for a := g.From; ; a = a.Next() {
-			for p := int(g.Port); p <= int(last); p++ {
-				keys = append(keys, director.ServiceKey{Addr: netip.AddrPortFrom(a, uint16(p))})
+			for p := int(g.Port); p <= int(max(g.Port, g.Last)); p++ {
+				add(director.ServiceKey{Addr: netip.AddrPortFrom(a, uint16(p))})
 			}
 			if !a.Less(g.To) {
 				break
 			}
 		}
 	}
-	return keys
+	return list
 }
 
 // destinations are the real servers behind one face, without those that are out of service. Where the sorry server

@@ -89,6 +89,7 @@ var tiers = map[string]Tier{
 	"director/pool":         {Pure: true, Imports: []string{"director"}},
 	"director/check":        {Imports: []string{"director", "director/pool", "director/program", "internal/command"}},
 	"director/track":        {Imports: []string{"director", "director/program", "internal/command"}},
+	"director/daemon":       {Imports: []string{"director/...", "api", "internal/command", "internal/netif"}},
 	"director/program":      {Imports: []string{"director", "internal/command"}},
 	"director/ipvs":         {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},

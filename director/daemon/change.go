@@ -1,0 +1,143 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/pool"
+	"github.com/takt-ha/takt/director/track"
+	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/internal/netif"
+)
+
+// feed gives the pool an input and does what follows from it. Nothing of that waits.
+func (d *Daemon) feed(in pool.Input) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.do(d.pool.Step(in))
+}
+
+// do carries effects out. d.mu is held.
+func (d *Daemon) do(effects []pool.Effect) {
+	g := &d.conf.Global
+	for _, e := range effects {
+		switch e := e.(type) {
+		case pool.Table:
+			d.forward.set(e.Services)
+		case pool.Run:
+			d.run.run(g, "servers", e.Command)
+		case pool.Line:
+			d.pipes.write(e.Text, g.NotifyFIFO, g.ServersFIFO)
+		case pool.Mail:
+			d.mail.send(g, d.routerID(), e.Subject, e.Body)
+		case pool.Suspend:
+			d.checks.Rest(e.Virtual, e.Rest)
+		case pool.Say:
+			log := d.o.Log.Info
+			if e.Bad {
+				log = d.o.Log.Warn
+			}
+			log(e.Words, "virtual", e.Virtual, "real", e.Real)
+		}
+	}
+}
+
+// routerID is what this director is called in mails. d.mu is held.
+func (d *Daemon) routerID() string {
+	if id := d.conf.Global.RouterID; id != "" {
+		return id
+	}
+	host, _ := os.Hostname()
+	return host
+}
+
+func (d *Daemon) onTrack(v track.Value) {
+	d.mu.Lock()
+	r := d.router
+	d.mu.Unlock()
+	if r == nil {
+		return
+	}
+	kind := map[track.Kind]vrrp.TrackKind{track.Script: vrrp.TrackScript, track.File: vrrp.TrackFile, track.Process: vrrp.TrackProcess}[v.Kind]
+	r.Track(vrrp.Track{Kind: kind, Name: v.Name, Up: v.Up, Value: v.Number})
+}
+
+// onVRRP tells of a change of an instance or a group: programs, pipes, mail, and the daemon that keeps connections in step.
+func (d *Daemon) onVRRP(n vrrp.Notify) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	g := &d.conf.Global
+	kind, conf := "INSTANCE", director.Notify{}
+	for _, i := range d.conf.Instances {
+		if !n.Group && i.Name == n.Name {
+			conf = i.Notify
+		}
+	}
+	for _, s := range d.conf.SyncGroups {
+		if n.Group && s.Name == n.Name {
+			kind, conf = "GROUP", s.Notify
+		}
+	}
+	priority := fmt.Sprint(n.Priority)
+	d.o.Log.Info("VRRP: "+string(n.Event), "kind", kind, "name", n.Name, "from", n.From.String(), "priority", n.Priority, "why", n.Reason)
+	changed := n.Event != vrrp.MasterPriority && n.Event != vrrp.BackupPriority
+	if changed {
+		d.run.run(g, kind+" "+n.Name, commandOf(&conf, n.Event))
+		d.run.run(g, kind+" "+n.Name, conf.Any, kind, n.Name, string(n.Event), priority)
+	}
+	if changed || g.PriorityLines {
+		d.pipes.write(fmt.Sprintf("%s %q %s %s", kind, n.Name, n.Event, priority), g.NotifyFIFO, g.VRRPFIFO)
+	}
+	if subject := subjectOf(n.Event); conf.Alert && subject != "" && !(g.Mail.NoFault && n.Event == vrrp.BecameFault) {
+		title := map[string]string{"INSTANCE": "VRRP Instance", "GROUP": "VRRP Group"}[kind]
+		d.mail.send(g, d.routerID(), title+" "+n.Name+" - "+subject, n.Reason+"\n")
+	}
+}
+
+func commandOf(n *director.Notify, e vrrp.Event) director.Command {
+	switch e {
+	case vrrp.BecameMaster:
+		return n.Master
+	case vrrp.BecameBackup:
+		return n.Backup
+	case vrrp.BecameFault:
+		return n.Fault
+	case vrrp.Stopped:
+		return n.Stop
+	case vrrp.Deleted:
+		return n.Deleted
+	case vrrp.HeardLower:
+		return n.MasterRxLower
+	}
+	return director.Command{}
+}
+
+func subjectOf(e vrrp.Event) string {
+	return map[vrrp.Event]string{vrrp.BecameMaster: "Entering MASTER state", vrrp.BecameBackup: "Entering BACKUP state", vrrp.BecameFault: "Entering FAULT state",
+		vrrp.Stopped: "Stopped"}[e]
+}
+
+// followAddresses tells the pool which of the addresses that virtual servers wait for are on this machine.
+func (d *Daemon) followAddresses(ctx context.Context) {
+	netif.Watch(ctx, func() {
+		all, err := netif.Addresses()
+		if err != nil {
+			d.o.Log.Warn("the addresses of this machine cannot be read", "error", err)
+			return
+		}
+		here := map[netip.Addr]bool{}
+		for _, a := range all {
+			here[a.Prefix.Addr().WithZone("")] = true
+		}
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		for i := range d.conf.Servers {
+			if v := &d.conf.Servers[i]; v.HASuspend && v.Key.Addr.IsValid() {
+				d.do(d.pool.Step(pool.Held{Addr: v.Key.Addr.Addr(), Is: here[v.Key.Addr.Addr()]}))
+			}
+		}
+	})
+}

@@ -1,0 +1,155 @@
+package daemon
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"net"
+	"net/http"
+	"syscall"
+	"time"
+
+	"github.com/takt-ha/takt/api"
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/pool"
+	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// Status is how a director stands.
+type Status struct {
+	Name       string          `json:"name"`
+	Since      time.Time       `json:"since"`
+	Loaded     time.Time       `json:"configuration_since"`
+	Instances  []vrrp.Status   `json:"instances"`
+	Servers    []VirtualStatus `json:"virtual_servers"`
+	Forwarding string          `json:"forwarding_error,omitempty"` // why the kernel does not forward as it should
+}
+
+// VirtualStatus is a virtual server: its servers, and how each of its addresses is forwarded.
+type VirtualStatus struct {
+	pool.Status
+	Scheduler string       `json:"scheduler"`
+	Faces     []FaceStatus `json:"addresses"`
+}
+
+// FaceStatus is one address, or mark, of a virtual server.
+type FaceStatus struct {
+	Address string `json:"address,omitempty"`
+	Mark    uint32 `json:"mark,omitempty"`
+	Way
+	Connections uint64         `json:"connections"`      // so far
+	Active      map[string]int `json:"active,omitempty"` // now, by real server
+}
+
+// Status returns how the director stands.
+func (d *Daemon) Status() Status {
+	counts := d.forward.counts()
+	ways, failed := d.forward.how()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s := Status{Name: d.o.Name, Since: d.begun, Loaded: d.loaded, Instances: []vrrp.Status{}, Servers: []VirtualStatus{}}
+	if failed != nil {
+		s.Forwarding = failed.Error()
+	}
+	if d.router != nil {
+		s.Instances = d.router.Status()
+	}
+	for i, p := range d.pool.Status() {
+		v := &d.conf.Servers[i]
+		vs := VirtualStatus{Status: p, Scheduler: v.Scheduler}
+		for _, id := range pool.IDs(v) {
+			vs.Faces = append(vs.Faces, face(id, ways[id], counts[id]))
+		}
+		s.Servers = append(s.Servers, vs)
+	}
+	return s
+}
+
+func face(id director.ID, w Way, n director.Counts) FaceStatus {
+	f := FaceStatus{Way: w, Connections: n.Connections, Mark: id.Key.Mark}
+	if id.Key.Addr.IsValid() {
+		f.Address = id.Key.Addr.String()
+	}
+	for at, k := range n.Servers {
+		if f.Active == nil {
+			f.Active = map[string]int{}
+		}
+		f.Active[at.String()] = k.Active
+	}
+	return f
+}
+
+func listen(o Options) (net.Listener, error) { return api.Listen(Socket(o.Dir, o.Name)) }
+
+func serve(ctx context.Context, l net.Listener, d *Daemon, log *slog.Logger) error {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /v1/status", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", "application/json")
+		_ = json.NewEncoder(w).Encode(d.Status()) // the client has gone
+	})
+	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
+		if err := d.Reload(); err != nil {
+			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
+		}
+	})
+	return api.ServeOn(ctx, l, mux, log)
+}
+
+// Client speaks to a director of this machine.
+type Client struct {
+	name string
+	http *http.Client
+}
+
+// NewClient returns a client of the director called name.
+func NewClient(dir, name string) *Client {
+	return &Client{name: name, http: &http.Client{Transport: &http.Transport{DisableKeepAlives: true,
+		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
+			var d net.Dialer
+			return d.DialContext(ctx, "unix", Socket(dir, name))
+		}}}}
+}
+
+// Status asks how it stands.
+func (c *Client) Status(ctx context.Context) (s Status, err error) {
+	resp, err := c.do(ctx, http.MethodGet, "/v1/status")
+	if err != nil {
+		return s, err
+	}
+	defer resp.Body.Close()
+	return s, json.NewDecoder(resp.Body).Decode(&s)
+}
+
+// Reload makes it read its configuration again.
+func (c *Client) Reload(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/reload")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if resp.StatusCode == http.StatusOK {
+		return nil
+	}
+	var b bytes.Buffer
+	_, _ = b.ReadFrom(resp.Body) // what came is told
+	return errs.E("reload", errs.Invalid, "director "+c.name, "The old configuration stays in force. Mend the new one: takt director check.", errors.New(string(bytes.TrimSpace(b.Bytes()))))
+}
+
+func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, method, "http://takt"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	resp, err := c.http.Do(req)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errs.E("ask", errs.Permission, "director "+c.name, "Be root.", nil)
+	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
+		return nil, errs.E("ask", errs.Unavailable, "director "+c.name, "Start it: takt director run.", errors.New("it does not run"))
+	}
+	return resp, err
+}

@@ -1,0 +1,281 @@
+// Package daemon is the process of one director: it reads the configuration, and wires VRRP, checks, tracking, the table of servers and the
+// kernel's forwarding to each other.
+//
+//	keepalived.conf ─▶ Load ─▶ Daemon ─┬─▶ Router (VRRP) ◀── track
+//	                                   ├─▶ check ─▶ pool ─▶ forwarding ─▶ IPVS or nftables
+//	                                   └─▶ programs, pipes, mail, status
+//
+// A reload takes a new configuration as a whole, or refuses it and goes on with the old one. When the process is killed, addresses and
+// forwarding stay as they are; the next one takes them over.
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/check"
+	"github.com/takt-ha/takt/director/pool"
+	"github.com/takt-ha/takt/director/track"
+	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// Options say what a director is made of.
+type Options struct {
+	Name string                           // of this director on this machine: letters, digits and dashes
+	Dir  string                           // for the socket and the lock: /run/takt, or below another folder
+	Load func() (*director.Config, error) // reads the configuration; an error refuses all of it
+	Ways []Named                          // of forwarding, the best first
+	VRRP func(RouterOptions) (Router, error)
+	Log  *slog.Logger
+}
+
+// Router is VRRP: who holds the addresses.
+type Router interface {
+	// Reload takes a configuration; instances that stay keep their state.
+	Reload(*director.Config) error
+	// Track tells how something is that priorities depend on.
+	Track(vrrp.Track)
+	// Status is how the instances stand.
+	Status() []vrrp.Status
+	// Close gives up in order: the other routers take over at once.
+	Close() error
+}
+
+// RouterOptions are what a router is made with.
+type RouterOptions struct {
+	Config *director.Config
+	Notify func(vrrp.Notify) // is told of changes, in order; it does not block
+	Log    *slog.Logger
+}
+
+// Socket is where a director listens.
+func Socket(dir, name string) string { return filepath.Join(dir, "director-"+name+".sock") }
+
+// Daemon is a director that runs.
+type Daemon struct {
+	o       Options
+	begun   time.Time
+	checks  *check.Runner
+	watcher *track.Watcher
+	router  Router
+	forward *forwarding
+	run     *programs
+	pipes   *pipes
+	mail    *mailer
+
+	mu     sync.Mutex
+	conf   *director.Config // guarded by mu
+	pool   *pool.Machine    // guarded by mu
+	loaded time.Time        // guarded by mu
+}
+
+// Run runs a director until ctx ends; then it gives everything up in order. ready is called once it works. signals is asked for a
+// reload by each value.
+func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) error {
+	unlock, err := lock(o)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	c, err := o.Load()
+	if err != nil {
+		return err
+	}
+	d := &Daemon{o: o, begun: time.Now(), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), mail: newMailer(o.Log)}
+	if !c.Global.Startup.None() {
+		if err := runOne(ctx, &c.Global, c.Global.Startup, orDefault(c.Global.StartupLimit, 10*time.Second)); err != nil {
+			o.Log.Error("the startup script failed", "program", c.Global.Startup.Args[0], "error", err)
+		}
+	}
+	if err := d.begin(c); err != nil {
+		return errors.Join(err, d.end(false))
+	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	failed := make(chan error, 1)
+	var work sync.WaitGroup
+	l, err := listen(o)
+	if err != nil {
+		return errors.Join(err, d.end(true))
+	}
+	work.Go(func() { failed <- serve(ctx, l, d, o.Log) })
+	work.Go(func() { d.followAddresses(ctx) })
+	ready()
+	err = d.wait(ctx, reload, failed)
+	stop()
+	work.Wait()
+	return errors.Join(err, d.end(true))
+}
+
+func orDefault(d, otherwise time.Duration) time.Duration {
+	if d == 0 {
+		return otherwise
+	}
+	return d
+}
+
+// lock keeps a second process of the same director away: both would take the other's rules for leftovers.
+func lock(o Options) (unlock func(), err error) {
+	if err := os.MkdirAll(o.Dir, 0o755); err != nil { //nolint:gosec // sockets in it have their own permissions
+		return nil, err
+	}
+	path := filepath.Join(o.Dir, "director-"+o.Name+".lock")
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+		f.Close()
+		return nil, errs.E("start", errs.Exists, "director "+o.Name, "See takt director status; for a second one give --name.", errors.New("it runs already"))
+	}
+	return func() { f.Close() }, nil
+}
+
+// begin starts all parts with the first configuration.
+func (d *Daemon) begin(c *director.Config) error {
+	if err := d.openPipes(c); err != nil {
+		return err
+	}
+	d.forward = newForwarding(d.o.Ways, d.o.Log)
+	d.checks = check.NewRunner(func(r pool.Checked) { d.feed(r) }, d.o.Log)
+	d.watcher = track.New(d.onTrack, d.o.Log)
+	if err := d.takeServers(c); err != nil {
+		return err
+	}
+	if len(c.Instances) > 0 {
+		if err := d.startRouter(c); err != nil {
+			return err
+		}
+	}
+	d.watcher.Set(c)
+	return nil
+}
+
+func (d *Daemon) startRouter(c *director.Config) error {
+	if d.o.VRRP == nil {
+		return errors.New("this build has no VRRP")
+	}
+	r, err := d.o.VRRP(RouterOptions{Config: c, Notify: d.onVRRP, Log: d.o.Log})
+	if err != nil {
+		return err
+	}
+	d.mu.Lock()
+	d.router = r
+	d.mu.Unlock()
+	return nil
+}
+
+// takeServers gives checks and pool a configuration. Results of new checks wait until the pool knows them.
+func (d *Daemon) takeServers(c *director.Config) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if err := d.checks.Set(c); err != nil {
+		return err
+	}
+	d.conf, d.loaded = c, time.Now()
+	d.do(d.pool.Step(pool.Reload{Servers: c.Servers}))
+	return nil
+}
+
+// Reload reads the configuration again and takes it over, or refuses it as a whole.
+func (d *Daemon) Reload() error {
+	c, err := d.o.Load()
+	if err != nil {
+		return err
+	}
+	if err := d.openPipes(c); err != nil {
+		return err
+	}
+	if err := d.takeServers(c); err != nil {
+		return err
+	}
+	d.mu.Lock()
+	router := d.router
+	d.mu.Unlock()
+	switch {
+	case router != nil:
+		err = router.Reload(c)
+	case len(c.Instances) > 0:
+		err = d.startRouter(c)
+	}
+	d.watcher.Set(c)
+	d.pipes.keep(pipePaths(c)...)
+	d.o.Log.Info("a new configuration is in force")
+	return err
+}
+
+// wait reloads until the end.
+func (d *Daemon) wait(ctx context.Context, reload <-chan os.Signal, failed <-chan error) error {
+	for {
+		select {
+		case <-reload:
+			if err := d.Reload(); err != nil {
+				d.o.Log.Error("the new configuration is refused; the old one stays in force", "error", err)
+			}
+		case err := <-failed:
+			return err
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// endLimit is how long programs and mails of the end may take.
+const endLimit = 10 * time.Second
+
+// end gives everything up: first the addresses, so that the others take over at once.
+func (d *Daemon) end(remove bool) error {
+	var failed error
+	if d.router != nil {
+		failed = d.router.Close()
+	}
+	if d.watcher != nil {
+		d.watcher.Close()
+	}
+	if d.checks != nil {
+		d.checks.Close()
+		d.feed(pool.Stop{})
+	}
+	if d.forward != nil {
+		failed = errors.Join(failed, d.forward.close(remove))
+	}
+	ctx, stop := context.WithTimeout(context.Background(), endLimit)
+	defer stop()
+	d.run.close(ctx)
+	d.mail.close(ctx)
+	d.pipes.keep()
+	if g := &d.conf.Global; remove && !g.Shutdown.None() {
+		if err := runOne(context.Background(), g, g.Shutdown, orDefault(g.ShutdownLimit, 10*time.Second)); err != nil {
+			d.o.Log.Error("the shutdown script failed", "program", g.Shutdown.Args[0], "error", err)
+		}
+	}
+	return failed
+}
+
+func (d *Daemon) openPipes(c *director.Config) error {
+	for _, path := range pipePaths(c) {
+		if err := d.pipes.open(path); err != nil {
+			return fmt.Errorf("notify_fifo: %w", err)
+		}
+	}
+	return nil
+}
+
+func pipePaths(c *director.Config) (list []string) {
+	for _, p := range []string{c.Global.NotifyFIFO, c.Global.VRRPFIFO, c.Global.ServersFIFO} {
+		if p != "" {
+			list = append(list, p)
+		}
+	}
+	return list
+}
