@@ -48,6 +48,7 @@ func newRoot(p Programs) *cobra.Command {
 	addGroup(root, "watch", "See:", newStatusCommand(g), newMonCommand(g), newEventsCommand(g), newExplainCommand(g), newWhatifCommand(g))
 	addGroup(root, "change", "Change:", newResourceCommand(g), newNodeCommand(g), newFenceCommand(g), newOptionCommand(g), newCIBCommand(g))
 	addGroup(root, "data", "Disks:", newVolumeCommand(g))
+	addGroup(root, "director", "Addresses:", newDirectorCommand(g))
 	addGroup(root, "try", "Try out:", guestCommands(g)...)
 	root.AddCommand(newVersionCommand(g), newManCommand(root))
 	root.SetFlagErrorFunc(usage)

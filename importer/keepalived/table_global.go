@@ -34,7 +34,7 @@ func globalTables() []table {
 			harmless("net_namespace", "<NAME>", "start takt director in the namespace: ip netns exec NAME"),
 			ignored("net_namespace_ipvs", "<NAME>", "checks and forwarding are in one network namespace"),
 			harmless("namespace_with_ipsets", "", ownTable),
-			harmless("instance", "<NAME>", "a second director is told apart by --name"),
+			harmless("instance", "<NAME>", "each director has a socket and a state of its own"),
 			harmless("use_pid_dir", "", "there are no PID files: a lock and a socket under /run/takt"),
 			harmless("linkbeat_use_polling", "", noLinkPoll),
 			harmless("child_wait_time", "<SECS>", oneProcess),
@@ -241,10 +241,10 @@ func lvsTimeouts(r *reader, c *call) {
 
 func globalIgnored() []row {
 	rows := []row{
-		ignored("lvs_flush_on_stop", "[VS]", "services go one by one at the end, or stay with --keep"),
+		ignored("lvs_flush_on_stop", "[VS]", "services go one by one at the end"),
 		ignored("dynamic_interfaces", "[allow_if_changes]", "interfaces may always come and go; one that is missing is a warning"),
 		harmless("tmp_config_directory", "<DIRECTORY>", "the configuration is read once and kept in memory"),
-		harmless("config_save_dir", "<DIRECTORY>", "takt director show prints the configuration that counts"),
+		harmless("config_save_dir", "<DIRECTORY>", "takt director check says what a configuration means"),
 		harmless("vrrp_iptables", "[<CHAIN> [<CHAIN>]]", ownTable),
 		harmless("vrrp_ipsets", "[<NAME> ...]", ownTable),
 		harmless("nftables_ipvs_start_fwmark", "<NUMBER>", ownTable),

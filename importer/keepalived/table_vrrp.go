@@ -107,7 +107,7 @@ func instanceRows() []row {
 		takes("no_accept", "", "packets to the addresses are dropped, unless they are this machine's own", 0, 0, func(r *reader, _ *call) { *given(&r.inst.accept) = false }),
 		bit("skip_check_adv_addr", "addresses in adverts of a known master are not compared", inst(func(i *instance) *bool { return given(&i.skipCheck) })),
 		bit("strict_mode", "what the RFC does not allow is refused", inst(func(i *instance) *bool { return given(&i.strict) })),
-		ignored("debug", "<LEVEL>", "say takt director run --verbose"),
+		ignored("debug", "<LEVEL>", "what is logged is not chosen for one instance"),
 		harmless("kernel_rx_buf_size", "<BYTES>", noTuning),
 		harmless("linkbeat_use_polling", "", noLinkPoll),
 	}
