@@ -63,15 +63,15 @@ func (h *Held) Bytes() (n int64) {
 	return n
 }
 
-// Release takes the request at index i out and has it done, or failed with err. It returns its length.
-func (h *Held) Release(i int, err error) int64 {
+// Release takes the request at index i out and has it done, or failed with err.
+func (h *Held) Release(i int, err error) {
 	h.mu.Lock()
 	r := h.kept[i]
 	if h.kept = append(h.kept[:i], h.kept[i+1:]...); len(h.kept) == 0 {
 		h.some = make(chan struct{})
 	}
 	h.mu.Unlock()
-	sink, n := r.Sink, r.Length // the request is the front's again when it is done
+	sink := r.Sink
 	if err != nil {
 		r.Err = err
 		sink.Done(r)
@@ -79,5 +79,4 @@ func (h *Held) Release(i int, err error) int64 {
 		h.Device.Submit([]*front.Request{r})
 	}
 	sink.Flush()
-	return n
 }

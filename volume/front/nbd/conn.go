@@ -25,11 +25,10 @@ type conn struct {
 	// The reader's own.
 	in        *chunk // bytes in[from:to] have come and are not taken yet
 	from, to  int
-	taken     int              // requests, since the last read(2)
-	streaming bool             // the last request was a long write: more of them are likely
-	rest      [blockSize]byte  // see takeLong
-	next      busypoll.Decider // for the next request of a client that waits for each answer
-	more      busypoll.Decider // for what is missing of a request
+	taken     int // requests since the last read(2)
+	poll      busypoll.Decider
+	streaming bool // the last request was a long write: more of them are likely
+	hand      hand
 	spare     []*slot
 	batch     []*front.Request
 
@@ -195,6 +194,7 @@ func (c *conn) begin() error {
 		t.shutdown()
 	}
 	c.sender.start(c)
+	c.hand.start(c)
 	return nil
 }
 
@@ -207,6 +207,7 @@ func (c *conn) end() {
 		}
 		return c.flying == 0 && c.idleLocked()
 	})
+	c.hand.stop()
 	c.sender.stop()
 	c.mu.Lock()
 	if c.dead == nil {

@@ -10,11 +10,6 @@ const (
 	// bytes: small enough to stay in a processor's cache from the socket to
 	// the file, large enough that a request costs little beside it.
 	pieceSize = 256 << 10
-	// leastPiece is the shortest part of a longer write that the device gets, but for the last one, in
-	// bytes; about half of what a socket holds, so that who sends can go on meanwhile.
-	leastPiece = 128 << 10
-	// blockSize is the unit in which a piece ends, in bytes.
-	blockSize = 4096
 	// headroom stands before a piece's data, so that an answer's header and its data
 	// are in one stretch of memory and the data is aligned, in bytes.
 	headroom = 4096

@@ -3,8 +3,6 @@ package nbd
 import (
 	"errors"
 	"fmt"
-
-	"github.com/takt-ha/takt/volume/front/busypoll"
 )
 
 const (
@@ -27,11 +25,7 @@ func (c *conn) serve() error {
 		if c.streaming && c.from == c.to {
 			room = room[:requestSize] // so that the payload can go where it belongs
 		}
-		var soon *busypoll.Decider
-		if c.lone() {
-			soon = &c.next
-		}
-		n, err := c.t.read(room, soon)
+		n, err := c.t.read(room, &c.poll)
 		if err != nil {
 			return err
 		}
@@ -40,19 +34,9 @@ func (c *conn) serve() error {
 		if over, err := c.parse(); over || err != nil {
 			return err
 		}
+		c.poll.Came(c.taken)
 		c.submit()
 	}
-}
-
-// lone says that the client has no other request here than, at most, one that has just been answered: it
-// is likely to wait for each answer before the next request.
-func (c *conn) lone() bool {
-	if c.taken > 1 {
-		return false
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.flying == 0
 }
 
 // parse takes all requests that are there whole. Over: the client said goodbye.
@@ -138,19 +122,18 @@ func (c *conn) chunks(n int) []*chunk {
 	return out
 }
 
-// fill reads on behind the first have bytes of p until there are enough for a piece, or p is full, and
-// returns how many there are. What has been received already comes first.
-func (c *conn) fill(p []byte, have int) (int, error) {
-	n := copy(p[have:], c.in.mem[c.from:c.to])
+// readFull fills p, first with what has been received already.
+func (c *conn) readFull(p []byte) error {
+	n := copy(p, c.in.mem[c.from:c.to])
 	c.from += n
-	for have += n; have < min(len(p), leastPiece); {
-		n, err := c.t.read(p[have:], &c.more)
+	for n < len(p) {
+		k, err := c.t.read(p[n:], nil)
 		if err != nil {
-			return have, err
+			return err
 		}
-		have += n
+		n += k
 	}
-	return have, nil
+	return nil
 }
 
 // discard passes over n bytes of payload.
@@ -163,7 +146,7 @@ func (c *conn) discard(n int) error {
 	k := c.chunks(1)[0]
 	defer c.release(k)
 	for n > 0 {
-		got, err := c.t.read(k.mem[:min(n, len(k.mem))], &c.more)
+		got, err := c.t.read(k.mem[:min(n, len(k.mem))], nil)
 		if err != nil {
 			return err
 		}

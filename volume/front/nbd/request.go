@@ -164,47 +164,35 @@ func (c *conn) takeLongRead(r request, s *slot) {
 	}
 }
 
-// takeLong receives a long write in pieces and begins each as soon as it is there. A piece is what
-// has come, if it is not too little: the client, which waits for room in the socket, fills it again
-// while the device works.
+// takeLong receives a long write in pieces and begins each as soon as it is there. The hand gives all but the
+// only one to the device: meanwhile the next is received, and the client, whose socket holds less than a
+// piece, need not wait for room in it.
 func (c *conn) takeLong(r request) error {
 	if !c.admissible(r) {
 		return c.discard(int(r.length))
 	}
-	o := &op{cookie: r.cookie, cmd: r.cmd, offset: int64(r.offset), left: 1}
-	rest := c.rest[:0] // came with a piece, but belongs to the next one
-	for off, end := o.offset, o.offset+int64(r.length); off < end; {
+	n := (int(r.length) + pieceSize - 1) / pieceSize
+	o := &op{cookie: r.cookie, cmd: r.cmd, offset: int64(r.offset), left: n}
+	for done := 0; done < int(r.length); {
+		size := min(pieceSize, int(r.length)-done)
 		k := c.chunks(1)[0]
-		have := copy(k.data(len(rest)), rest)
-		have, err := c.fill(k.data(int(min(pieceSize, end-off))), have)
-		if err != nil {
+		if err := c.readFull(k.data(size)); err != nil {
 			c.release(k)
 			return err
 		}
-		size := have
-		if off+int64(have) < end {
-			size -= int(off+int64(have)) & (blockSize - 1) // two pieces of one block would wait for each other
+		s := c.slot(r)
+		s.op, s.buf = o, k
+		s.req.Op, s.req.Data, s.req.FUA = front.Write, k.data(size), r.flags&cmdFlagFUA != 0
+		s.req.Offset, s.req.Length = int64(r.offset)+int64(done), int64(size)
+		if n > 1 {
+			c.hand.give(c, &s.req)
+		} else {
+			c.batch = append(c.batch, &s.req)
+			c.submit()
 		}
-		rest = append(c.rest[:0], k.data(have)[size:]...)
-		c.beginPiece(r, o, k, off, size)
-		off += int64(size)
+		done += size
 	}
 	return nil
-}
-
-// beginPiece begins a piece of a long write.
-func (c *conn) beginPiece(r request, o *op, k *chunk, off int64, size int) {
-	s := c.slot(r)
-	s.op, s.buf = o, k
-	s.req.Op, s.req.Data, s.req.FUA = front.Write, k.data(size), r.flags&cmdFlagFUA != 0
-	s.req.Offset, s.req.Length = off, int64(size)
-	if off+int64(size) < o.offset+int64(r.length) {
-		c.mu.Lock()
-		o.left++
-		c.mu.Unlock()
-	}
-	c.batch = append(c.batch, &s.req)
-	c.submit()
 }
 
 // blockStatus answers for base:allocation.
