@@ -21,6 +21,7 @@ import (
 	"github.com/takt-ha/takt/cluster/cib"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/netif"
+	"github.com/takt-ha/takt/internal/realtime"
 )
 
 // PulseOptions says how to run a pulse.
@@ -28,7 +29,7 @@ type PulseOptions struct {
 	Socket     string // path of the control socket; its folder must exist
 	Log        *slog.Logger
 	Boot       string // names this run of the machine or container: another one for each, and "" where that is not certain
-	RTSocket   string // see reachRealtime; "" means the environment's TAKT_RT_SOCKET
+	RTSocket   string // see realtime.Reach; "" means the environment's TAKT_RT_SOCKET
 	NoRealtime bool   // leave priority and memory alone: for pulses inside a test
 }
 
@@ -49,7 +50,7 @@ func Pulse(ctx context.Context, opt PulseOptions) error {
 	stop := context.AfterFunc(ctx, l.rouse)
 	defer stop()
 	defer l.keepReachable(ctx)()
-	opt.Log.Info("pulse runs", "socket", opt.Socket, "realtime", l.rt.words)
+	opt.Log.Info("pulse runs", "socket", opt.Socket, "realtime", l.rt.Words)
 	for ctx.Err() == nil && !l.stopped {
 		if err := l.step(); err != nil {
 			return errs.E("run pulse", errs.Other, opt.Socket, "", err)
@@ -73,7 +74,7 @@ func (l *loop) keepReachable(ctx context.Context) (end func()) {
 // loop is the one thread of a pulse: it owns the engine and every descriptor.
 type loop struct {
 	opt     PulseOptions
-	rt      realtime
+	rt      realtime.Result
 	eng     *Engine
 	socks   []*socket
 	addrs   map[cib.NodeID][]*rawAddr    // by link
@@ -91,7 +92,7 @@ type loop struct {
 }
 
 func newLoop(opt PulseOptions) (*loop, error) {
-	l := &loop{opt: opt, rt: realtime{"left alone", true}, wake: [2]int{-1, -1}}
+	l := &loop{opt: opt, rt: realtime.Result{Words: "left alone", Granted: true}, wake: [2]int{-1, -1}}
 	l.peers.Store(&[]netip.Addr{})
 	if err := l.ctl.listen(opt.Socket); err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func newLoop(opt PulseOptions) (*loop, error) {
 		if opt.RTSocket == "" {
 			opt.RTSocket = os.Getenv("TAKT_RT_SOCKET")
 		}
-		l.rt = reachRealtime(opt.RTSocket)
+		l.rt = realtime.Reach(opt.RTSocket)
 	}
 	var b [8]byte
 	_, _ = rand.Read(b[:]) // never fails
@@ -239,7 +240,7 @@ func (l *loop) configure(cfg Config) error {
 		return nil
 	}
 	now := l.now()
-	l.eng.Configure(cfg, int64(cfg.inForce(l.rt.granted))*ms, now)
+	l.eng.Configure(cfg, int64(cfg.inForce(l.rt.Granted))*ms, now)
 	old := l.socks
 	l.socks = nil
 	for k, local := range cfg.Locals {
@@ -274,7 +275,7 @@ func (l *loop) configure(cfg Config) error {
 // status returns everything the pulse knows.
 func (l *loop) status() Status {
 	st := l.eng.Status(l.now())
-	st.Realtime = l.rt.words
+	st.Realtime = l.rt.Words
 	if want := l.eng.cfg.Deadtime; st.Deadtime > want {
 		st.Realtime += fmt.Sprintf("; deadtime raised from %d to %d ms", want, st.Deadtime)
 	}

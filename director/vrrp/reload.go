@@ -70,9 +70,7 @@ func newInstance(c *director.Instance, g *director.Global) *instance {
 	i.conf.Garp = garp(c.Garp, g.Garp)
 	i.conf.StartupDelay = cmp.Or(c.StartupDelay, g.StartupDelay)
 	i.conf.DownAdverts = cmp.Or(c.DownAdverts, 3)
-	if i.conf.Group == (netip.Addr{}) {
-		i.conf.Group = everybody(i.v6(), g)
-	}
+	i.conf.Group = GroupOf(i.conf, g)
 	if i.conf.Master { // keepalived.conf(5): for both, the first state must not be MASTER
 		i.conf.NoPreempt, i.conf.PreemptDelay = false, 0
 	}
@@ -112,9 +110,12 @@ func routing(r director.Routing) director.Routing {
 	return out
 }
 
-// everybody is where adverts are sent to unless told otherwise (RFC 5798 section 5.1).
-func everybody(v6 bool, g *director.Global) netip.Addr {
+// GroupOf returns where an instance's adverts are sent to, if they are not unicast (RFC 5798 section 5.1).
+func GroupOf(c *director.Instance, g *director.Global) netip.Addr {
+	v6 := (&instance{conf: c}).v6()
 	switch {
+	case c.Group.IsValid():
+		return c.Group
 	case v6 && g.Group6.IsValid():
 		return g.Group6
 	case v6:

@@ -37,6 +37,7 @@ var tiers = map[string]Tier{
 	"internal/blocking": {},
 	"internal/command":  {},
 	"internal/netif":    {},
+	"internal/realtime": {},
 	"internal/mesh":     {},
 	"internal/identity": {},
 	"internal/archtest": {},
@@ -52,7 +53,7 @@ var tiers = map[string]Tier{
 	"cluster/scheduler/explain":  {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler"}},
 	"cluster/scheduler/whatif":   {Pure: true, Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	// Shells: each with its own cores, and not with each other.
-	"cluster/link":        {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum", "internal/netif", "internal/watchdog"}},
+	"cluster/link":        {Imports: []string{"cluster/cib", "cluster/detector", "cluster/quorum", "internal/netif", "internal/realtime", "internal/watchdog"}},
 	"cluster/store":       {Imports: []string{"cluster/cib", "internal/mesh", "internal/osfs"}},
 	"cluster/executor":    {Imports: []string{"agent", "internal/osfs"}},
 	"cluster/controller":  {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/scheduler"}},

@@ -24,6 +24,7 @@ type Link struct {
 	Up       bool             // administratively
 	Loopback bool
 	NoARP    bool
+	Running  bool // up, and with a carrier
 }
 
 // Address is an address on an interface.
@@ -34,6 +35,9 @@ type Address struct {
 	Label         string       // IPv4; at most 15 bytes, must begin with the link's name
 	NoDAD         bool         // IPv6: usable at once, without looking for duplicates
 	NoPrefixRoute bool         // no route to the prefix is made
+	Scope         int          // RT_SCOPE_UNIVERSE (0), RT_SCOPE_LINK and so on; rtnetlink(7)
+	Peer          netip.Prefix // the other end of a point-to-point link
+	Secondary     bool         // another address of the same network came first (read only)
 	Preferred     int          // seconds that it is preferred, 0 deprecates at once; < 0 for ever
 	Tentative     bool         // IPv6: duplicate detection has not ended (read only)
 	Duplicate     bool         // IPv6: somebody else has it (read only)
@@ -72,6 +76,7 @@ func fromLink(l netlink.Link) Link {
 	return Link{
 		Index: a.Index, Name: a.Name, Hardware: a.HardwareAddr, Up: a.Flags&net.FlagUp != 0,
 		Loopback: a.Flags&net.FlagLoopback != 0, NoARP: a.RawFlags&unix.IFF_NOARP != 0,
+		Running: a.Flags&net.FlagUp != 0 && a.RawFlags&unix.IFF_RUNNING != 0,
 	}
 }
 
@@ -106,6 +111,7 @@ func Addresses() ([]Address, error) {
 			out = append(out, Address{
 				Index: a.LinkIndex, Prefix: prefix, Broadcast: brd.Unmap(), Label: a.Label,
 				NoDAD: a.Flags&unix.IFA_F_NODAD != 0, NoPrefixRoute: a.Flags&unix.IFA_F_NOPREFIXROUTE != 0,
+				Scope: a.Scope, Secondary: a.Flags&unix.IFA_F_SECONDARY != 0,
 				Preferred: a.PreferedLft, Tentative: a.Flags&unix.IFA_F_TENTATIVE != 0, Duplicate: a.Flags&unix.IFA_F_DADFAILED != 0,
 			})
 		}
@@ -134,7 +140,19 @@ func fromPrefix(p netip.Prefix) *net.IPNet {
 
 // Add puts an address on a link. That it is there already is no error.
 func Add(a Address) error {
-	addr := &netlink.Addr{IPNet: fromPrefix(a.Prefix), Label: a.Label}
+	err := netlink.AddrAdd(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: a.Index}}, a.toAdd())
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("add %s: %w", a.Prefix, err)
+	}
+	return nil
+}
+
+// toAdd returns a as the library takes it.
+func (a *Address) toAdd() *netlink.Addr {
+	addr := &netlink.Addr{IPNet: fromPrefix(a.Prefix), Label: a.Label, Scope: a.Scope}
+	if a.Peer.IsValid() {
+		addr.Peer = fromPrefix(a.Peer)
+	}
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()
 	}
@@ -148,11 +166,7 @@ func Add(a Address) error {
 		const forever = 1<<32 - 1
 		addr.PreferedLft, addr.ValidLft = a.Preferred, forever
 	}
-	err := netlink.AddrAdd(&netlink.GenericLink{LinkAttrs: netlink.LinkAttrs{Index: a.Index}}, addr)
-	if err != nil && !errors.Is(err, unix.EEXIST) {
-		return fmt.Errorf("add %s: %w", a.Prefix, err)
-	}
-	return nil
+	return addr
 }
 
 // Remove takes an address from its link. That it is gone already is no error.

@@ -1,4 +1,6 @@
-package link
+// Package realtime lets a process be woken in time on a machine that is busy: real-time priority for all of its threads, and
+// its memory locked. It is for small processes that allocate little: what collects garbage at such a priority stops the machine.
+package realtime
 
 import (
 	"bufio"
@@ -16,34 +18,34 @@ import (
 
 const rrPriority = 50
 
-// realtime is what priority was reached.
-type realtime struct {
-	words   string
-	granted bool // real time or nice
+// Result is what was reached.
+type Result struct {
+	Words   string // for people
+	Granted bool   // real time or nice
 }
 
-// reachRealtime gives every thread of this process real-time priority and locks
+// Reach gives every thread of this process real-time priority and locks
 // its memory, as far as it is allowed to. broker is a unix stream socket that
 // may be asked to do it, "" for none.
-func reachRealtime(broker string) realtime {
+func Reach(broker string) Result {
 	rt := reachPriority(broker)
 	if err := unix.Mlockall(unix.MCL_CURRENT | unix.MCL_FUTURE | unix.MCL_ONFAULT); err != nil {
-		rt.words += fmt.Sprintf(", memory not locked: %v", err)
+		rt.Words += fmt.Sprintf(", memory not locked: %v", err)
 	} else {
-		rt.words += ", memory locked"
+		rt.Words += ", memory locked"
 	}
 	return rt
 }
 
-func reachPriority(broker string) realtime {
+func reachPriority(broker string) Result {
 	err := eachThread(roundRobin)
 	if err == nil {
-		return realtime{"SCHED_RR 50", true}
+		return Result{"SCHED_RR 50", true}
 	}
 	if errors.Is(err, unix.EPERM) && os.Geteuid() == 0 {
 		if back, moved := enterRootGroup(); moved {
 			if eachThread(roundRobin) == nil {
-				return realtime{"SCHED_RR 50 (moved to the root CPU group, which has the real-time budget)", true}
+				return Result{"SCHED_RR 50 (moved to the root CPU group, which has the real-time budget)", true}
 			}
 			back()
 		}
@@ -51,15 +53,15 @@ func reachPriority(broker string) realtime {
 	refused := fmt.Sprintf("real time refused: %v", err)
 	if broker != "" {
 		if err := askBroker(broker); err == nil {
-			return realtime{"SCHED_RR 50 (given by TAKT_RT_SOCKET)", true}
+			return Result{"SCHED_RR 50 (given by TAKT_RT_SOCKET)", true}
 		} else {
 			refused += fmt.Sprintf("; TAKT_RT_SOCKET: %v", err)
 		}
 	}
 	if err := eachThread(func(tid int) error { return unix.Setpriority(unix.PRIO_PROCESS, tid, -20) }); err != nil {
-		return realtime{refused + fmt.Sprintf("; nice -20 refused: %v", err), false}
+		return Result{refused + fmt.Sprintf("; nice -20 refused: %v", err), false}
 	}
-	return realtime{"nice -20 (" + refused + ")", true}
+	return Result{"nice -20 (" + refused + ")", true}
 }
 
 func roundRobin(tid int) error {
