@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test sim bench bench-scheduler bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
+.PHONY: build demo test test-guest sim bench bench-scheduler bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -17,6 +17,10 @@ QUICK = ./sim ./volume/disk ./volume/torture
 test: build
 	CGO_ENABLED=1 TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -vE '/(sim|volume/disk|volume/torture)$$')
 	TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -timeout 9m $(QUICK)
+
+# Volumes as block devices in a virtual machine with a stock kernel of Debian, which is downloaded once.
+test-guest: build
+	CGO_ENABLED=0 TAKT_BIN=$(CURDIR)/bin/takt TAKT_GUEST=$(CURDIR)/bench/out/guest $(GO) test -count=1 -v -timeout 30m -run 'TestGuest$$' ./volume/torture
 
 # Clusters on virtual time, until SIM_FOR is over or a promise breaks.
 SIM_FOR   ?= 10m

@@ -118,7 +118,11 @@ func systemctl(ctx context.Context, args ...string) error {
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "systemctl", args...).CombinedOutput()
 	if err != nil {
-		return errs.E("run systemctl", errs.Other, strings.Join(args, " "), "See \"journalctl -u takt\".",
+		about := unitName
+		if last := args[len(args)-1]; strings.HasSuffix(last, ".service") {
+			about = last
+		}
+		return errs.E("run systemctl", errs.Other, strings.Join(args, " "), "See \"journalctl -u "+strings.TrimSuffix(about, ".service")+"\".",
 			fmt.Errorf("%w: %s", err, clean(strings.TrimSpace(string(out)))))
 	}
 	return nil

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,7 +11,7 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
+	"github.com/takt-ha/takt/internal/guest"
 )
 
 // What follows runs as the first process of the guest.
@@ -32,8 +31,7 @@ func insideGuest(args []string) error {
 		b, _ := json.Marshal(all)
 		fmt.Println(resultMark + string(b))
 	}
-	time.Sleep(time.Second) // for the console
-	return unix.Reboot(unix.LINUX_REBOOT_CMD_POWER_OFF)
+	return guest.Off()
 }
 
 func guestMain(args []string) (all results, err error) {
@@ -47,10 +45,8 @@ func guestMain(args []string) (all results, err error) {
 	if o.each, err = time.ParseDuration(args[3]); err != nil {
 		return all, err
 	}
-	if err := prepareGuest(); err != nil {
-		return all, err
-	}
-	if err := os.MkdirAll(o.dir, 0o755); err != nil {
+	modules := map[string]string{"brd": fmt.Sprintf("rd_nr=%d rd_size=%d", guestDisks, guestDiskSize>>10), "drbd": "usermode_helper=/bin/true"}
+	if err := guest.Prepare(modules, o.dir); err != nil {
 		return all, err
 	}
 	ctx := context.Background()
@@ -86,76 +82,6 @@ var guestLoads = []load{
 
 // kernelDRBD is the name of the target.
 const kernelDRBD = "DRBD"
-
-// prepareGuest mounts, loads the modules and goes over to the host's files.
-func prepareGuest() error {
-	mount := func(source, at, kind, data string) error {
-		if err := os.MkdirAll(at, 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount(source, at, kind, 0, data); err != nil {
-			return fmt.Errorf("mount %s: %w", at, err)
-		}
-		return nil
-	}
-	basic := func(root string) error {
-		return errors.Join(mount("proc", root+"/proc", "proc", ""), mount("sys", root+"/sys", "sysfs", ""), mount("dev", root+"/dev", "devtmpfs", ""))
-	}
-	if err := basic(""); err != nil {
-		return err
-	}
-	modules, _ := filepath.Glob("/modules/*.ko")
-	for _, path := range modules {
-		if err := loadModule(path); err != nil {
-			return err
-		}
-	}
-	err := errors.Join(mount("host", "/host", "9p", "trans=virtio,version=9p2000.L,msize=262144,cache=loose"),
-		mount("memory", "/memory", "tmpfs", ""), os.MkdirAll("/memory/upper", 0o755), os.MkdirAll("/memory/work", 0o755),
-		mount("overlay", "/root", "overlay", "lowerdir=/host,upperdir=/memory/upper,workdir=/memory/work"),
-		basic("/root"), mount("run", "/root/run", "tmpfs", ""), mount("tmp", "/root/tmp/bench", "tmpfs", ""))
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(unix.Chroot("/root"), unix.Chdir("/"), os.Setenv("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), os.Setenv("HOME", "/tmp")); err != nil {
-		return err
-	}
-	return loopbackUp()
-}
-
-func loadModule(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	options := ""
-	switch {
-	case strings.HasSuffix(path, "-brd.ko"):
-		options = fmt.Sprintf("rd_nr=%d rd_size=%d", guestDisks, guestDiskSize>>10)
-	case strings.HasSuffix(path, "-drbd.ko"):
-		options = "usermode_helper=/bin/true"
-	}
-	if err := unix.FinitModule(int(f.Fd()), options, 0); err != nil && err != unix.EEXIST {
-		return fmt.Errorf("load %s: %w", filepath.Base(path), err)
-	}
-	return nil
-}
-
-// loopbackUp brings the network of the machine with itself up.
-func loopbackUp() error {
-	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM, 0)
-	if err != nil {
-		return err
-	}
-	defer unix.Close(fd)
-	r, err := unix.NewIfreq("lo")
-	if err != nil {
-		return err
-	}
-	r.SetUint16(unix.IFF_UP | unix.IFF_RUNNING)
-	return unix.IoctlIfreq(fd, unix.SIOCSIFFLAGS, r)
-}
 
 // startDRBD makes two devices that mirror one another over the loopback, tuned as for a
 // store with a battery, both up to date. root is where its programs were unpacked.

@@ -25,6 +25,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/takt-ha/takt/internal/guest"
 )
 
 type options struct {
@@ -50,8 +52,8 @@ func main() {
 }
 
 func run(args []string) error {
-	if os.Getpid() == 1 && len(args) > 0 && args[0] == "guest" {
-		return insideGuest(args[1:])
+	if args, ok := guest.Started(); ok {
+		return insideGuest(args)
 	}
 	if len(args) > 0 && args[0] == "serve" {
 		return serveArgs(args[1:])

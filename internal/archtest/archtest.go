@@ -36,6 +36,7 @@ var tiers = map[string]Tier{
 	"internal/osfs":     {},
 	"internal/blocking": {},
 	"internal/command":  {},
+	"internal/guest":    {},
 	"internal/netif":    {},
 	"internal/realtime": {},
 	"internal/mesh":     {},

@@ -223,6 +223,8 @@ func (d *Daemon) Ask(ctx context.Context, a control.Ask) (string, error) {
 		return d.askRole(ctx, "make "+a.Verb, a, func() (string, error) { return patiently(ctx, d.hasClients, ask) })
 	case "down":
 		return d.askRole(ctx, "take down", a, ask)
+	case "resize":
+		return d.askResize(ask)
 	}
 	return ask()
 }

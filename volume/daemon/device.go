@@ -180,18 +180,20 @@ func (d *device) freeLocked(op string) error {
 	return nil
 }
 
-// follow adjusts the device to the volume's size and generation.
-func (d *device) follow() {
+// follow adjusts the device to the volume's size and generation. What it returns has been logged.
+func (d *device) follow() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	size, data := d.dev.Size(), d.volume.Generation()
 	if d.now == nil || size == d.size && data == d.data {
-		return
+		return nil
 	}
 	d.size, d.data = size, data
-	if err := d.now.Follow(); err != nil {
-		d.volume.Log.Error("the block device does not follow the volume", "device", d.now.Path(), "error", err)
+	err := d.now.Follow()
+	if err != nil {
+		d.volume.Log.Warn("the block device does not follow the volume", "device", d.now.Path(), "error", err)
 	}
+	return err
 }
 
 // say notes what status tells, and whether that is news.
@@ -228,7 +230,7 @@ func (d *Daemon) keep(ctx context.Context) {
 func (d *Daemon) followRole(before string) {
 	if d.replica.Status().Role == volume.Primary {
 		d.device.attach(before)
-		d.device.follow()
+		_ = d.device.follow() // nobody asked
 		return
 	}
 	d.nbd.HangUp()                               // who could write before must not write later what it remembers
@@ -271,6 +273,18 @@ func (d *Daemon) askRole(ctx context.Context, op string, a control.Ask, ask func
 	text, err := ask()
 	d.followRole(before) // if the verb failed, the device comes back
 	return text, err
+}
+
+// askResize returns when the block device has the new size, too, so that a file system can be grown next.
+func (d *Daemon) askResize(ask func() (string, error)) (string, error) {
+	text, err := ask()
+	if err != nil {
+		return text, err
+	}
+	if err := d.device.follow(); err != nil {
+		text += ", but not its block device: " + err.Error()
+	}
+	return text, nil
 }
 
 // poke makes keep look; it never blocks.

@@ -8,5 +8,6 @@
 //
 //	TAKT_BIN     the takt binary to test; without it, it is built once
 //	TAKT_KILLS   how many kills; without it, as many as go into a few seconds
+//	TAKT_GUEST   folder of kernels for the virtual machine of TestGuest, which is left out without it
 //	TAKT_SEED    the seed of a run that is to be repeated (timing stays the machine's)
 package torture

@@ -138,7 +138,7 @@ func (d *device) connect(n *netlink) error {
 		return errors.New("connect the kernel's nbd: it does not say which device it took")
 	}
 	d.index = int(order.Uint32(index))
-	return d.await()
+	return block.Outside(d.await) // the kernel reads the partition table of what this process serves
 }
 
 // await returns when the device can be opened.
@@ -177,27 +177,27 @@ func (d *device) resume(n *netlink) error {
 // answers says whether the device can be read within limit.
 func answers(path string, limit time.Duration) error {
 	done := make(chan error, 1)
-	go func() { // ends when the kernel gives up, after deadTimeout at the latest
-		fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
-		if err != nil {
-			done <- err
-			return
-		}
-		defer unix.Close(fd)
-		mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
-		if err != nil {
-			done <- err
-			return
-		}
-		_, err = unix.Pread(fd, mem, 0)
-		done <- errors.Join(err, unix.Munmap(mem))
-	}()
+	go func() { done <- block.Outside(func() error { return readOnce(path) }) }() // ends when the kernel gives up, after deadTimeout at the latest
 	select {
 	case err := <-done:
 		return err
 	case <-time.After(limit):
 		return fmt.Errorf("%s does not answer", path)
 	}
+}
+
+func readOnce(path string) error {
+	fd, err := unix.Open(path, unix.O_RDONLY|unix.O_DIRECT|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	mem, err := unix.Mmap(-1, 0, 4096, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_ANON|unix.MAP_PRIVATE)
+	if err != nil {
+		return err
+	}
+	_, err = unix.Pread(fd, mem, 0)
+	return errors.Join(err, unix.Munmap(mem))
 }
 
 // Path is the nbd device.

@@ -160,6 +160,11 @@ func (d *device) begin(got info) error {
 	if err := d.c.do(ctrlStart, d.id, uint64(os.Getpid()), nil); err != nil {
 		return fmt.Errorf("start /dev/ublkb%d: %w", d.id, err)
 	}
+	return block.Outside(d.await)
+}
+
+// await returns when the block device can be opened. The kernel may read what this process serves.
+func (d *device) await() error {
 	fd, err := openSoon(d.Path())
 	if err != nil {
 		return fmt.Errorf("open %s: %w", d.Path(), err)
