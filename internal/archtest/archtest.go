@@ -108,7 +108,7 @@ var tiers = map[string]Tier{
 	// Tests and measurements of the whole.
 	"cluster/scheduler/schedtest": {Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	"bench":                       {Imports: []string{"lab/...", "api"}},
-	"bench/volume":                {Imports: []string{"volume/..."}},
+	"bench/volume":                {Imports: []string{"volume/...", "internal/guest"}},
 	"volume/torture":              {Imports: []string{"volume/...", "internal/osfs"}},
 	"bench/scheduler":             {Imports: []string{"cluster/scheduler/schedtest"}},
 }
