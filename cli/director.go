@@ -10,8 +10,9 @@ func newDirectorCommand(g *globals) *cobra.Command {
 		Long: "A director takes the traffic of an address and spreads it over many servers, and a second one\n" +
 			"takes over when it fails. It is configured in keepalived's language, from an existing\n" +
 			"keepalived.conf if there is one: see docs/director.md.",
-		Example: "  takt director check /etc/keepalived/keepalived.conf",
+		Example: "  takt director check /etc/keepalived/keepalived.conf\n  takt director run /etc/keepalived/keepalived.conf\n  takt director status",
 	}
-	addGroup(cmd, "see", "See:", newDirectorCheckCommand(g))
+	addGroup(cmd, "see", "See:", newDirectorCheckCommand(g), newDirectorStatusCommand(g))
+	addGroup(cmd, "run", "Run:", newDirectorRunCommand(g), newDirectorReloadCommand(g))
 	return cmd
 }

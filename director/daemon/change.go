@@ -82,7 +82,6 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 		}
 	}
 	priority := fmt.Sprint(n.Priority)
-	d.o.Log.Info("VRRP: "+string(n.Event), "kind", kind, "name", n.Name, "from", n.From.String(), "priority", n.Priority, "why", n.Reason)
 	changed := n.Event != vrrp.MasterPriority && n.Event != vrrp.BackupPriority
 	if changed {
 		d.run.run(g, kind+" "+n.Name, commandOf(&conf, n.Event))

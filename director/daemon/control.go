@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"syscall"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/pool"
 	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/director/vrrp/router"
 	"github.com/takt-ha/takt/internal/errs"
 )
 
@@ -24,9 +26,54 @@ type Status struct {
 	Name       string          `json:"name"`
 	Since      time.Time       `json:"since"`
 	Loaded     time.Time       `json:"configuration_since"`
-	Instances  []vrrp.Status   `json:"instances"`
+	Priority   string          `json:"process_priority,omitempty"` // what the heartbeats of VRRP run with
+	Instances  []Instance      `json:"instances"`
 	Servers    []VirtualStatus `json:"virtual_servers"`
 	Forwarding string          `json:"forwarding_error,omitempty"` // why the kernel does not forward as it should
+}
+
+// Instance is a virtual router as it stands.
+type Instance struct {
+	Name      string            `json:"name"`
+	Group     string            `json:"group,omitempty"`
+	Interface string            `json:"interface"`
+	VRID      int               `json:"virtual_router_id"`
+	Version   int               `json:"version"`
+	State     string            `json:"state"` // INIT, BACKUP, MASTER or FAULT
+	Since     time.Time         `json:"since"`
+	Reason    string            `json:"reason,omitempty"`
+	Base      int               `json:"base_priority"`
+	Priority  int               `json:"priority"` // with what is tracked
+	Advert    float64           `json:"advert_ms"`
+	Listening bool              `json:"listening,omitempty"` // a master that was paused, and says nothing before it has listened
+	Rival     string            `json:"rival,omitempty"`     // the last other master that was heard
+	RivalPrio int               `json:"rival_priority,omitempty"`
+	RivalAt   *time.Time        `json:"rival_heard,omitempty"`
+	Sent      uint64            `json:"adverts_sent"`
+	Heard     uint64            `json:"adverts_heard"`
+	Refused   map[string]uint64 `json:"adverts_refused,omitempty"` // by reason
+	Addresses []netip.Prefix    `json:"addresses"`
+}
+
+func instances(all []router.Instance) []Instance {
+	list := []Instance{}
+	for _, i := range all {
+		s := Instance{Name: i.Name, Group: i.Group, Interface: i.Interface, VRID: i.VRID, Version: i.Version, State: i.State.String(), Since: i.SinceTime, Reason: i.Reason,
+			Base: i.Base, Priority: i.Priority, Advert: float64(i.Advert) / 1e6, Listening: i.Listening, Sent: i.Sent, Heard: i.Heard, Addresses: i.Addresses}
+		if i.Rival.IsValid() {
+			s.Rival, s.RivalPrio, s.RivalAt = i.Rival.String(), i.RivalPrio, &i.HeardTime
+		}
+		for reason, n := range i.Refused {
+			if n > 0 {
+				if s.Refused == nil {
+					s.Refused = map[string]uint64{}
+				}
+				s.Refused[vrrp.Reason(reason).String()] = n
+			}
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 // VirtualStatus is a virtual server: its servers, and how each of its addresses is forwarded.
@@ -50,14 +97,20 @@ func (d *Daemon) Status() Status {
 	counts := d.forward.counts()
 	ways, failed := d.forward.how()
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	s := Status{Name: d.o.Name, Since: d.begun, Loaded: d.loaded, Instances: []vrrp.Status{}, Servers: []VirtualStatus{}}
+	r := d.router
+	d.mu.Unlock()
+	s := Status{Name: d.o.Name, Since: d.begun, Instances: []Instance{}, Servers: []VirtualStatus{}}
+	if r != nil { // not under the lock, for it may be telling us something
+		if st, err := r.Status(); err == nil {
+			s.Instances, s.Priority = instances(st.Instances), st.Priority
+		}
+	}
 	if failed != nil {
 		s.Forwarding = failed.Error()
 	}
-	if d.router != nil {
-		s.Instances = d.router.Status()
-	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	s.Loaded = d.loaded
 	for i, p := range d.pool.Status() {
 		v := &d.conf.Servers[i]
 		vs := VirtualStatus{Status: p, Scheduler: v.Scheduler}

@@ -26,16 +26,17 @@ import (
 	"github.com/takt-ha/takt/director/pool"
 	"github.com/takt-ha/takt/director/track"
 	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/director/vrrp/router"
 	"github.com/takt-ha/takt/internal/errs"
 )
 
 // Options say what a director is made of.
 type Options struct {
-	Name string                           // of this director on this machine: letters, digits and dashes
-	Dir  string                           // for the socket and the lock: /run/takt, or below another folder
-	Load func() (*director.Config, error) // reads the configuration; an error refuses all of it
-	Ways []Named                          // of forwarding, the best first
-	VRRP func(RouterOptions) (Router, error)
+	Name string                              // of this director on this machine: letters, digits and dashes
+	Dir  string                              // for the socket and the lock: /run/takt, or below another folder
+	Load func() (*director.Config, error)    // reads the configuration; an error refuses all of it
+	Ways []Named                             // of forwarding, the best first
+	VRRP func(RouterOptions) (Router, error) // nil: RunRouter
 	Log  *slog.Logger
 }
 
@@ -46,7 +47,7 @@ type Router interface {
 	// Track tells how something is that priorities depend on.
 	Track(vrrp.Track)
 	// Status is how the instances stand.
-	Status() []vrrp.Status
+	Status() (router.Status, error)
 	// Close gives up in order: the other routers take over at once.
 	Close() error
 }
@@ -56,6 +57,31 @@ type RouterOptions struct {
 	Config *director.Config
 	Notify func(vrrp.Notify) // is told of changes, in order; it does not block
 	Log    *slog.Logger
+}
+
+// RunRouter is VRRP on this machine's interfaces.
+func RunRouter(o RouterOptions) (Router, error) {
+	r, err := router.New(router.Options{Config: o.Config, Log: o.Log, Notify: o.Notify, Realtime: true})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	v := &running{r, stop, make(chan error, 1)}
+	go func() { v.done <- r.Run(ctx) }()
+	return v, nil
+}
+
+// running is a router that runs.
+type running struct {
+	*router.Router
+	stop context.CancelFunc
+	done chan error
+}
+
+// Close gives the addresses up in order.
+func (v *running) Close() error {
+	v.stop()
+	return <-v.done
 }
 
 // Socket is where a director listens.
@@ -162,10 +188,11 @@ func (d *Daemon) begin(c *director.Config) error {
 }
 
 func (d *Daemon) startRouter(c *director.Config) error {
-	if d.o.VRRP == nil {
-		return errors.New("this build has no VRRP")
+	start := d.o.VRRP
+	if start == nil {
+		start = RunRouter
 	}
-	r, err := d.o.VRRP(RouterOptions{Config: c, Notify: d.onVRRP, Log: d.o.Log})
+	r, err := start(RouterOptions{Config: c, Notify: d.onVRRP, Log: d.o.Log})
 	if err != nil {
 		return err
 	}

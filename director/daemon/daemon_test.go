@@ -20,6 +20,7 @@ import (
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/daemon"
 	"github.com/takt-ha/takt/director/vrrp"
+	real "github.com/takt-ha/takt/director/vrrp/router"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -84,7 +85,9 @@ func (r *router) Track(t vrrp.Track) {
 	defer r.mu.Unlock()
 	r.tracked = append(r.tracked, t)
 }
-func (r *router) Status() []vrrp.Status { return []vrrp.Status{{Name: "VI_1"}} }
+func (r *router) Status() (real.Status, error) {
+	return real.Status{Instances: []real.Instance{{Status: vrrp.Status{Name: "VI_1", State: vrrp.Master}}}}, nil
+}
 func (r *router) Close() error {
 	r.closed = true
 	return nil

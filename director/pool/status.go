@@ -15,6 +15,7 @@ type Status struct {
 // RealStatus is a real server as it stands.
 type RealStatus struct {
 	Name    string   `json:"name"`
+	Address string   `json:"address"`
 	Alive   bool     `json:"alive"`
 	Weight  int      `json:"weight"`
 	Unknown bool     `json:"unknown,omitempty"` // a check has not run yet
@@ -30,7 +31,7 @@ func (m *Machine) Status() []Status {
 			s.Sorry = v.Sorry.Addr.String()
 		}
 		for _, r := range v.reals {
-			rs := RealStatus{Name: r.name, Alive: r.alive, Weight: r.weight()}
+			rs := RealStatus{Name: r.name, Address: r.at.String(), Alive: r.alive, Weight: r.weight()}
 			for i, c := range r.checks {
 				rs.Unknown = rs.Unknown || !c.known
 				if c.known && !c.up {

@@ -1,0 +1,115 @@
+package cli
+
+import (
+	"fmt"
+	"log/slog"
+	"os"
+	"os/signal"
+	"regexp"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/config"
+	"github.com/takt-ha/takt/director/daemon"
+	"github.com/takt-ha/takt/director/nat"
+	"github.com/takt-ha/takt/importer/keepalived"
+	"github.com/takt-ha/takt/internal/errs"
+)
+
+// directors are the flags of commands about directors that run.
+type directors struct {
+	*globals
+	dir, name string
+}
+
+func (d *directors) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&d.dir, "dir", "/run/takt", "where its socket is")
+	cmd.Flags().StringVar(&d.name, "name", "default", "of the director, where several run on this machine")
+	_ = cmd.MarkFlagDirname("dir") // of a flag that is there
+}
+
+func (d *directors) client() *daemon.Client { return daemon.NewClient(d.dir, d.name) }
+
+// directorName becomes part of file names and of the names of tables in the kernel.
+var directorName = regexp.MustCompile(`^[a-zA-Z][a-zA-Z0-9-]{0,30}$`)
+
+func newDirectorRunCommand(g *globals) *cobra.Command {
+	d := &directors{globals: g}
+	cmd := &cobra.Command{
+		Use:   "run [FILE]",
+		Short: "Be a director, until SIGTERM",
+		Long: "Reads a configuration in keepalived's language, holds its addresses by VRRP, checks its real\n" +
+			"servers and has the kernel forward. Without FILE it is /etc/takt/director.conf, or else\n" +
+			"/etc/keepalived/keepalived.conf. SIGHUP reads it again: what has not changed is left alone, and a\n" +
+			"configuration with an error is refused as a whole. When it is killed, forwarding goes on.",
+		Example: "  takt director check && takt director run\n  takt director run /etc/keepalived/keepalived.conf\n  takt director run --name inner inner.conf",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if !directorName.MatchString(d.name) {
+				return usage(cmd, fmt.Errorf("--name %q: want a letter, then letters, digits and dashes", d.name))
+			}
+			path := ""
+			if len(args) > 0 {
+				path = args[0]
+			}
+			path, err := config.Find(path)
+			if err != nil {
+				return err
+			}
+			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+			defer stop()
+			reload := make(chan os.Signal, 1)
+			signal.Notify(reload, syscall.SIGHUP)
+			defer signal.Stop(reload)
+			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), logOptions()))
+			return daemon.Run(ctx, d.options(path, log), reload, func() { log.Info("the director runs", "configuration", path, "name", d.name) })
+		},
+	}
+	d.flags(cmd)
+	return cmd
+}
+
+func (d *directors) options(path string, log *slog.Logger) daemon.Options {
+	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: []daemon.Named{{Name: "nftables", Forwarder: nat.New(d.name)}},
+		Load: func() (*director.Config, error) { return loadDirector(path, log) }}
+}
+
+// loadDirector reads a configuration for a director that is to run: errors refuse it, warnings are told.
+func loadDirector(path string, log *slog.Logger) (*director.Config, error) {
+	r, err := config.Load(path, config.Options{})
+	if err != nil {
+		return nil, err
+	}
+	wrong, first := 0, ""
+	for _, f := range r.Findings {
+		switch f.Severity {
+		case keepalived.Error:
+			if wrong++; wrong == 1 {
+				first = f.Pos.String() + ": " + f.Words
+			}
+			log.Error(f.Words, "at", f.Pos.String())
+		case keepalived.Warning:
+			log.Warn(f.Words, "at", f.Pos.String())
+		}
+	}
+	if wrong > 0 || r.Config == nil {
+		return nil, errs.E("read configuration", errs.Invalid, path, "See all of them: takt director check "+path, fmt.Errorf("%d errors, the first: %s", wrong, first))
+	}
+	return r.Config, nil
+}
+
+func newDirectorReloadCommand(g *globals) *cobra.Command {
+	d := &directors{globals: g}
+	cmd := &cobra.Command{
+		Use:     "reload",
+		Short:   "Make a director read its configuration again",
+		Long:    "What has not changed is left alone: connections stay. A configuration with an error is refused as a\nwhole, and the old one stays in force.",
+		Example: "  takt director reload",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return d.client().Reload(cmd.Context()) },
+	}
+	d.flags(cmd)
+	return cmd
+}
