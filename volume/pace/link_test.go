@@ -54,7 +54,7 @@ type item struct {
 const request = volume.BlockSize
 
 func newPath(o volume.SyncOptions, rate float64, delay time.Duration) *path {
-	return &path{rate: rate, delay: delay, c: New(o)}
+	return &path{rate: rate, delay: delay, c: New(o), asked: 1 << 40} // of what was long before, nothing follows
 }
 
 func (p *path) send(n int64, isResync bool) {

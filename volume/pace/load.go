@@ -4,6 +4,7 @@ import "time"
 
 // load is what the application does.
 type load struct {
+	begun  bool
 	last   App
 	at     time.Duration // it was looked at last
 	until  time.Duration // it counts as working until then
@@ -22,6 +23,9 @@ const (
 )
 
 func (l *load) see(now time.Duration, app App) {
+	if !l.begun {
+		l.begun, l.last, l.at, l.since, l.count = true, app, now, now, app.Moved // what was before is no load
+	}
 	more := time.Duration(min(float64(app.Moved-l.last.Moved)/turn, 2) * float64(look))
 	if app.Waiting && l.last.Waiting {
 		more += time.Duration(float64(now-l.at) / patience)
