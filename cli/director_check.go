@@ -117,7 +117,7 @@ func renderCheck(out io.Writer, p painter, r keepalived.Result, quiet bool) {
 	if quiet {
 		return
 	}
-	if len(t.rows) > 0 {
+	if len(t.rows) > 0 || r.Config != nil {
 		fmt.Fprintln(out)
 	}
 	words := p.paint(good, "accepted")

@@ -31,11 +31,11 @@ func globalTables() []table {
 	return []table{
 		{block: "", rows: []row{
 			blockOf("global_defs", "", "what counts for the whole director", "global_defs", 0, 0, nil, nil),
-			harmless("net_namespace", "<NAME>", "start takt director in the namespace: ip netns exec NAME"),
+			ignored("net_namespace", "<NAME>", "a director runs in the namespace in which it is started: ip netns exec NAME takt director ..."),
 			ignored("net_namespace_ipvs", "<NAME>", "checks and forwarding are in one network namespace"),
 			harmless("namespace_with_ipsets", "", ownTable),
 			harmless("instance", "<NAME>", "each director has a socket and a state of its own"),
-			harmless("use_pid_dir", "", "there are no PID files: a lock and a socket under /run/takt"),
+			harmless("use_pid_dir", "", "there are no PID files"),
 			harmless("linkbeat_use_polling", "", noLinkPoll),
 			harmless("child_wait_time", "<SECS>", oneProcess),
 		}},
