@@ -14,7 +14,7 @@ const (
 	replacedHash = "Takt chooses the hash itself"
 )
 
-var fencing = choice("fencing", func(c *volume.Config) *string { return &c.Fence }, "dont-care", "resource-only", "resource-and-stonith")
+var fencing = choice("fencing, which is about the handler fence-peer; in a cluster its record of up-to-date replicas decides, and requests always wait for that", func(c *volume.Config) *string { return &c.Fence }, "dont-care", "resource-only", "resource-and-stonith")
 
 // rules are the options of each section.
 var rules = map[string]map[string]rule{

@@ -180,6 +180,7 @@ func (m *Machine) mode() IO {
 		switch {
 		case p.dualLost != "":
 			frozen = append(frozen, p.dualLost+": make one of the two secondary, or, if it is certainly off, run primary --force here")
+		case m.cfg.Cluster: // its record says what a handler would have to
 		case m.cfg.Fence == "resource-and-stonith" && p.fencing:
 			frozen = append(frozen, "node "+p.node.Name+" is being fenced")
 		case m.cfg.Fence == "resource-and-stonith" && p.failed != 0:

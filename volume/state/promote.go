@@ -106,7 +106,7 @@ func (m *Machine) stageDone(p *promotion) bool {
 		}
 	case stageFence:
 		for _, q := range m.peers {
-			if q.fencing {
+			if q.fencing && !m.cfg.Cluster {
 				return false
 			}
 		}
@@ -242,9 +242,9 @@ func (m *Machine) besidePrimary() bool {
 	return p != nil && !p.stopped
 }
 
-// fencingAllows: with fencing, a peer that is away must be known to be no primary.
+// fencingAllows: with fencing, a peer that is away must be known to be no primary. In a cluster its record says so.
 func (m *Machine) fencingAllows(p *promotion) error {
-	if p.stage <= stageFence || p.force || !m.fences() {
+	if p.stage <= stageFence || p.force || m.cfg.Cluster || !m.fences() {
 		return nil
 	}
 	for _, q := range m.peers {
