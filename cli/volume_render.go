@@ -28,8 +28,12 @@ func renderVolume(out io.Writer, p painter, s volume.Status, more bool) {
 	if more {
 		renderMore(out, p, s)
 	}
+	verb := "wait"
+	if s.Failing {
+		verb = "fail"
+	}
 	for _, why := range s.Frozen {
-		fmt.Fprintf(out, "  %s\n", p.paint(bad, "requests wait or fail: "+clean(why)))
+		fmt.Fprintf(out, "  %s\n", p.paint(bad, "requests "+verb+": "+clean(why)))
 	}
 	if s.Running && !s.Quorum && len(s.Frozen) == 0 {
 		fmt.Fprintf(out, "  %s\n", p.paint(bad, "no quorum"))
@@ -77,6 +81,24 @@ func renderFront(out io.Writer, p painter, s volume.Status) {
 		fmt.Fprintf(out, "  device %s\n", p.paint(dim, "none: "+clean(s.FrontWhy)))
 	}
 	fmt.Fprintf(out, "  nbd    %s\n", clean(s.NBDSocket))
+	renderRecord(out, p, s)
+}
+
+// renderRecord is what the cluster has recorded about the replicas.
+func renderRecord(out io.Writer, p painter, s volume.Status) {
+	switch {
+	case s.Set == nil:
+	case !s.Set.Known:
+		fmt.Fprintf(out, "  record %s\n", p.paint(warn, "the cluster has not said yet whose data is up to date"))
+	case s.Set.Version == 0:
+		fmt.Fprintf(out, "  record %s\n", p.paint(dim, "nothing is recorded yet"))
+	default:
+		text := "up to date are " + clean(strings.Join(s.Set.Members, ", ")) + fmt.Sprintf(" (version %d)", s.Set.Version)
+		if !s.Set.Member && !s.Client {
+			text = p.paint(warn, text)
+		}
+		fmt.Fprintf(out, "  record %s\n", text)
+	}
 }
 
 func renderMore(out io.Writer, p painter, s volume.Status) {

@@ -23,6 +23,7 @@ func screens() []volume.Status {
 		},
 		{
 			Name: "r1", Node: "alpha", Running: true, Minor: 1, Role: volume.Secondary, Disk: volume.Outdated, Size: 1 << 30, NBDSocket: "/run/takt/volumes/r1.nbd", FrontWhy: "the volume is secondary",
+			Set:    &volume.ClusterSet{Version: 4, Members: []string{"beta", "gamma"}, Known: true},
 			Frozen: []string{"no quorum: 1 of 3 nodes are in contact, 2 are needed"}, Advice: []string{"Node beta: histories diverged."},
 			Peers: []volume.ConnectionInfo{{Node: 1, Name: "beta", State: volume.StandAlone, Disk: volume.DUnknown, Why: "histories diverged\x1b[2J", TLS: true}},
 		},

@@ -60,7 +60,7 @@ var verbs = map[string]verb{
 		example: "  takt volume secondary r0",
 	},
 	"verify": {
-		short: "Compare the data with the peers', while everything goes on", peer: true, all: true, flags: verifyFlags, wait: &awaiting{until: verified},
+		short: "Compare the data with the peers', while everything goes on", peer: true, all: true, flags: verifyFlags, wait: &awaiting{until: verified, end: "no difference was found"},
 		long: "Compares hashes block by block. Blocks that differ are marked and counted, no data is changed;\n" +
 			"\"disconnect\" and \"connect\" copy them. With --wait the command fails if there are any.",
 		example: "  takt volume verify r0\n  takt volume verify r0 beta --wait\n  takt volume verify r0 --start 1G --stop 2G",
@@ -145,6 +145,9 @@ func (v *volumes) ask(cmd *cobra.Command, name string, a control.Ask, w *awaitin
 	if w != nil && w.on {
 		if last, err = v.await(cmd, c, name, a.Peer, w); err != nil {
 			return err
+		}
+		if w.end != "" && !v.json() {
+			fmt.Fprintf(cmd.OutOrStdout(), "%s: %s\n", name, w.end)
 		}
 	}
 	if v.json() {

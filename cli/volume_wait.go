@@ -20,6 +20,7 @@ type awaiting struct {
 	until func(s volume.Status, peer string) (bool, error)
 	// soon: it may not have begun yet when the answer comes; so much later it is done if nothing is seen of it.
 	soon time.Duration
+	end  string // what is said when it is done; "": nothing
 	on   bool
 	most time.Duration
 }

@@ -59,9 +59,9 @@ func newDevice(o Options, dev front.Device, generation func() string) *device {
 func (d *device) clean() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	f, why := d.choiceLocked()
+	f, _ := d.choiceLocked()
 	d.volume.Resume = f != nil && f.Name() == "kernel-nbd"
-	d.say("", "nbd", why)
+	d.say("", "nbd", d.idleLocked())
 	for _, f := range fronts() {
 		if err := f.Clean(d.volume); err != nil {
 			d.volume.Log.Warn("what an earlier process of the volume has left could not be removed", "front", f.Name(), "error", err)
@@ -75,6 +75,18 @@ func (d *device) clean() {
 // choiceLocked says what attach would try first, and why; d.mu is held.
 func (d *device) choiceLocked() (block.Front, string) {
 	return block.Choose(d.mode, fronts(), func(block.Front) error { return nil })
+}
+
+// idleLocked says why there is no device while the volume is not primary here; d.mu is held.
+func (d *device) idleLocked() string {
+	f, why := d.choiceLocked()
+	switch {
+	case f == nil:
+		return why
+	case why == "":
+		return "it comes when the volume is primary here, by " + f.Name()
+	}
+	return "it comes when the volume is primary here, by " + f.Name() + " (" + why + ")"
 }
 
 // attach makes the device, by the best front end that works. Without one the volume is usable by
@@ -148,8 +160,7 @@ func (d *device) detach(op string, force bool) error {
 	err := errors.Join(block.Unlink(d.folder, d.volume.Name), d.now.Detach())
 	d.close()
 	d.now, d.close = nil, nil
-	_, why := d.choiceLocked()
-	d.say("", "nbd", why)
+	d.say("", "nbd", d.idleLocked())
 	if err != nil {
 		d.volume.Log.Warn("the block device did not go cleanly", "error", err)
 	}
