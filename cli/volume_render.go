@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -136,7 +137,7 @@ func renderPeer(out io.Writer, p painter, s volume.Status, c volume.ConnectionIn
 		fmt.Fprintf(out, ", %s", p.paint(warn, "not encrypted"))
 	}
 	fmt.Fprintln(out)
-	if c.Why != "" {
+	if c.Why != "" && !advised(s, c.Why) {
 		fmt.Fprintf(out, "    %s\n", p.paint(warn, clean(c.Why)))
 	}
 	if c.Sync != nil {
@@ -146,6 +147,11 @@ func renderPeer(out io.Writer, p painter, s volume.Status, c volume.ConnectionIn
 		fmt.Fprintf(out, "    %s\n", p.paint(dim, fmt.Sprintf("%s, protocol %s, %s sent, %s received, %d writes under way, %s not flushed there",
 			clean(c.Address), c.Protocol, humanSize(int64(c.Sent)), humanSize(int64(c.Received)), c.Pending, humanSize(c.Unflushed))))
 	}
+}
+
+// advised says whether the advice tells the reason, too: once is enough.
+func advised(s volume.Status, why string) bool {
+	return slices.ContainsFunc(s.Advice, func(a string) bool { return strings.Contains(a, why) })
 }
 
 func roleText(p painter, r volume.Role) string {
