@@ -158,8 +158,8 @@ func newPair(t *testing.T, v variant, taktPriority, keepalivedPriority int) *pai
 	}
 	for _, s := range p.sides {
 		for k, link := range []string{"eth0", "eth1"} {
-			run(t, "ip", "-n", s.ns, "addr", "add", fmt.Sprintf("10.9.%d.%d/24", k, s.number), "dev", link)
-			run(t, "ip", "-n", s.ns, "addr", "add", fmt.Sprintf("fd00:9:%d::%d/64", k, s.number), "dev", link, "nodad")
+			run(t, "ip", "-n", s.ns, "addr", "add", fmt.Sprintf("10.9.%d.%d/24", k+1, s.number), "dev", link)
+			run(t, "ip", "-n", s.ns, "addr", "add", fmt.Sprintf("fd00:9:%d::%d/64", k+1, s.number), "dev", link, "nodad")
 			run(t, "ip", "-n", s.ns, "addr", "add", fmt.Sprintf("fe80::9:%d/64", s.number), "dev", link, "nodad")
 			run(t, "ip", "-n", s.ns, "link", "set", link, "up")
 		}
@@ -183,16 +183,17 @@ func (v *variant) names() []string {
 
 func (v *variant) address(k int) string {
 	if v.v6 {
-		return fmt.Sprintf("fd00:9:%d::100", k)
+		return fmt.Sprintf("fd00:9:%d::100", k+1)
 	}
-	return fmt.Sprintf("10.9.%d.100", k)
+	return fmt.Sprintf("10.9.%d.100", k+1)
 }
 
-func (s *side) peer(k int) string {
+// own is the address of a side on its k-th interface.
+func (s *side) own(k, number int) string {
 	if s.v.v6 {
-		return fmt.Sprintf("fd00:9:%d::%d", k, 3-s.number)
+		return fmt.Sprintf("fd00:9:%d::%d", k+1, number)
 	}
-	return fmt.Sprintf("10.9.%d.%d", k, 3-s.number)
+	return fmt.Sprintf("10.9.%d.%d", k+1, number)
 }
 
 func (s *side) start() {
@@ -210,7 +211,9 @@ func (s *side) start() {
 		return
 	}
 	fifo := filepath.Join(s.dir, "fifo")
-	_ = os.Remove(fifo)
+	for _, left := range []string{fifo, filepath.Join(s.dir, "pid"), filepath.Join(s.dir, "vrrp.pid")} {
+		_ = os.Remove(left)
+	}
 	if err := syscall.Mkfifo(fifo, 0o600); err != nil {
 		s.t.Fatal(err)
 	}
@@ -367,7 +370,7 @@ func (s *side) config() *director.Config {
 			i.Auth = director.Auth{Kind: s.v.auth, Pass: "topSecret"}
 		}
 		if s.v.unicast {
-			i.Unicast = []director.Unicast{{Addr: netip.MustParseAddr(s.peer(k))}}
+			i.Unicast = []director.Unicast{{Addr: netip.MustParseAddr(s.own(k, 3-s.number))}}
 		}
 		if s.v.mac {
 			i.MAC = &director.MAC{}
@@ -405,7 +408,7 @@ func (s *side) text() string {
 			fmt.Fprintf(&b, " authentication {\n auth_type %s\n auth_pass topSecret\n }\n", strings.ToUpper(s.v.auth))
 		}
 		if s.v.unicast {
-			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_peer {\n %s\n }\n", strings.Replace(s.peer(k), fmt.Sprint(3-s.number), fmt.Sprint(s.number), 1), s.peer(k))
+			fmt.Fprintf(&b, " unicast_src_ip %s\n unicast_peer {\n %s\n }\n", s.own(k, s.number), s.own(k, 3-s.number))
 		}
 		if s.v.mac {
 			fmt.Fprintln(&b, " use_vmac")
