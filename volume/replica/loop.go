@@ -307,7 +307,7 @@ func (r *Replica) markAll(e state.MarkAll) {
 	switch {
 	case d == nil:
 	case e.Clear:
-		d.Bitmap(e.Peer).ClearAll()
+		r.peers[e.Peer].clear(d)
 	default:
 		r.peers[e.Peer].mark(e.From, r.size.Load()-e.From)
 	}

@@ -3,6 +3,7 @@ package replica
 import (
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/bitmap"
+	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/proto"
 )
 
@@ -23,8 +24,25 @@ func (p *peer) mark(off, n int64) {
 }
 
 func (p *peer) markLocked(off, n int64) {
+	if s := p.sync; s != nil && s.ahead != nil {
+		s.ahead.Set(off, n)
+	}
 	p.r.mark(p.node.ID, off, n)
 	p.outdateLocked(off, n)
+}
+
+// clear takes all marks away; but those of a resync from the peer stay that say what it lacks itself.
+func (p *peer) clear(d *disk.Disk) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	bits := d.Bitmap(p.node.ID)
+	bits.ClearAll()
+	if p.sync == nil || p.sync.ahead == nil {
+		return
+	}
+	for off, n := p.sync.ahead.Next(0); n > 0; off, n = p.sync.ahead.Next(off + n) {
+		bits.Set(off, n)
+	}
 }
 
 // outdateLocked lets the marks of a range stay, whatever the peer has got of it until now.

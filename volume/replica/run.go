@@ -31,6 +31,8 @@ type run struct {
 
 	// own, of a target: blocks that others than the source have written since the beginning. They are newer than what it sends.
 	own *bitmap.Map
+	// ahead, of a target: blocks that were marked since, because the source does not get what others write here.
+	ahead *bitmap.Map
 
 	mu     sync.Mutex
 	moved  *sync.Cond // an answer came, or the run was ended or paused
@@ -78,7 +80,7 @@ func (s *run) beginLocked(d *disk.Disk) {
 		p.theirs.Store(false)
 		if !s.sends {
 			p.markDoubtsLocked()
-			s.own = bitmap.New(d.Size())
+			s.own, s.ahead = bitmap.New(d.Size()), bitmap.New(d.Size())
 			p.r.syncFrom.Store(int32(p.node.ID))
 			p.r.all.Go(func() { s.sendBitmap(d.Bitmap(p.node.ID)) })
 		}

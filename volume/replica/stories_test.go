@@ -161,6 +161,25 @@ func TestResumed(t *testing.T) {
 	s[0].until("nothing is left again", func(st volume.Status) bool { return idle(st) && st.Peers[0].OutOfSync == 0 })
 }
 
+// TestAhead: what the target of a resync got from a primary that the source has lost stays marked when the resync ends.
+func TestAhead(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	p, d := s[1].r.peers[2], s[1].r.disk.Load()
+	p.syncEffect(state.Sync{Peer: 2, Do: "target"})
+	p.r.mark(2, 0, 1<<20) // what the source says
+	p.setFlow(state.FlowMark)
+	p.mayLack(0, proto.Header{Offset: 2 << 20}, 4096, 0)
+	s[1].r.markAll(state.MarkAll{Peer: 2, Clear: true})
+	if bits := d.Bitmap(2); bits.Bytes() != volume.BlockSize || !bits.Any(2<<20, 4096) {
+		t.Errorf("%d bytes are marked, want the one block that the source does not have", bits.Bytes())
+	}
+	p.syncEffect(state.Sync{Peer: 2, Do: "stop"})
+	s[1].r.markAll(state.MarkAll{Peer: 2, Clear: true})
+	if got := d.Bitmap(2).Bytes(); got != 0 {
+		t.Errorf("%d bytes are marked without a resync", got)
+	}
+}
+
 // TestDiskFails: the primary's disk fails under writes; nobody sees an error.
 func TestDiskFails(t *testing.T) {
 	faulty := osfs.NewFaulty(osfs.OS{})

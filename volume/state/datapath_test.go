@@ -85,7 +85,8 @@ func (x *wnode) one(e Effect) {
 	case MarkAll:
 		for b := range x.marks[e.Peer] {
 			if int64(b)*volume.BlockSize >= e.From {
-				x.marks[e.Peer][b] = !e.Clear
+				s := x.sync[e.Peer]
+				x.marks[e.Peer][b] = !e.Clear || s != nil && s.do == "target" && s.ahead[b]
 			}
 		}
 	case Drop:

@@ -40,7 +40,8 @@ type (
 		Do          string // "source", "target", "verify", "verify-target", "pause", "resume", "stop"
 		Start, Stop int64  // of a verify; Stop 0: to the end
 	}
-	// MarkAll marks every block from byte From on for the peer, or with Clear clears all marks. It is durable before
+	// MarkAll marks every block from byte From on for the peer, or with Clear clears all marks; but on the target of a resync from
+	// that peer not those that were set since it began, for what the source does not get of others. It is durable before
 	// what follows.
 	MarkAll struct {
 		Peer  volume.NodeID

@@ -255,8 +255,8 @@ func (m *Machine) onSyncDone(p *peer, s Said) {
 	}
 	m.clone(p, s)
 	p.need, p.running = needNothing, false
-	m.emit(Sync{Peer: p.id, Do: "stop"})
 	m.emit(MarkAll{Peer: p.id, Clear: true})
+	m.emit(Sync{Peer: p.id, Do: "stop"})
 	p.gen = s.Gen
 	disk := volume.UpToDate
 	if s.Disk != volume.UpToDate {

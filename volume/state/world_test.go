@@ -101,6 +101,7 @@ type wsync struct {
 	ended   bool
 	flying  map[int]bool
 	own     [blocks]bool // target: written here by others than the source
+	ahead   [blocks]bool // target: and not there
 }
 
 // wlink is a connection; each side has a queue of what is on its way to it.
@@ -304,6 +305,9 @@ func (x *wnode) lost(peer volume.NodeID, why string) {
 
 func (x *wnode) mark(peer volume.NodeID, b int) {
 	if x.hasDisk() {
+		if s := x.sync[peer]; s != nil {
+			s.ahead[b] = true
+		}
 		x.marks[peer][b] = true
 	}
 }
