@@ -23,6 +23,18 @@ func (m *Machine) equalThrough() {
 	}
 }
 
+// noteMissed: who drops out of step with a primary without good data of its own, for whatever reason, may have a write that
+// was never answered, or lack one, and nothing is marked here.
+func (m *Machine) noteMissed() {
+	for _, p := range m.peers {
+		now := m.role == volume.Primary && m.disk != volume.UpToDate && p.inSync()
+		if p.followed && m.role == volume.Primary && !p.inSync() && p.up() {
+			p.missed = true
+		}
+		p.followed = now
+	}
+}
+
 // setFlows says for every peer what becomes of writes: this node's own if it is primary, else those that come from one.
 func (m *Machine) setFlows() {
 	for _, p := range m.peers {

@@ -86,8 +86,8 @@ func (m *Machine) due() bool {
 	}
 	target := false
 	for _, p := range m.peers {
-		if p.hasDisk() && m.behind(p) && (g.Bitmap[p.id] == 0 || !p.left) {
-			return true
+		if p.hasDisk() && m.behind(p) && (g.Bitmap[p.id] == 0 && !m.follows(p) || !p.left) {
+			return true // one that follows may be whole by now, as its source says, and is about to say so
 		}
 		target = target || p.need == needTarget && p.running
 	}
@@ -181,6 +181,7 @@ func (m *Machine) begin(g *meta.Generations, next volume.Generation, except uint
 func (m *Machine) onGeneration(p *peer, s Said) {
 	p.gen, p.inStep, p.gets = s.Gen, s.InStep, s.Gets
 	m.see(s.Gen)
+	m.leftBehind(p, s.InStep)
 	switch {
 	case s.First:
 		m.adoptFirst(p, s)
@@ -200,6 +201,16 @@ func (m *Machine) onGeneration(p *peer, s Said) {
 			if q != p && s.InStep&bit(q.id) == 0 {
 				m.compareAgain(q)
 			}
+		}
+	}
+}
+
+// leftBehind: who does not follow a new generation of the primary has other data from now on than those whom a node without
+// good data of its own reads and writes at. One that follows says so when it has written it down.
+func (m *Machine) leftBehind(primary *peer, follow uint16) {
+	for _, q := range m.peers {
+		if q != primary && follow&bit(q.id) == 0 && q.gen.Current != primary.gen.Current && (!m.attached || m.disk != volume.UpToDate) {
+			q.agrees = false
 		}
 	}
 }

@@ -156,6 +156,7 @@ func (m *Machine) reconcile() {
 	m.equalThrough()
 	m.checkQuorum()
 	m.pauses()
+	m.noteMissed()
 	m.pickSource()
 	m.finishSyncs()
 	m.resize()

@@ -50,6 +50,7 @@ type peer struct {
 	dualLost  string // it was primary, too, when it was lost: why requests wait
 
 	equal       bool // in step with the same primary as this node
+	followed    bool // was in step with this node, a primary, at the end of the last step
 	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
 	left        bool // it cannot have the current generation: that began without it
 	agrees      bool // its data is the same as of the others that this node takes for up to date

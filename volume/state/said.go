@@ -127,6 +127,9 @@ func (m *Machine) onState(p *peer, s Said) {
 			m.setSize(s.Size)
 		}
 	}
+	if p.role == volume.Primary && !p.stopped {
+		m.leftBehind(p, p.inStep)
+	}
 	m.confirm(p)
 	m.twoPrimaries(p)
 	if p.role == volume.Primary && m.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && p.theirTwo) {
