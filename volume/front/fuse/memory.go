@@ -140,17 +140,19 @@ func (m *memory) take(k *chunk, before func()) *slot {
 	return s
 }
 
-// give takes a slot back.
-func (m *memory) give(s *slot) {
+// give takes slots back.
+func (m *memory) give(all []*slot) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if s.buf != nil {
-		m.dropLocked(s.buf)
-	}
-	*s = slot{index: s.index}
-	m.slots = append(m.slots, s)
-	if m.flying--; len(m.slots) == 1 {
-		m.freed.Broadcast()
+	for _, s := range all {
+		if s.buf != nil {
+			m.dropLocked(s.buf)
+		}
+		*s = slot{index: s.index}
+		m.slots = append(m.slots, s)
+		if m.flying--; len(m.slots) == 1 {
+			m.freed.Broadcast()
+		}
 	}
 }
 

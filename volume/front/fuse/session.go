@@ -3,7 +3,6 @@ package fuse
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -12,6 +11,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/takt-ha/takt/internal/blocking"
 	"github.com/takt-ha/takt/volume/front"
 	"github.com/takt-ha/takt/volume/front/block"
 )
@@ -19,7 +19,7 @@ import (
 // readers is how many threads read requests. With one the kernel's copy of a request delays the next; a third finds nothing to do.
 const readers = 2
 
-// session is a file system of one file, whose name is the volume's tag. It is a front.Sink.
+// session is a file system of one file, whose name is the volume's tag.
 type session struct {
 	dev    front.Device
 	name   string
@@ -204,14 +204,19 @@ func (s *session) closeAll() {
 	s.fds = nil
 }
 
-// reader is one thread that reads requests.
+// reader is one thread that reads requests. It is a front.Sink.
 type reader struct {
 	s          *session
 	wait, poll int // descriptors: one blocks, the other says EAGAIN
 	in, out    *chunk
 	batch      []*front.Request
 	more       bool // the last look for more found some
-	turn       int
+	round      int
+	turn       blocking.Turn
+
+	mu      sync.Mutex
+	answers []*slot // to be written by Flush
+	spare   []*slot
 }
 
 // maxBatch is how many requests are submitted at once.
@@ -219,12 +224,10 @@ const maxBatch = 16
 
 // run reads until the file system is gone.
 func (r *reader) run() {
-	runtime.LockOSThread() // the thread is blocked in read(2) most of the time
-	defer runtime.UnlockOSThread()
 	nothing := func() {}
 	r.in, r.out = r.s.memory.chunk(nothing), r.s.memory.chunk(nothing)
 	defer func() { r.s.memory.drop(r.in); r.s.memory.drop(r.out) }()
-	for r.next(r.wait) {
+	for r.turn.Take(); r.next(r.wait); r.turn.Take() {
 		r.gather()
 		r.submit()
 	}
@@ -233,7 +236,7 @@ func (r *reader) run() {
 
 // gather takes what else has come. It does not look each time: at depth one there is nothing.
 func (r *reader) gather() {
-	if r.turn++; !r.more && r.turn%8 != 0 {
+	if r.round++; !r.more && r.round%8 != 0 {
 		return
 	}
 	r.more = false
@@ -248,8 +251,12 @@ func (r *reader) next(fd int) bool {
 	var at int
 	r.in, at = r.s.memory.room(r.in, most, lead, r.submit)
 	b := r.in.mem[at : at+most]
+	call := unix.Syscall
+	if fd == r.poll {
+		call = unix.RawSyscall // it does not wait
+	}
 	for {
-		n, _, errno := unix.Syscall(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
+		n, _, errno := call(unix.SYS_READ, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(b))), uintptr(len(b)))
 		switch errno {
 		case 0:
 			if c, ok := decodeCall(b[:n]); ok {
@@ -321,7 +328,7 @@ func (r *reader) begin(fd int, c call, end int) {
 	a.fd, a.unique, a.answer, a.length = fd, c.unique, answer, length
 	q := &r.s.bySlot[a.index]
 	*q = req
-	q.Sink, q.Tag = r.s, uint64(a.index)
+	q.Sink, q.Tag = r, uint64(a.index)
 	r.batch = append(r.batch, q)
 }
 
@@ -383,9 +390,10 @@ func (s *session) reply(fd int, unique uint64, errno syscall.Errno, body []byte)
 	write(fd, p)
 }
 
+// write answers; it does not wait.
 func write(fd int, p []byte) {
 	for {
-		_, _, errno := unix.Syscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
+		_, _, errno := unix.RawSyscall(unix.SYS_WRITE, uintptr(fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)))
 		if errno != unix.EINTR {
 			return
 		}
@@ -400,11 +408,35 @@ func (r *reader) submit() {
 	r.s.dev.Submit(r.batch)
 	clear(r.batch)
 	r.batch = r.batch[:0]
+	r.Flush()
 }
 
-// Done answers a request at once: a write to /dev/fuse does not wait, and each answer is one anyway.
-func (s *session) Done(req *front.Request) {
-	a := s.slots[req.Tag]
+// Done notes the answer.
+func (r *reader) Done(req *front.Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.answers = append(r.answers, r.s.slots[req.Tag])
+}
+
+// Flush answers what is noted, one write after another: the kernel's completions then wake its thread for them, and the
+// application, once.
+func (r *reader) Flush() {
+	r.mu.Lock()
+	all := r.answers
+	r.answers, r.spare = r.spare, nil
+	r.mu.Unlock()
+	for _, a := range all {
+		r.s.answer(a, &r.s.bySlot[a.index])
+	}
+	r.s.memory.give(all)
+	clear(all)
+	r.mu.Lock()
+	r.spare = all[:0]
+	r.mu.Unlock()
+}
+
+// answer writes one answer.
+func (s *session) answer(a *slot, req *front.Request) {
 	var b [outHeader + 8]byte
 	switch {
 	case req.Err != nil:
@@ -419,11 +451,7 @@ func (s *session) Done(req *front.Request) {
 	default:
 		s.reply(a.fd, a.unique, 0, nil)
 	}
-	s.memory.give(a)
 }
-
-// Flush has nothing to do: Done has answered.
-func (s *session) Flush() {}
 
 func errno(err error) syscall.Errno {
 	var n syscall.Errno
