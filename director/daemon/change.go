@@ -70,10 +70,10 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := &d.conf.Global
-	kind, conf := "INSTANCE", director.Notify{}
+	kind, conf, lines := "INSTANCE", director.Notify{}, g.PriorityLines
 	for _, i := range d.conf.Instances {
 		if !n.Group && i.Name == n.Name {
-			conf = i.Notify
+			conf, lines = i.Notify, lines || i.PriorityLine
 		}
 	}
 	for _, s := range d.conf.SyncGroups {
@@ -87,7 +87,7 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 		d.run.run(g, kind+" "+n.Name, commandOf(&conf, n.Event))
 		d.run.run(g, kind+" "+n.Name, conf.Any, kind, n.Name, string(n.Event), priority)
 	}
-	if changed || g.PriorityLines {
+	if changed || lines {
 		d.pipes.write(fmt.Sprintf("%s %q %s %s", kind, n.Name, n.Event, priority), g.NotifyFIFO, g.VRRPFIFO)
 	}
 	if subject := subjectOf(n.Event); conf.Alert && subject != "" && !(g.Mail.NoFault && n.Event == vrrp.BecameFault) {
@@ -130,6 +130,12 @@ func (d *Daemon) followAddresses(ctx context.Context) {
 		here := map[netip.Addr]bool{}
 		for _, a := range all {
 			here[a.Prefix.Addr().WithZone("")] = true
+		}
+		d.mu.Lock()
+		static := d.static
+		d.mu.Unlock()
+		if static != nil {
+			static.Restore()
 		}
 		d.mu.Lock()
 		defer d.mu.Unlock()

@@ -97,9 +97,11 @@ type Daemon struct {
 	forward *forwarding
 	run     *programs
 	pipes   *pipes
+	readers *readers
 	mail    *mailer
 
 	mu     sync.Mutex
+	static *router.Static   // guarded by mu; nil: nothing static was ever asked for
 	conf   *director.Config // guarded by mu
 	pool   *pool.Machine    // guarded by mu
 	loaded time.Time        // guarded by mu
@@ -117,7 +119,7 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	if err != nil {
 		return err
 	}
-	d := &Daemon{o: o, begun: time.Now(), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), mail: newMailer(o.Log)}
+	d := &Daemon{o: o, begun: time.Now(), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
 	if !c.Global.Startup.None() {
 		if err := runOne(ctx, &c.Global, c.Global.Startup, orDefault(c.Global.StartupLimit, 10*time.Second)); err != nil {
 			o.Log.Error("the startup script failed", "program", c.Global.Startup.Args[0], "error", err)
@@ -172,6 +174,10 @@ func (d *Daemon) begin(c *director.Config) error {
 	if err := d.openPipes(c); err != nil {
 		return err
 	}
+	d.readers.set(&c.Global)
+	if err := d.setStatic(c.Static); err != nil {
+		return err
+	}
 	d.forward = newForwarding(d.o.Ways, d.o.Log)
 	d.checks = check.NewRunner(func(r pool.Checked) { d.feed(r) }, d.o.Log)
 	d.watcher = track.New(d.onTrack, d.o.Log)
@@ -223,6 +229,9 @@ func (d *Daemon) Reload() error {
 	if err := d.openPipes(c); err != nil {
 		return err
 	}
+	if err := d.setStatic(c.Static); err != nil {
+		return err
+	}
 	if err := d.takeServers(c); err != nil {
 		return err
 	}
@@ -236,7 +245,11 @@ func (d *Daemon) Reload() error {
 		err = d.startRouter(c)
 	}
 	d.watcher.Set(c)
+	d.readers.set(&c.Global)
 	d.pipes.keep(pipePaths(c)...)
+	if c.Global.ReloadLines && router != nil {
+		d.tellStates(&c.Global, router)
+	}
 	d.o.Log.Info("a new configuration is in force")
 	return err
 }
@@ -280,13 +293,50 @@ func (d *Daemon) end(remove bool) error {
 	defer stop()
 	d.run.close(ctx)
 	d.mail.close(ctx)
+	d.readers.close()
 	d.pipes.keep()
+	if d.static != nil {
+		d.static.Close()
+	}
 	if g := &d.conf.Global; remove && !g.Shutdown.None() {
 		if err := runOne(context.Background(), g, g.Shutdown, orDefault(g.ShutdownLimit, 10*time.Second)); err != nil {
 			d.o.Log.Error("the shutdown script failed", "program", g.Shutdown.Args[0], "error", err)
 		}
 	}
 	return failed
+}
+
+// setStatic holds what is held whatever VRRP decides.
+func (d *Daemon) setStatic(want director.Routing) error {
+	d.mu.Lock()
+	static := d.static
+	d.mu.Unlock()
+	if static == nil {
+		if len(want.Addresses)+len(want.Routes)+len(want.Rules) == 0 {
+			return nil
+		}
+		var err error
+		if static, err = router.OpenStatic(d.o.Log); err != nil {
+			return err
+		}
+		d.mu.Lock()
+		d.static = static
+		d.mu.Unlock()
+	}
+	static.Set(want)
+	return nil
+}
+
+// tellStates writes how all instances stand into the pipes (fifo_write_vrrp_states_on_reload).
+func (d *Daemon) tellStates(g *director.Global, from Router) {
+	status, err := from.Status()
+	if err != nil {
+		d.o.Log.Warn("the states cannot be told to the notify pipes", "error", err)
+		return
+	}
+	for _, i := range status.Instances {
+		d.pipes.write(fmt.Sprintf("INSTANCE %q %s %d", i.Name, i.State, i.Status.Priority), g.NotifyFIFO, g.VRRPFIFO)
+	}
 }
 
 func (d *Daemon) openPipes(c *director.Config) error {
