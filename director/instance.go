@@ -214,11 +214,11 @@ type TrackedProcess struct {
 	Name           string
 	Process        string
 	Args           []string // param_match: the arguments that count; nil: any
-	Match          string   // "exact", "initial" or "partial"; "" with Args nil
+	Match          string   // "exact"; "initial": the last one may go on; "partial": more may follow; "" with Args nil
 	FullCommand    bool
 	Weight         int
 	Quorum         int // processes at least: 1
-	QuorumMax      int // and at most; 0: any
+	QuorumMax      int // and at most; 0: any; < 0: none may run
 	Reverse        bool
 	Delay          time.Duration // fork_delay and terminate_delay
 	TerminateDelay time.Duration

@@ -21,7 +21,7 @@ type process struct {
 
 // counted takes how many run, and returns whether the process has changed. A change lasts for the delay before it counts. It is pure.
 func (p *process) counted(n int, now time.Time) (changed bool) {
-	up := n >= max(p.conf.Quorum, 1) && (p.conf.QuorumMax == 0 || n <= p.conf.QuorumMax)
+	up := n >= max(p.conf.Quorum, 1) && (p.conf.QuorumMax == 0 || n <= p.conf.QuorumMax) || p.conf.QuorumMax < 0 && n == 0
 	switch {
 	case !p.known:
 		p.known, p.up = true, up
@@ -111,15 +111,11 @@ func (r running) is(c *director.TrackedProcess) bool {
 	}
 	args := r.args[1:]
 	switch c.Match {
-	case "initial":
-		return len(args) >= len(c.Args) && slices.Equal(args[:len(c.Args)], c.Args)
 	case "partial":
-		for _, want := range c.Args {
-			if !slices.Contains(args, want) {
-				return false
-			}
-		}
-		return true
+		return len(args) >= len(c.Args) && slices.Equal(args[:len(c.Args)], c.Args)
+	case "initial":
+		n := len(c.Args) - 1
+		return n >= 0 && len(args) > n && slices.Equal(args[:n], c.Args[:n]) && strings.HasPrefix(args[n], c.Args[n])
 	}
 	return c.FullCommand && len(c.Args) == 0 && c.Match == "" || slices.Equal(args, c.Args)
 }

@@ -59,7 +59,11 @@ func TestWhoIsMeant(t *testing.T) {
 		{director.TrackedProcess{Process: "/usr/bin/postgres", FullCommand: true}, true},
 		{director.TrackedProcess{Process: "postgres", Args: []string{"-D", "/data"}, Match: "initial"}, true},
 		{director.TrackedProcess{Process: "postgres", Args: []string{"-p"}, Match: "initial"}, false},
-		{director.TrackedProcess{Process: "postgres", Args: []string{"5432", "-D"}, Match: "partial"}, true},
+		{director.TrackedProcess{Process: "postgres", Args: []string{"-D", "/da"}, Match: "initial"}, true},
+		{director.TrackedProcess{Process: "postgres", Args: []string{"-", "/data"}, Match: "initial"}, false},
+		{director.TrackedProcess{Process: "postgres", Args: []string{"-D"}, Match: "partial"}, true},
+		{director.TrackedProcess{Process: "postgres", Args: []string{"-D", "/da"}, Match: "partial"}, false},
+		{director.TrackedProcess{Process: "postgres", Args: []string{"5432", "-D"}, Match: "partial"}, false},
 		{director.TrackedProcess{Process: "postgres", Args: []string{"-D", "/data"}, Match: "exact"}, false},
 		{director.TrackedProcess{Process: "postgres", Args: []string{"-D", "/data", "-p", "5432"}, Match: "exact"}, true},
 	} {

@@ -125,7 +125,6 @@ type real struct {
 type check struct {
 	director.Check
 	timing timing
-	fast   *bool
 	host   string
 }
 

@@ -242,8 +242,6 @@ func (r *reader) finishCheck(s *real, c *check, t timing) {
 	s.Alpha = s.Alpha || or(false, c.timing.alpha)
 	switch {
 	case c.HTTP != nil:
-		c.HTTP.Fast = or(false, c.fast)
-		c.Timing.Fast = c.HTTP.Fast
 		if c.HTTP.Host = c.host; c.host == "" {
 			c.HTTP.Host = s.Host
 		}

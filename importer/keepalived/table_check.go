@@ -146,7 +146,7 @@ func endCheck(r *reader, c *call) {
 func httpRows() []row {
 	return []row{
 		choice("http_protocol", "1.0C is 1.0 with \"Connection: close\" (default: 1.0)", func(r *reader) *string { return &r.chk.HTTP.Version }, "1.0", "1.0C", "1.0c", "1.1"),
-		bit("fast_recovery", "a server that is down is checked URL after URL without a pause", func(r *reader) *bool { return given(&r.chk.fast) }),
+		harmless("fast_recovery", "[<BOOL>]", "all URLs are asked one after the other without a pause, always"),
 		takes("virtualhost", "<STRING>", "the Host of URLs that name none", 1, 1, func(r *reader, c *call) { r.chk.host = c.arg(0) }),
 		takes("nb_get_retry", "<INTEGER>", "an old name of retry", 1, 1, func(r *reader, c *call) {
 			r.note(c.pos, "nb_get_retry is an old name: say retry")

@@ -34,7 +34,7 @@ func globalTables() []table {
 			ignored("net_namespace", "<NAME>", "a director runs in the namespace in which it is started: ip netns exec NAME takt director ..."),
 			ignored("net_namespace_ipvs", "<NAME>", "checks and forwarding are in one network namespace"),
 			harmless("namespace_with_ipsets", "", ownTable),
-			harmless("instance", "<NAME>", "each director has a socket and a state of its own"),
+			harmless("instance", "<NAME>", "several directors are told apart by --name"),
 			harmless("use_pid_dir", "", "there are no PID files"),
 			harmless("linkbeat_use_polling", "", noLinkPoll),
 			harmless("child_wait_time", "<SECS>", oneProcess),
@@ -143,7 +143,10 @@ func multicast(name, words string, six bool, to func(*reader) *netip.Addr) row {
 func fifo(name, words string, to func(*director.Global) *string) row {
 	return takes(name, "<PATH> [username [groupname]]", words, 1, 3, func(r *reader, c *call) {
 		*to(&r.cfg.Global), r.fifoAt = c.arg(0), c.args[0].pos
-		r.account(c, c.args[1:])
+		if len(c.args) > 1 {
+			r.account(c, c.args[1:])
+			r.warn(c.args[1].pos, "%s: the pipe belongs to root: who else should have it is left out", c.text)
+		}
 		if !strings.HasPrefix(c.arg(0), "/") {
 			r.fail(c.args[0].pos, "%s: %q is no absolute path", c.text, c.arg(0))
 		}

@@ -159,8 +159,8 @@ func endProcess(r *reader, c *call) {
 	case p.QuorumMax > 0 && p.QuorumMax < p.Quorum:
 		r.fail(c.pos, "vrrp_track_process %s: quorum_max %d is less than quorum %d", p.Name, p.QuorumMax, p.Quorum)
 	default:
-		if p.Match != "" && p.Args == nil {
-			p.Args = []string{}
+		if p.Match != "" && len(p.Args) == 0 {
+			p.Args, p.Match = []string{}, "exact" // it has none
 		}
 		r.cfg.Processes = append(r.cfg.Processes, *p)
 	}
@@ -189,9 +189,10 @@ func processRows() []row {
 		weight("added to priorities; 0: it is a fault when it is gone (default: 1)", -254, 254, func(r *reader) (*int, *bool) { return &r.proc.Weight, &r.proc.Reverse }),
 		num("quorum", "processes at least (default: 1)", 1, 65535, func(r *reader) *int { return &r.proc.Quorum }),
 		takes("quorum_max", "0..65535", "and at most; 0: none may run", 1, 1, func(r *reader, c *call) {
-			n, ok := r.number(c, 0, 0, 65535)
-			if r.proc.QuorumMax = n; ok && n == 0 { // none may run: as one at least, turned round
-				r.proc.Quorum, r.proc.Reverse = 1, !r.proc.Reverse
+			if n, ok := r.number(c, 0, 0, 65535); ok && n == 0 {
+				r.proc.QuorumMax = -1
+			} else {
+				r.proc.QuorumMax = n
 			}
 		}),
 		secs("fork_delay", "how long it must run until it is up", 0, 3600, func(r *reader) *time.Duration { return &r.proc.Delay }),
