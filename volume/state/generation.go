@@ -135,12 +135,25 @@ func (m *Machine) newGeneration(next volume.Generation, unix int64) {
 	}
 }
 
+// rotateNow tells the peers before it is written down here. If this node dies in between, it comes back with data that the
+// others know as an ancestor of theirs; the other way round it would come back with a generation that nobody else has, and a
+// survivor that was promoted meanwhile would see a split brain, although nothing was written that it lacks.
 func (m *Machine) rotateNow(next volume.Generation, unix int64) {
 	step := m.inStepMask()
 	g := m.dataGen()
 	said := Said{Kind: "generation", InStep: step, Gets: m.getsMask(), Written: unix}
 	m.begin(&g, next, 0)
 	said.Gen = g
+	for _, p := range m.peers {
+		if p.inSync() && !p.congested {
+			if m.disk != volume.UpToDate {
+				p.gen = g
+				p.gen.Bitmap[p.id] = 0
+			}
+			p.expect = g.Current
+			m.emit(Tell{p.id, said})
+		}
+	}
 	if m.disk == volume.UpToDate || !m.attached {
 		m.super.Gen, m.super.Written = g, unix
 	}
@@ -150,16 +163,6 @@ func (m *Machine) rotateNow(next volume.Generation, unix int64) {
 		if p.left = m.behind(p); p.left && p.need == needNothing && p.disk != volume.Diskless && !p.congested {
 			p.agrees = false
 			m.compareAgain(p)
-		}
-	}
-	for _, p := range m.peers {
-		if p.inSync() && !p.congested {
-			if m.disk != volume.UpToDate {
-				p.gen = g
-				p.gen.Bitmap[p.id] = 0
-			}
-			p.expect = g.Current
-			m.emit(Tell{p.id, said})
 		}
 	}
 }
