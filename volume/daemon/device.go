@@ -40,6 +40,7 @@ type device struct {
 	size  int64      // bytes, as the device has it
 	data  string     // the generation that the device's users know
 	now   block.Attached
+	stays error  // why the device has not followed
 	close func() // of front.Device.Open
 
 	said struct {
@@ -134,6 +135,7 @@ func (d *device) attachLocked(f block.Front) (string, error) {
 		done()
 		return "", err
 	}
+	d.stays = nil
 	d.now, d.close, d.size, d.data = a, done, size, d.volume.Generation()
 	return path, nil
 }
@@ -197,14 +199,13 @@ func (d *device) follow() error {
 	defer d.mu.Unlock()
 	size, data := d.dev.Size(), d.volume.Generation()
 	if d.now == nil || size == d.size && data == d.data {
-		return nil
+		return d.stays
 	}
 	d.size, d.data = size, data
-	err := d.now.Follow()
-	if err != nil {
-		d.volume.Log.Warn("the block device does not follow the volume", "device", d.now.Path(), "error", err)
+	if d.stays = d.now.Follow(); d.stays != nil {
+		d.volume.Log.Warn("the block device does not follow the volume", "device", d.now.Path(), "error", d.stays)
 	}
-	return err
+	return d.stays
 }
 
 // say notes what status tells, and whether that is news.

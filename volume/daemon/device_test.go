@@ -149,6 +149,9 @@ func TestDeviceBesideFrozen(t *testing.T) {
 		second = up(t, dirs[1]) // has what the killed one left to take away
 		goes(t, dirs[1], device)
 		second.must("down")
+		if err := second.cmd.Wait(); err != nil {
+			t.Error("the process of the volume:", err)
+		}
 	}
 	if err := first.cmd.Process.Signal(unix.SIGCONT); err != nil {
 		t.Fatal(err)
