@@ -328,6 +328,7 @@ func (p *peer) lost(l *link, why error) {
 		}
 		p.r.markDoubts(p.node.ID)
 		p.r.tellLater(down, func() {
+			p.r.endDoubts(p.node.ID)
 			p.r.gate.release()
 			close(told)
 		})

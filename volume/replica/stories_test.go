@@ -348,3 +348,22 @@ func TestPrimaryOnly(t *testing.T) {
 		t.Error("a secondary was opened for writing")
 	}
 }
+
+// TestDoubtsOutliveAWipe: until the machine has heard that the writer is lost, it may take the others for as good as it, and wipe
+// their marks. What is in doubt is marked all the same.
+func TestDoubtsOutliveAWipe(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	s[0].r.flushRound()
+	b := s[1].r
+	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
+	b.peers[2].mayLack(0, proto.Header{Offset: volume.BlockSize}, volume.BlockSize, 0)
+	b.markDoubts(0)
+	b.markAll(state.MarkAll{Peer: 2, Clear: true})
+	b.endDoubts(0)
+	if bits := b.disk.Load().Bitmap(2); bits.Bytes() != volume.BlockSize {
+		t.Errorf("%d bytes are marked for c, want a block", bits.Bytes())
+	}
+	if left := b.peers[2].doubts[0].ranges; len(left) > 0 {
+		t.Errorf("still in doubt are %v", left)
+	}
+}

@@ -94,7 +94,9 @@ func (d *doubt) done(seq uint64) {
 	}
 }
 
-// markDoubts: the writer is lost; what it wrote last may be lacking on the others. The marks are saved: they are all that says so.
+// markDoubts: the writer is lost; what it wrote last may be lacking on the others. The marks are saved: they are all that says so. What is
+// in doubt is remembered until the machine has heard of the loss: until then it takes the others for as good as the writer, and may
+// wipe the marks.
 func (r *Replica) markDoubts(writer volume.NodeID) {
 	any := false
 	r.eachPeer(func(o *peer) {
@@ -102,13 +104,22 @@ func (r *Replica) markDoubts(writer volume.NodeID) {
 		defer o.mu.Unlock()
 		any = any || len(o.doubts[writer].ranges) > 0
 		o.markDoubtLocked(&o.doubts[writer])
-		o.doubts[writer] = doubt{}
 	})
 	if d := r.disk.Load(); any && d != nil {
 		if err := d.SaveBitmaps(); err != nil {
 			r.diskFailed(d, "metadata", err)
 		}
 	}
+}
+
+// endDoubts: the machine has heard that the writer is lost. From now on the marks alone tell.
+func (r *Replica) endDoubts(writer volume.NodeID) {
+	r.markDoubts(writer)
+	r.eachPeer(func(o *peer) {
+		o.mu.Lock()
+		defer o.mu.Unlock()
+		o.doubts[writer] = doubt{}
+	})
 }
 
 func (p *peer) markDoubtLocked(d *doubt) {
