@@ -13,10 +13,11 @@ func (m *Machine) onMet(p *peer) {
 	p.met, p.wanted = true, true
 }
 
-// compareAgain begins a new exchange of Hellos on a standing connection.
+// compareAgain begins a new exchange of Hellos on a standing connection; after the exchange under way, if there is one, also the
+// first: the Hello that is out does not say what has changed.
 func (m *Machine) compareAgain(p *peer) {
-	if p.met && p.up() {
-		p.wanted = true // after the exchange under way, if there is one
+	if p.met {
+		p.wanted = true
 	}
 }
 
@@ -227,7 +228,7 @@ func (m *Machine) agree() {
 		return
 	}
 	for _, p := range m.peers {
-		if p.up() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current {
+		if p.up() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current && (m.super.Seen == 0 || p.gen.Within(m.super.Seen)) {
 			p.agrees = true
 		}
 	}
