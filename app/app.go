@@ -209,6 +209,7 @@ func (a *App) open() error {
 		RuntimeDir: a.opts.Run, OCFRoot: a.opts.OCFRoot, Executable: a.opts.Exe, Log: a.log,
 		Tools: agent.Tools{Folder: a.opts.toolsDir(), Socket: a.opts.Socket}, Node: a.id.Name,
 		Score:       func(resource, score string) { a.attrs.set(agent.PromotionAttribute(resource), score) },
+		Attribute:   func(name, value string) { a.attrs.set(name, value) },
 		Fence:       fence.Options{Folders: a.opts.FenceFolders},
 		FenceAgents: fenceagents.Options{Node: a.id.Name, Cluster: a.id.ClusterID, Watchdog: a.ownWatchdog},
 	})

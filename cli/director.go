@@ -13,6 +13,6 @@ func newDirectorCommand(g *globals) *cobra.Command {
 		Example: "  takt director check /etc/keepalived/keepalived.conf\n  takt director run /etc/keepalived/keepalived.conf\n  takt director status",
 	}
 	addGroup(cmd, "see", "See:", newDirectorCheckCommand(g), newDirectorStatusCommand(g))
-	addGroup(cmd, "run", "Run:", newDirectorRunCommand(g), newDirectorReloadCommand(g))
+	addGroup(cmd, "run", "Run:", newDirectorRunCommand(g), newDirectorStartCommand(g), newDirectorReloadCommand(g), newDirectorStopCommand(g))
 	return cmd
 }

@@ -1,11 +1,14 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"regexp"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -21,7 +24,7 @@ import (
 // directors are the flags of commands about directors that run.
 type directors struct {
 	*globals
-	dir, name string
+	dir, name, log string
 }
 
 func (d *directors) flags(cmd *cobra.Command) {
@@ -50,22 +53,88 @@ func newDirectorRunCommand(g *globals) *cobra.Command {
 			if !directorName.MatchString(d.name) {
 				return usage(cmd, fmt.Errorf("--name %q: want a letter, then letters, digits and dashes", d.name))
 			}
-			path := ""
-			if len(args) > 0 {
-				path = args[0]
+			tell := readyPipe()
+			err := d.run(cmd, args, func() { tell("ok") })
+			if err != nil {
+				tell(errorLines(err))
 			}
-			path, err := config.Find(path)
+			return err
+		},
+	}
+	d.flags(cmd)
+	return cmd
+}
+
+func (d *directors) run(cmd *cobra.Command, args []string, ready func()) error {
+	path, err := config.Find(strings.Join(args, ""))
+	if err != nil {
+		return err
+	}
+	ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
+	defer stop()
+	reload := make(chan os.Signal, 1)
+	signal.Notify(reload, syscall.SIGHUP)
+	defer signal.Stop(reload)
+	log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), logOptions()))
+	return daemon.Run(ctx, d.options(path, log), reload, func() {
+		log.Info("the director runs", "configuration", path, "name", d.name)
+		ready()
+	})
+}
+
+func newDirectorStartCommand(g *globals) *cobra.Command {
+	d := &directors{globals: g}
+	cmd := &cobra.Command{
+		Use:     "start [FILE]",
+		Short:   "Start a director in the background",
+		Long:    "What \"run\" does in the foreground. The command ends when the director works. Its words go to\n/var/log/takt/director-NAME.log.",
+		Example: "  takt director start /etc/keepalived/keepalived.conf",
+		Args:    cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			path, err := config.Find(strings.Join(args, ""))
 			if err != nil {
 				return err
 			}
-			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)
-			defer stop()
-			reload := make(chan os.Signal, 1)
-			signal.Notify(reload, syscall.SIGHUP)
-			defer signal.Stop(reload)
-			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), logOptions()))
-			return daemon.Run(ctx, d.options(path, log), reload, func() { log.Info("the director runs", "configuration", path, "name", d.name) })
+			return d.start(path)
 		},
+	}
+	d.flags(cmd)
+	cmd.Flags().StringVar(&d.log, "log", "", "where its words go (default: /var/log/takt/director-NAME.log)")
+	return cmd
+}
+
+func (d *directors) start(path string) error {
+	log := d.log
+	if log == "" {
+		log = "/var/log/takt/director-" + d.name + ".log"
+	}
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	said, cmd, err := background([]string{"director", "run", "--name", d.name, "--dir", d.dir, path}, log)
+	if err != nil {
+		return errs.E("start", errs.Permission, "director "+d.name, "", err)
+	}
+	if said == "ok" {
+		return cmd.Process.Release()
+	}
+	_ = cmd.Wait() // what it said counts more than how it ended
+	lines := strings.SplitN(said, "\n", 3)
+	if len(lines) < 3 {
+		return errs.E("start", errs.Unavailable, "director "+d.name, "Its log: "+log, errors.New("its process ended at once"))
+	}
+	return errs.E("start", errs.ParseKind(lines[0]), "director "+d.name, lines[1], errors.New(lines[2]))
+}
+
+func newDirectorStopCommand(g *globals) *cobra.Command {
+	d := &directors{globals: g}
+	cmd := &cobra.Command{
+		Use:     "stop",
+		Short:   "Stop a director: its addresses go to the others at once, and it forwards no more",
+		Example: "  takt director stop",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return d.client().Stop(cmd.Context()) },
 	}
 	d.flags(cmd)
 	return cmd

@@ -1,15 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
-	"os"
-	"os/exec"
 	"os/signal"
-	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -91,10 +87,6 @@ func onLoopback(c volume.Config) bool {
 
 // spawn starts the process, apart from this one.
 func (v *volumes) spawn(name string, plain bool) error {
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
 	args := []string{"volume", "run", name}
 	if v.dir != "" {
 		args = append(args, "--dir", v.dir)
@@ -109,37 +101,15 @@ func (v *volumes) spawn(name string, plain bool) error {
 		args = append(args, "--plain")
 	}
 	paths := v.paths(name)
-	if err := os.MkdirAll(filepath.Dir(paths.Log), 0o755); err != nil {
-		return errs.E("start volume", errs.Permission, name, "", err)
-	}
-	log, err := os.OpenFile(paths.Log, os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
+	said, cmd, err := background(args, paths.Log)
 	if err != nil {
 		return errs.E("start volume", errs.Permission, name, "", err)
 	}
-	defer log.Close()
-	ready, tell, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	defer ready.Close()
-	cmd := exec.Command(self, args...)
-	cmd.Stdout, cmd.Stderr, cmd.ExtraFiles = log, log, []*os.File{tell}
-	cmd.Env = append(os.Environ(), readyVariable+"=3")
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	err = cmd.Start()
-	tell.Close()
-	if err != nil {
-		return errs.E("start volume", errs.Other, name, "", err)
-	}
-	// The child writes "ok", or the kind of its error, the hint and the text, a line each, after
-	// a line "up" if it runs all the same; and closes.
-	var said bytes.Buffer
-	_, err = said.ReadFrom(ready)
-	if err == nil && said.String() == "ok" {
+	if said == "ok" {
 		return cmd.Process.Release()
 	}
 	kind, text, hint := errs.Unavailable, "its process ended at once", ""
-	report, up := strings.CutPrefix(said.String(), "up\n")
+	report, up := strings.CutPrefix(said, "up\n")
 	if lines := strings.SplitN(report, "\n", 3); len(lines) == 3 {
 		kind, hint, text = errs.ParseKind(lines[0]), lines[1], lines[2]
 	}
@@ -153,14 +123,6 @@ func (v *volumes) spawn(name string, plain bool) error {
 	}
 	return errs.E("start volume", kind, name, hint, errors.New(strings.TrimPrefix(text, "start volume "+name+": ")))
 }
-
-// errorLines is an error on its way to the parent: kind, hint, text.
-func errorLines(err error) string {
-	return errs.KindOf(err).String() + "\n" + strings.ReplaceAll(errs.HintOf(err), "\n", " ") + "\n" + err.Error()
-}
-
-// readyVariable names the descriptor on which the process says how its start went.
-const readyVariable = "TAKT_READY_FD"
 
 func newVolumeRunCommand(v *volumes) *cobra.Command {
 	var plain bool
@@ -208,29 +170,4 @@ func (v *volumes) daemonOptions(cmd *cobra.Command, f found) daemon.Options {
 		o.Cluster = api.NewClient(v.cluster)
 	}
 	return o
-}
-
-// logOptions leaves out the time where the journal adds its own (systemd.exec(5), JOURNAL_STREAM).
-func logOptions() *slog.HandlerOptions {
-	if os.Getenv("JOURNAL_STREAM") == "" {
-		return nil
-	}
-	return &slog.HandlerOptions{ReplaceAttr: func(groups []string, a slog.Attr) slog.Attr {
-		if len(groups) == 0 && a.Key == slog.TimeKey {
-			return slog.Attr{}
-		}
-		return a
-	}}
-}
-
-// readyPipe returns what tells the parent, once, how the start went.
-func readyPipe() func(string) {
-	if os.Getenv(readyVariable) != "3" {
-		return func(string) {}
-	}
-	f := os.NewFile(3, "ready")
-	return func(text string) {
-		fmt.Fprint(f, text)
-		f.Close()
-	}
 }

@@ -32,9 +32,10 @@ type Options struct {
 	Node       string      // this node's name in the cluster
 	// Score takes promotion scores that change between operations; see native.Options.
 	Score      func(resource, score string)
-	InitDir    string       // of lsb scripts; "" is /etc/init.d
-	Executable string       // Takt's binary, for isolated native agents; "" is the running program
-	Log        *slog.Logger // nil discards
+	Attribute  func(name, value string) // of native agents; see native.Options
+	InitDir    string                   // of lsb scripts; "" is /etc/init.d
+	Executable string                   // Takt's binary, for isolated native agents; "" is the running program
+	Log        *slog.Logger             // nil discards
 	// Fence is where fence agents are found and what their devices do when the
 	// configuration does not say; Native and RuntimeDir are filled in.
 	Fence fence.Options
@@ -66,7 +67,7 @@ func NewRegistry(opts Options) *Registry {
 		opts.Fence.RuntimeDir = cmp.Or(opts.RuntimeDir, native.DefaultRuntimeDir)
 	}
 	return &Registry{
-		native:  native.New(native.Options{RuntimeDir: opts.RuntimeDir, Executable: opts.Executable, Log: opts.Log, Node: opts.Node, Socket: opts.Tools.Socket, Score: opts.Score}),
+		native:  native.New(native.Options{RuntimeDir: opts.RuntimeDir, Executable: opts.Executable, Log: opts.Log, Node: opts.Node, Socket: opts.Tools.Socket, Score: opts.Score, Attribute: opts.Attribute}),
 		ocf:     ocf.New(opts.OCFRoot, opts.Tools, opts.Log),
 		lsb:     lsb.New(opts.InitDir),
 		systemd: systemd.New(),

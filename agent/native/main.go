@@ -33,7 +33,7 @@ func AgentName(argv0 string, environ []string) (name string, ok bool) {
 		}
 	}
 	for _, n := range names {
-		if slices.Contains([]string{"Dummy", "Filesystem", "IPaddr2", "Stateful", "anything", "volume"}, n) {
+		if slices.Contains([]string{"Dummy", "Filesystem", "IPaddr2", "Stateful", "anything", "director", "volume"}, n) {
 			return n, true
 		}
 	}

@@ -1,5 +1,5 @@
 // Package native holds Takt's own resource agents, written in Go: IPaddr2,
-// Filesystem, anything, volume, Dummy and Stateful. Their parameters are those of the
+// Filesystem, anything, volume, director, Dummy and Stateful. Their parameters are those of the
 // well-known scripts of the same names, so a configuration works with either.
 //
 // An agent whose system calls are quick runs inside the daemon. One whose
@@ -36,6 +36,8 @@ type Options struct {
 	Socket     string       // of the cluster's daemon, for volumes; "": there is none of Takt's
 	// Score, if not nil, takes a promotion score that changes between operations; it must not block.
 	Score func(resource, score string)
+	// Attribute, if not nil, takes a transient attribute of this node; it must not block. An empty value takes it away.
+	Attribute func(name, value string)
 }
 
 // Set is all native agents of one daemon.
@@ -69,7 +71,7 @@ func New(opts Options) *Set {
 	s := &Set{opts: opts, announcer: newAnnouncer(opts.Log), children: newChildren()}
 	s.agents = map[string]kind{
 		"Dummy": s.dummy(), "Stateful": s.stateful(), "anything": s.anything(), "IPaddr2": s.ipaddr2(), "Filesystem": s.filesystem(),
-		"volume": s.volumeAgent(),
+		"volume": s.volumeAgent(), "director": s.directorAgent(),
 	}
 	return s
 }

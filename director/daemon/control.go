@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"log/slog"
 	"net"
@@ -149,6 +150,11 @@ func serve(ctx context.Context, l net.Listener, d *Daemon, log *slog.Logger) err
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		}
 	})
+	mux.HandleFunc("POST /v1/stop", func(w http.ResponseWriter, r *http.Request) {
+		d.stop()
+		w.(http.Flusher).Flush() // the client knows that it was heard, and waits for the end of the connection
+		<-d.ended
+	})
 	return api.ServeOn(ctx, l, mux, log)
 }
 
@@ -175,6 +181,20 @@ func (c *Client) Status(ctx context.Context) (s Status, err error) {
 	}
 	defer resp.Body.Close()
 	return s, json.NewDecoder(resp.Body).Decode(&s)
+}
+
+// Stop makes it give everything up in order, and waits until that is done. One that does not run is no error.
+func (c *Client) Stop(ctx context.Context) error {
+	resp, err := c.do(ctx, http.MethodPost, "/v1/stop")
+	if errs.KindOf(err) == errs.Unavailable {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	_, err = io.Copy(io.Discard, resp.Body)
+	return err
 }
 
 // Reload makes it read its configuration again.

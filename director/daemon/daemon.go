@@ -99,6 +99,8 @@ type Daemon struct {
 	pipes   *pipes
 	readers *readers
 	mail    *mailer
+	stop    func()        // ends it in order
+	ended   chan struct{} // closed when all is given up
 
 	mu     sync.Mutex
 	static *router.Static   // guarded by mu; nil: nothing static was ever asked for
@@ -119,7 +121,9 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	if err != nil {
 		return err
 	}
-	d := &Daemon{o: o, begun: time.Now(), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
 	if !c.Global.Startup.None() {
 		if err := runOne(ctx, &c.Global, c.Global.Startup, orDefault(c.Global.StartupLimit, 10*time.Second)); err != nil {
 			o.Log.Error("the startup script failed", "program", c.Global.Startup.Args[0], "error", err)
@@ -128,21 +132,24 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	if err := d.begin(c); err != nil {
 		return errors.Join(err, d.end(false))
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	failed := make(chan error, 1)
 	var work sync.WaitGroup
 	l, err := listen(o)
 	if err != nil {
 		return errors.Join(err, d.end(true))
 	}
-	work.Go(func() { failed <- serve(ctx, l, d, o.Log) })
+	serving, silent := context.WithCancel(context.WithoutCancel(ctx))
+	defer silent()
+	work.Go(func() { failed <- serve(serving, l, d, o.Log) })
 	work.Go(func() { d.followAddresses(ctx) })
 	ready()
 	err = d.wait(ctx, reload, failed)
 	stop()
+	err = errors.Join(err, d.end(true))
+	close(d.ended)
+	silent()
 	work.Wait()
-	return errors.Join(err, d.end(true))
+	return err
 }
 
 func orDefault(d, otherwise time.Duration) time.Duration {
@@ -162,7 +169,15 @@ func lock(o Options) (unlock func(), err error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	for try := 0; ; try++ { // one that was stopped may be about to end
+		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)
+		if err == nil {
+			break
+		}
+		if try < 25 {
+			time.Sleep(20 * time.Millisecond)
+			continue
+		}
 		f.Close()
 		return nil, errs.E("start", errs.Exists, "director "+o.Name, "See takt director status; for a second one give --name.", errors.New("it runs already"))
 	}

@@ -67,7 +67,7 @@ var tiers = map[string]Tier{
 	"agent/fence/disk":    {Imports: []string{"internal/osfs"}},
 	"agent/lsb":           {Imports: []string{"agent", "agent/outcome", "internal/command"}},
 	"agent/systemd":       {Imports: []string{"agent"}},
-	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs", "volume", "volume/control", "director/share"}},
+	"agent/native":        {Imports: []string{"agent", "agent/outcome", "internal/command", "internal/netif", "internal/osfs", "volume", "volume/control", "director/share", "director/daemon"}},
 	// Volumes.
 	"volume":         {Pure: true},
 	"volume/meta":    {Pure: true, Imports: []string{"volume"}},
