@@ -24,6 +24,13 @@ import (
 
 // TestMain is also the router that a test runs in a network namespace of its own: the program calls itself.
 func TestMain(m *testing.M) {
+	if os.Getenv("TAKT_TEST_SERVE") != "" {
+		if err := Serve(os.Stdin, os.Stdout, false); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
 	if path := os.Getenv("TAKT_TEST_ROUTER"); path != "" {
 		if err := runRouter(path); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -126,6 +133,11 @@ func run(t *testing.T, args ...string) {
 	if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v: %s", strings.Join(args, " "), err, out)
 	}
+}
+
+func commandOutput(args ...string) (string, error) {
+	out, err := exec.Command(args[0], args[1:]...).Output()
+	return string(out), err
 }
 
 // ready skips where keepalived, root or namespaces are missing.

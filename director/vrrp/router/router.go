@@ -102,7 +102,9 @@ func (r *Router) Run(ctx context.Context) error {
 			return errs.E("run VRRP", errs.Other, "", "", err)
 		}
 	}
-	r.stop()
+	if context.Cause(ctx) != errAbandoned {
+		r.stop()
+	}
 	return nil
 }
 

@@ -23,8 +23,8 @@ func (p *pair) finish(master int) {
 	}
 }
 
-// order is who is master and who is not.
-var order = [2][2]string{{"MASTER", "BACKUP"}, {"BACKUP", "MASTER"}}
+// stand is who is master and who is not.
+var stand = [2][2]string{{"MASTER", "BACKUP"}, {"BACKUP", "MASTER"}}
 
 // each runs a story with either side as the better one; with TAKT_INTEROP=1 with every variant, which takes a minute with
 // -parallel 12, else with one.
@@ -42,7 +42,7 @@ func each(t *testing.T, story func(p *pair, better int)) {
 				for _, s := range p.sides {
 					s.start()
 				}
-				p.expect(order[better][0], order[better][1])
+				p.expect(stand[better][0], stand[better][1])
 				story(p, better)
 			})
 		}
@@ -55,7 +55,7 @@ func TestCrash(t *testing.T) {
 		p.sides[better].crash()
 		p.expect([2]string{"STOP", "MASTER"}[better], [2]string{"MASTER", "STOP"}[better])
 		p.sides[better].start()
-		p.expect(order[better][0], order[better][1])
+		p.expect(stand[better][0], stand[better][1])
 		p.finish(better)
 	})
 }
@@ -72,7 +72,7 @@ func TestStop(t *testing.T) {
 		s.nopreempt = true
 		s.start()
 		other := 1 - better
-		p.expect(order[other][0], order[other][1])
+		p.expect(stand[other][0], stand[other][1])
 		p.sides[other].stop()
 		p.expect([2]string{"STOP", "MASTER"}[other], [2]string{"MASTER", "STOP"}[other])
 		p.finish(better)
@@ -84,7 +84,7 @@ func TestPriority(t *testing.T) {
 	each(t, func(p *pair, better int) {
 		p.sides[better].reload(50)
 		other := 1 - better
-		p.expect(order[other][0], order[other][1])
+		p.expect(stand[other][0], stand[other][1])
 		p.finish(other)
 	})
 }
