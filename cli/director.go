@@ -14,5 +14,6 @@ func newDirectorCommand(g *globals) *cobra.Command {
 	}
 	addGroup(cmd, "see", "See:", newDirectorCheckCommand(g), newDirectorStatusCommand(g))
 	addGroup(cmd, "run", "Run:", newDirectorRunCommand(g), newDirectorStartCommand(g), newDirectorReloadCommand(g), newDirectorStopCommand(g))
+	cmd.AddCommand(newDirectorVRRPCommand())
 	return cmd
 }

@@ -59,29 +59,14 @@ type RouterOptions struct {
 	Log    *slog.Logger
 }
 
-// RunRouter is VRRP on this machine's interfaces.
+// RunRouter is VRRP on this machine's interfaces, in a small real-time process of its own: nothing that the director does
+// makes adverts late.
 func RunRouter(o RouterOptions) (Router, error) {
-	r, err := router.New(router.Options{Config: o.Config, Log: o.Log, Notify: o.Notify, Realtime: true})
+	exe, err := os.Executable()
 	if err != nil {
-		return nil, err
+		return nil, errs.E("start VRRP", errs.Other, "", "", err)
 	}
-	ctx, stop := context.WithCancel(context.Background())
-	v := &running{r, stop, make(chan error, 1)}
-	go func() { v.done <- r.Run(ctx) }()
-	return v, nil
-}
-
-// running is a router that runs.
-type running struct {
-	*router.Router
-	stop context.CancelFunc
-	done chan error
-}
-
-// Close gives the addresses up in order.
-func (v *running) Close() error {
-	v.stop()
-	return <-v.done
+	return router.Spawn(router.Options{Config: o.Config, Log: o.Log, Notify: o.Notify}, exe, "director", "vrrp")
 }
 
 // Socket is where a director listens.
