@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test test-guest test-vrrp sim bench bench-scheduler bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
+.PHONY: build demo test test-guest test-vrrp sim bench bench-scheduler bench-director bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -40,6 +40,10 @@ bench: build
 # installed; SLOW=1 asks it, too, where it needs many minutes.
 bench-scheduler: build
 	$(GO) run ./bench/scheduler -takt $(CURDIR)/bin/takt $(if $(SLOW),-slow) -only '$(ONLY)'
+
+# How long an address is away when its director crashes or stops, beside keepalived. Needs root.
+bench-director: build
+	$(GO) run ./bench/director -takt $(CURDIR)/bin/takt -only '$(ONLY)'
 
 # Volumes beside nbdkit under fio's nbd engine, backing files in memory.
 bench-volume: build
