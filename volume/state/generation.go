@@ -227,7 +227,7 @@ func (m *Machine) confirm(p *peer) {
 	if p.gen.Current != m.super.Gen.Current || !m.attached {
 		return
 	}
-	if p.doneTold {
+	if p.doneTold && p.disk != volume.Inconsistent { // else it said so before it heard
 		m.confirmed(p)
 	}
 	if p.inSync() && m.disk == volume.UpToDate {
