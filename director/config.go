@@ -88,7 +88,6 @@ type InterfaceDelay struct {
 // TLSFiles are what SSL_GET checks show and trust. Without a CA no certificate is verified, as in keepalived.
 type TLSFiles struct {
 	CA, Certificate, Key string // paths
-	Password             Secret // of Key
 }
 
 // CheckDefaults is what checker_* options of global_defs say.

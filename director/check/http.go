@@ -25,6 +25,7 @@ const maxBody = 16 << 20
 type web struct {
 	place
 	conf *director.HTTPCheck
+	tls  *tls.Config // of SSL_GET
 	urls []page
 	down bool // the last time; a check never runs twice at once
 }
@@ -36,11 +37,17 @@ type page struct {
 	host  string // without a port: the TLS server name
 }
 
-func newHTTP(k *director.Check, p place) (probe, error) {
+func newHTTP(c *director.Config, k *director.Check, p place) (probe, error) {
 	if k.HTTP == nil || len(k.HTTP.URLs) == 0 {
 		return nil, errors.New("there is no url to ask for")
 	}
 	w := &web{place: p, conf: k.HTTP}
+	if k.HTTP.TLS {
+		var err error
+		if w.tls, err = tlsOf(c.TLS); err != nil {
+			return nil, err
+		}
+	}
 	for _, u := range k.HTTP.URLs {
 		g, err := w.page(u)
 		if err != nil {
@@ -131,10 +138,10 @@ func (w *web) get(ctx context.Context, g *page) error {
 	return w.look(g, answer.Body)
 }
 
-// encrypt does not ask for a certificate that somebody vouches for: what is checked is whether the server works, and nothing secret is said.
 func (w *web) encrypt(c net.Conn, g *page) net.Conn {
-	o := &tls.Config{InsecureSkipVerify: true} //nolint:gosec // see above
+	o := w.tls
 	if w.conf.SNI {
+		o = o.Clone()
 		o.ServerName = g.host
 	}
 	return tls.Client(c, o)

@@ -15,7 +15,7 @@ func newProbe(c *director.Config, k *director.Check, real netip.AddrPort, weight
 	case "TCP_CHECK":
 		return simple(p.tcp), nil
 	case "HTTP_GET", "SSL_GET":
-		return newHTTP(k, p)
+		return newHTTP(c, k, p)
 	case "SMTP_CHECK":
 		return newSMTP(k, p), nil
 	case "DNS_CHECK":

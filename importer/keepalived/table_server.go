@@ -21,8 +21,8 @@ func serverTables() []table {
 		{block: "virtual_server", rows: append(serverRows(), append(schedulerRows(), timingRows(false)...)...)},
 		{block: "real_server", rows: append(realRows(), timingRows(true)...)},
 		{block: "SSL", rows: []row{
-			takes("password", "<STRING>", "of the key", 1, 1, func(r *reader, c *call) { r.cfg.TLS.Password = director.Secret(c.arg(0)) }),
-			text("ca", "<STRING>", "a file: server certificates are verified by it", func(r *reader) *string { return &r.cfg.TLS.CA }),
+			ignored("password", "<STRING>", "a key with a password cannot be read (openssl pkey takes it off)"),
+			text("ca", "<STRING>", "a file: it must vouch for the servers' certificates, with enable_sni also for their names", func(r *reader) *string { return &r.cfg.TLS.CA }),
 			text("certificate", "<STRING>", "a file: the certificate that is shown", func(r *reader) *string { return &r.cfg.TLS.Certificate }),
 			text("key", "<STRING>", "a file: its key", func(r *reader) *string { return &r.cfg.TLS.Key }),
 		}},
