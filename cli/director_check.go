@@ -3,10 +3,14 @@ package cli
 import (
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/spf13/cobra"
 
+	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/config"
+	"github.com/takt-ha/takt/director/daemon"
+	"github.com/takt-ha/takt/director/pool"
 	"github.com/takt-ha/takt/importer/keepalived"
 	"github.com/takt-ha/takt/internal/errs"
 )
@@ -39,11 +43,12 @@ func newDirectorCheckCommand(g *globals) *cobra.Command {
 		Short: "Say what a configuration means, what is ignored, and what is wrong",
 		Long: "Reads a director's configuration, in keepalived's language, with the files that it includes.\n" +
 			"It lists what is understood; what is ignored, as a note where nothing is lost by it and as a\n" +
-			"warning where something is; and what is wrong, each with file, line and column. A file in\n" +
+			"warning where something is; what this machine's kernel forwards otherwise, or cannot forward; and\n" +
+			"what is wrong, each with file, line and column. A file in\n" +
 			"which something is wrong is refused whole: then the exit status is 2.\n\n" +
 			"Without FILE it is /etc/takt/director.conf, or else /etc/keepalived/keepalived.conf.\n\n" +
 			"Nothing is changed, and no daemon has to run. Interfaces, programs, users and addresses are\n" +
-			"looked up on this machine; --elsewhere leaves that out.",
+			"looked up on this machine, and its kernel is asked what it can do; --elsewhere leaves that out.",
 		Example: "  takt director check\n  takt director check /etc/keepalived/keepalived.conf\n" +
 			"  takt director check --quiet new.conf && cp new.conf /etc/keepalived/keepalived.conf\n" +
 			"  takt director check --config-id backup --elsewhere shared.conf   # as the other machine would read it\n" +
@@ -63,6 +68,9 @@ func newDirectorCheckCommand(g *globals) *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if !o.Elsewhere && r.Config != nil {
+				r.Findings = append(r.Findings, forwardFindings(r.Config, forwarders("default"))...)
+			}
 			if g.json() {
 				err = printJSON(cmd, checkAnswer(r))
 			} else {
@@ -79,6 +87,27 @@ func newDirectorCheckCommand(g *globals) *cobra.Command {
 	f.BoolVar(&o.Elsewhere, "elsewhere", false, "the director runs on another machine: look nothing up on this one")
 	f.BoolVarP(&quiet, "quiet", "q", false, "list only warnings and errors")
 	return cmd
+}
+
+// forwardFindings says which virtual servers the kernel of this machine forwards otherwise than asked for, or not at all.
+func forwardFindings(c *director.Config, ways []daemon.Named) (out []keepalived.Finding) {
+	plan := daemon.Plan(c, ways)
+	for i := range c.Servers {
+		v := &c.Servers[i]
+		said := map[string]bool{}
+		for _, id := range pool.IDs(v) {
+			w := plan[id]
+			f := keepalived.Finding{Severity: keepalived.Note, Pos: v.Pos, Words: serverName(v) + " is forwarded by " + w.Forwarder + ": " + w.Note}
+			if w.Error != "" {
+				f.Severity, f.Words = keepalived.Warning, serverName(v)+" cannot be forwarded on this machine: "+strings.ReplaceAll(w.Error, "\n", "; ")
+			}
+			if (w.Error != "" || w.Note != "") && !said[f.Words] {
+				said[f.Words] = true
+				out = append(out, f)
+			}
+		}
+	}
+	return out
 }
 
 // files lets a shell complete file names.

@@ -141,8 +141,13 @@ func newDirectorStopCommand(g *globals) *cobra.Command {
 }
 
 func (d *directors) options(path string, log *slog.Logger) daemon.Options {
-	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: []daemon.Named{{Name: "nftables", Forwarder: nat.New(d.name)}},
+	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: forwarders(d.name),
 		Load: func() (*director.Config, error) { return loadDirector(path, log) }}
+}
+
+// forwarders are the ways of forwarding, the best first.
+func forwarders(name string) []daemon.Named {
+	return []daemon.Named{{Name: "nftables", Forwarder: nat.New(name)}}
 }
 
 // loadDirector reads a configuration for a director that is to run: errors refuse it, warnings are told.

@@ -89,9 +89,6 @@ func directorGlobal(g *director.Global) []branch {
 		add(true, "connections", "synchronized on %s, id %d%s", s.Interface, s.SyncID, with(" with instance ", s.Instance))
 	}
 	add(g.FlushIPVS, "IPVS", "services of others go at the start")
-	for _, d := range g.Delays {
-		add(true, "interface "+d.Interface, "down after %v, up after %v", d.Down, d.Up)
-	}
 	if len(has) == 0 {
 		return nil
 	}

@@ -71,18 +71,10 @@ type Global struct {
 	StartupLimit  time.Duration // and given up after: 10 s
 	Shutdown      Command       // run once after everything else
 	ShutdownLimit time.Duration // 10 s
-	Delays        []InterfaceDelay
-	PriorityLines bool // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
-	ReloadLines   bool // fifo_write_vrrp_states_on_reload
-	InitNotify    bool // rs_init_notifies: real servers that come up at the start are notified about
+	PriorityLines bool          // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
+	ReloadLines   bool          // fifo_write_vrrp_states_on_reload
 	Timeouts      Timeouts
 	CheckDefaults CheckDefaults
-}
-
-// InterfaceDelay is how long a change of an interface must last until it counts.
-type InterfaceDelay struct {
-	Interface string
-	Down, Up  time.Duration // at most 255 s
 }
 
 // TLSFiles are what SSL_GET checks show and trust. Without a CA no certificate is verified, as in keepalived.
@@ -121,7 +113,6 @@ type Mail struct {
 	Timeout time.Duration // 30 s by default
 	Alert   Alert         // defaults: smtp_alert, smtp_alert_vrrp, smtp_alert_checker
 	NoFault bool          // no_email_faults: no mail about the state FAULT
-	Seldom  bool          // no_checker_emails: of a real server only when it is added or removed, not for each of its checks
 }
 
 // Alert says who sends mail unless told otherwise.

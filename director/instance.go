@@ -98,11 +98,9 @@ type Address struct {
 	Broadcast netip.Addr   // zero: none
 	Peer      netip.Prefix // of a point-to-point link
 	Old       bool         // preferred_lft 0: never a source of new connections
-	NoDAD     bool         // -nodad
 	Scope     string       // site, link, host, nowhere or global (default), or a number
 	NoTrack   bool         // losing the address is no fault
 	NoPrefix  bool         // no_prefix_route
-	Home      bool         // mobile IPv6
 	Pos       Pos
 }
 

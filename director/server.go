@@ -144,7 +144,6 @@ type URL struct {
 	RegexNot           bool     // and must not be found (regex_no_match)
 	MinStart, MaxStart int      // where in the body the match may begin, in bytes
 	ICase              bool
-	TLSCheck           bool
 }
 
 // SMTPCheck says HELO and QUIT to each of the hosts.

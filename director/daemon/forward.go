@@ -4,10 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
 	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/pool"
 )
 
 // Forwarder makes the kernel forward.
@@ -121,6 +123,39 @@ func (f *forwarding) apply() <-chan time.Time {
 	}
 	f.log.Error("the kernel does not forward as it should; it is asked again", "error", failed, "in", retryAfter)
 	return time.After(retryAfter)
+}
+
+// Plan says who would forward each service of a configuration, and how, once all its servers are up. Nothing is asked of the kernel but
+// what it can do.
+func Plan(c *director.Config, ways []Named) map[director.ID]Way {
+	up := slices.Clone(c.Servers)
+	for i := range up {
+		up[i].Alpha, up[i].Servers = false, slices.Clone(up[i].Servers)
+		for k := range up[i].Servers {
+			up[i].Servers[k].Alpha = false
+		}
+	}
+	f := &forwarding{log: slog.New(slog.DiscardHandler)}
+	out := map[director.ID]Way{}
+	var missing error
+	for _, w := range ways {
+		if err := w.Usable(); err != nil {
+			missing = errors.Join(missing, fmt.Errorf("%s: %w", w.Name, err))
+			continue
+		}
+		f.ways = append(f.ways, w)
+	}
+	for _, e := range pool.New().Step(pool.Reload{Servers: up}) {
+		if t, is := e.(pool.Table); is {
+			out, _ = f.route(t.Services)
+		}
+	}
+	for id, w := range out {
+		if w.Forwarder == "" && len(f.ways) == 0 && missing != nil {
+			out[id] = Way{Error: missing.Error()}
+		}
+	}
+	return out
 }
 
 // route gives each service to a forwarder.

@@ -9,7 +9,9 @@ import (
 	"testing"
 
 	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/daemon"
 	"github.com/takt-ha/takt/director/directortest"
+	"github.com/takt-ha/takt/director/pool"
 	"github.com/takt-ha/takt/director/vrrp"
 )
 
@@ -82,5 +84,19 @@ func TestStaticRouting(t *testing.T) {
 	end()
 	if all := ip("addr")(); strings.Contains(all, "10.6.0.1/24") || !strings.Contains(all, "10.5.0.1/24") {
 		t.Errorf("afterwards there is:\n%s", all)
+	}
+}
+
+// TestPlan: each service goes to the first forwarder that can carry it, and who cannot says why.
+func TestPlan(t *testing.T) {
+	a := netip.MustParseAddrPort("10.0.0.2:80")
+	c := web(t.TempDir(), a)
+	c.Servers = append(c.Servers, web(t.TempDir(), a).Servers[0])
+	c.Servers[0].Alpha = true
+	c.Servers[1].Key.Addr, c.Servers[1].Scheduler = netip.MustParseAddrPort("10.0.0.9:80"), "lblc"
+	plan := daemon.Plan(c, []daemon.Named{{Name: "memory", Forwarder: &kernel{}}})
+	good, bad := plan[pool.IDs(&c.Servers[0])[0]], plan[pool.IDs(&c.Servers[1])[0]]
+	if good != (daemon.Way{Forwarder: "memory", Note: "wrr instead"}) || bad.Forwarder != "" || !strings.Contains(bad.Error, "lblc is beyond it") {
+		t.Errorf("%+v, %+v", good, bad)
 	}
 }

@@ -100,9 +100,11 @@ func (r *reader) statement(s *statement, k *row) {
 	if !r.fits(s, k) {
 		return
 	}
-	if r.silent > 0 || k.do == nil && k.fate != Understood {
+	if k.fate != Understood || r.silent > 0 {
 		r.pass(s, k)
-		return
+		if k.do == nil || r.silent > 0 {
+			return
+		}
 	}
 	r.once(s, k)
 	c := &call{s, k}

@@ -175,7 +175,6 @@ func urlRows() []row {
 		harmless("regex_stack", "<START> <MAX>", "the expression needs no stack"),
 		num("regex_min_offset", "where in the page a match may begin", 0, math.MaxInt32, func(r *reader) *int { return &r.url.MinStart }),
 		num("regex_max_offset", "and where no more", 0, math.MaxInt32, func(r *reader) *int { return &r.url.MaxStart }),
-		bit("tls_compliant", "the server ends TLS as the standard says", func(r *reader) *bool { return &r.url.TLSCheck }),
 	}
 }
 

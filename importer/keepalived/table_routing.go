@@ -151,10 +151,9 @@ func (c *cursor) addressFlag(a *director.Address, w word) {
 		a.NoTrack = true
 	case "noprefixroute", "no_prefix_route":
 		a.NoPrefix = true
+	case "-nodad", "nodad": // always: VRRP itself finds duplicates
 	case "home":
-		a.Home = true
-	case "-nodad", "nodad":
-		a.NoDAD = true
+		c.r.warn(w.pos, "home is ignored: there is no mobile IPv6")
 	case "use_vmac":
 		c.r.warn(w.pos, "use_vmac of one address is ignored: there is one interface with the virtual MAC for an instance")
 	case "mngtmpaddr", "autojoin":

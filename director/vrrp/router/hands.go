@@ -120,6 +120,10 @@ func all(e *vrrp.Estate) []director.Address {
 func (h *hands) add(e *vrrp.AddAddresses) {
 	for _, a := range all(&e.Estate) {
 		name := linkOf(e.Of, a.Interface)
+		if e.Of.Promote {
+			// A kernel without the switch goes on without it.
+			_ = os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/promote_secondaries", []byte("1"), 0)
+		}
 		existed, err := h.session.Add(address(&a, h.links[name].Index))
 		if err != nil {
 			h.log.Error("an address cannot be added", "instance", e.Of.Name, "address", a.Prefix, "interface", name, "error", err)
