@@ -4,8 +4,8 @@
 //	vrrp    who holds the addresses: packets and the state machine (pure)
 //	pool    which real servers get traffic, from what the checks say (pure)
 //	check   the checks themselves, thousands of them
-//	ipvs    forwarding by the kernel's IP virtual server
-//	nat     forwarding by nftables, where that is missing
+//	track   scripts, files and processes that priorities depend on
+//	nat     forwarding by nftables
 //	share   no director at all: each node takes its share by a hash
 //	daemon  the process that holds them together
 //

@@ -94,7 +94,6 @@ var tiers = map[string]Tier{
 	"director/track":        {Imports: []string{"director", "director/program", "internal/command"}},
 	"director/daemon":       {Imports: []string{"director/...", "api", "internal/command", "internal/netif"}},
 	"director/program":      {Imports: []string{"director", "internal/command"}},
-	"director/ipvs":         {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/directortest": {},
 	"director/share":        {Imports: []string{"internal/netif"}},
