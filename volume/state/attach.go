@@ -108,6 +108,13 @@ func (m *Machine) fail(words string) {
 	m.dropDisk()
 }
 
+// marksGone: what p lacks was marked here only.
+func (m *Machine) marksGone(p *peer) {
+	if p.need == needSource {
+		p.missed, p.agrees = true, false
+	}
+}
+
 // dropDisk goes on without a disk. What it had stays as it was last written down.
 func (m *Machine) dropDisk() {
 	for _, p := range m.peers {
@@ -115,6 +122,7 @@ func (m *Machine) dropDisk() {
 			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " has lost its disk"}})
 			m.stopSync(p)
 		}
+		m.marksGone(p)
 		p.need = needNothing
 		if p.up() {
 			m.setConn(p, volume.Connected, "")
