@@ -43,17 +43,24 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 	if r.writing() {
 		return in.applyBeside(d, h, append([]byte(nil), payload...), length, lack)
 	}
-	if t := r.target(); t != nil && len(r.cfg.Nodes) > 2 && (t.p != p || h.Flags&proto.FlagSync != 0) {
+	if t := r.target(); t != nil && len(r.cfg.Nodes) > 2 {
+		if t.p == p && in.inline(d) && in.applySource(t, d, h, payload, length, lack) {
+			return nil
+		}
 		in.applyTarget(t, d, h, append([]byte(nil), payload...), length, lack)
 		return nil
 	}
-	if d.Fast() {
+	if in.inline(d) {
 		in.finished(h, in.write(d, h, payload, length, lack))
 		return nil
 	}
 	in.later(d, h, append([]byte(nil), payload...), length, lack)
 	return nil
 }
+
+// inline says whether what comes in may be done at once: the disk answers at once, and nothing that came before is still being done
+// in the background, which it would overtake.
+func (in *inbox) inline(d *disk.Disk) bool { return d.Fast() && in.l.jobs.empty() }
 
 // write does it, and keeps the books. lack are the peers that did not get it when it came.
 func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
@@ -129,7 +136,7 @@ func (in *inbox) syncDisk(h proto.Header) {
 		in.p.r.diskFailed(d, "flush", err)
 		return err
 	}
-	if d.Fast() {
+	if in.inline(d) {
 		in.finished(h, do())
 		return
 	}
@@ -169,7 +176,7 @@ func (in *inbox) serve(h proto.Header) {
 		}
 		in.l.append(proto.Header{Kind: proto.ReadData, Seq: h.Seq, Offset: h.Offset, Span: h.Span}, buf)
 	}
-	if d.Fast() {
+	if in.inline(d) {
 		do()
 		return
 	}

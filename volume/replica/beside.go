@@ -116,13 +116,10 @@ func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byt
 	in.queue(first, (h.Offset+n-1)/volume.BlockSize*volume.BlockSize+volume.BlockSize-first, func() {
 		s := &span{off: h.Offset, n: n}
 		r.locks.wait(s)
-		var err error
-		if h.Flags&proto.FlagSync != 0 {
-			err = in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return !t.own.Any(off, volume.BlockSize) })
-		} else {
+		if h.Flags&proto.FlagSync == 0 && t.p != in.p {
 			t.completed(d, h.Offset, n)
-			err = in.write(d, h, payload, n, lack)
 		}
+		err := in.writeTarget(t, d, h, payload, n, lack)
 		r.locks.drop(s)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
@@ -131,6 +128,25 @@ func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byt
 		in.l.append(answer, []byte(text))
 		in.l.kick()
 	})
+}
+
+// applySource does at once what the source of a resync sends; false: somebody else writes there just now.
+func (in *inbox) applySource(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) bool {
+	s := &span{off: h.Offset, n: n}
+	if !in.p.r.locks.take(s, make(freed)) {
+		return false
+	}
+	in.finished(h, in.writeTarget(t, d, h, payload, n, lack))
+	in.p.r.locks.drop(s)
+	return true
+}
+
+// writeTarget writes to the target of a resync, but not the source's block over what others have written. The range is locked.
+func (in *inbox) writeTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
+	if h.Flags&proto.FlagSync == 0 {
+		return in.write(d, h, payload, n, lack)
+	}
+	return in.takeWhere(d, h, payload, n, lack, func(off int64) bool { return !t.own.Any(off, volume.BlockSize) })
 }
 
 // completed makes the blocks at both ends of a write good, as complete does, and notes all its blocks as newer than the source's. The

@@ -107,7 +107,7 @@ func (in *inbox) theirBitmap(h proto.Header, payload []byte) error {
 	case d == nil || s == nil:
 	case h.Kind == proto.BitmapRuns:
 		return d.Bitmap(p.node.ID).OrRuns(payload)
-	case d.Fast():
+	case in.inline(d):
 		s.haveTheirs()
 	default:
 		// What came before it must be on the disk before a resync reads there.

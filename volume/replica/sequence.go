@@ -33,6 +33,13 @@ func (q *sequence) add(j *job, start func(*job)) {
 	}
 }
 
+// empty says whether all jobs have run.
+func (q *sequence) empty() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return len(q.jobs) == 0
+}
+
 // finish removes a job that has run, and starts those that waited for it alone.
 func (q *sequence) finish(j *job, start func(*job)) {
 	q.mu.Lock()

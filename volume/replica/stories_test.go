@@ -161,6 +161,32 @@ func TestResumed(t *testing.T) {
 	s[0].until("nothing is left again", func(st volume.Status) bool { return idle(st) && st.Peers[0].OutOfSync == 0 })
 }
 
+// TestNothingOvertakes: a write does not overtake what came before it on its stream and is done in the background.
+func TestNothingOvertakes(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	r := s[2].r
+	p, d := r.peers[0], r.disk.Load()
+	p.mu.Lock()
+	in := &inbox{p: p, l: p.link}
+	p.mu.Unlock()
+	now := make(chan struct{})
+	in.queue(0, 4096, func() {
+		<-now
+		if _, err := d.WriteAt(fill(4096, 1), 0); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := in.apply(proto.Header{Kind: proto.Write, Seq: 1 << 40, Span: 4096}, fill(4096, 2)); err != nil {
+		t.Error(err)
+	}
+	close(now)
+	s[2].until("both are done", func(volume.Status) bool { return in.l.jobs.empty() })
+	got := make([]byte, 4096)
+	if _, err := d.ReadAt(got, 0); err != nil || !bytes.Equal(got, fill(4096, 2)) {
+		t.Errorf("the older write is on the disk (%v)", err)
+	}
+}
+
 // TestAhead: what the target of a resync got from a primary that the source has lost stays marked when the resync ends.
 func TestAhead(t *testing.T) {
 	s := begun(t, 3, 8<<20, nil)

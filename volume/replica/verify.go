@@ -79,7 +79,7 @@ func (in *inbox) compare(h proto.Header, theirs []byte) {
 		return
 	}
 	in.pushAck()
-	if d.Fast() {
+	if in.inline(d) {
 		in.compareWith(d, h, theirs)
 		return
 	}
