@@ -218,6 +218,11 @@ func (m *Machine) agreesWith(p *peer) bool {
 			return false
 		}
 	}
+	for _, q := range m.peers {
+		if q != p && q.up() && p.missed {
+			q.missed, q.ahead = true, q.disk == volume.Inconsistent // it may have a write that p, which counts now, lacks
+		}
+	}
 	p.missed = false
 	return m.super.Seen == 0 || p.gen.Within(m.super.Seen)
 }

@@ -52,6 +52,7 @@ type peer struct {
 	equal       bool // in step with the same primary as this node
 	followed    bool // was in step with this node, a primary, at the end of the last step
 	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
+	ahead       bool // of missed: it may have, from before its resync is done, what its source lacks
 	left        bool // it cannot have the current generation: that began without it
 	agrees      bool // its data is the same as of the others that this node takes for up to date
 	need        need
@@ -103,7 +104,7 @@ func (p *peer) reset() {
 	p.contact, p.primaries, p.inStep, p.seen, p.gets, p.source, p.expect = 0, 0, 0, 0, 0, 0, 0
 	p.vouched, p.measures, p.toldInvalid, p.outdated = false, false, false, false
 	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
-	p.ended, p.heldBack, p.blocked = false, false, false
+	p.ended, p.heldBack, p.blocked, p.ahead = false, false, false, false
 	p.running, p.verify, p.toldState, p.agrees, p.equal = false, false, false, false, false
 	p.pauseAway, p.pauseTold, p.paused, p.congested = "", "", false, false
 }

@@ -115,7 +115,7 @@ func (m *Machine) onState(p *peer, s Said) {
 		p.dualLost = ""
 	}
 	if wasDisk == volume.Inconsistent && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
-		p.missed = false // its resync is done, and it got what was written beside it
+		p.missed, p.ahead = p.missed && p.ahead, false // its resync is done, and it got what was written beside it
 	}
 	if wasInSync && !p.inSync() && m.role == volume.Primary {
 		p.missed = true // it may have a write that was never answered, or lack it
