@@ -4,7 +4,9 @@ import (
 	"net"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
@@ -19,11 +21,12 @@ type wire struct {
 	fd            int
 	local, remote net.Addr
 
-	mu     sync.Mutex
-	users  int // calls inside read or write
-	closed bool
-	turn   blocking.Turn // of who reads
+	state atomic.Int64  // calls inside read or write, and shut once it is closed
+	once  sync.Once     // of giving the descriptor back
+	turn  blocking.Turn // of who reads
 }
+
+const shut = 1 << 32
 
 // newWire takes over c.
 func newWire(c *net.TCPConn) (*wire, error) {
@@ -50,22 +53,17 @@ func newWire(c *net.TCPConn) (*wire, error) {
 }
 
 func (w *wire) enter() bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return false
+	if w.state.Add(1) < shut {
+		return true
 	}
-	w.users++
-	return true
+	w.leave()
+	return false
 }
 
 // leave closes the descriptor when nobody is inside any more: its number must not be another's by then.
 func (w *wire) leave() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.users--
-	if w.closed && w.users == 0 {
-		unix.Close(w.fd)
+	if w.state.Add(-1) == shut {
+		w.once.Do(func() { unix.Close(w.fd) })
 	}
 }
 
@@ -102,17 +100,38 @@ func (w *wire) Write(p []byte) (int, error) {
 	}
 	defer w.leave()
 	for done := 0; done < len(p); {
-		n, err := unix.SendmsgN(w.fd, p[done:], nil, nil, unix.MSG_NOSIGNAL)
+		n, errno := w.send(p[done:])
 		switch {
-		case err == unix.EINTR:
-		case err == unix.EAGAIN:
+		case errno == unix.EINTR:
+		case errno == unix.EAGAIN:
 			return done, os.ErrDeadlineExceeded
-		case err != nil:
-			return done, os.NewSyscallError("write", err)
+		case errno != 0:
+			return done, os.NewSyscallError("write", errno)
 		}
-		done += max(n, 0)
+		done += n
 	}
 	return len(p), nil
+}
+
+// short is what goes into a socket in a few microseconds, in bytes.
+const short = 128 << 10
+
+// send sends at least a part of p. What is short is tried without waiting first: the scheduler of Go need not know of that.
+func (w *wire) send(p []byte) (int, unix.Errno) {
+	if len(p) <= short {
+		n, _, errno := unix.RawSyscall6(unix.SYS_SENDTO, uintptr(w.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL|unix.MSG_DONTWAIT, 0, 0)
+		if errno == 0 {
+			return int(n), 0
+		}
+		if errno != unix.EAGAIN {
+			return 0, errno
+		}
+	}
+	n, _, errno := unix.Syscall6(unix.SYS_SENDTO, uintptr(w.fd), uintptr(unsafe.Pointer(unsafe.SliceData(p))), uintptr(len(p)), unix.MSG_NOSIGNAL, 0, 0)
+	if errno != 0 {
+		return 0, errno
+	}
+	return int(n), 0
 }
 
 // CloseWrite ends the own half of the stream: the peer sees its end after what was written.
@@ -126,16 +145,11 @@ func (w *wire) CloseWrite() error {
 
 // Close wakes who reads or writes.
 func (w *wire) Close() error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.closed {
-		return nil
+	w.state.Add(1) // the descriptor is ours until leave
+	if w.state.Or(shut)&shut == 0 {
+		unix.Shutdown(w.fd, unix.SHUT_RDWR)
 	}
-	w.closed = true
-	unix.Shutdown(w.fd, unix.SHUT_RDWR)
-	if w.users == 0 {
-		unix.Close(w.fd)
-	}
+	w.leave()
 	return nil
 }
 

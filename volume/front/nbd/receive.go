@@ -25,7 +25,15 @@ func (c *conn) serve() error {
 		if c.streaming && c.from == c.to {
 			room = room[:requestSize] // so that the payload can go where it belongs
 		}
-		n, err := c.t.read(room, &c.poll)
+		soon := &c.poll
+		if flying := c.inFlight(); flying > 0 { // somebody else answers meanwhile
+			if flying > 1 {
+				soon = nil
+			}
+			c.t.await(soon)
+			soon = nil
+		}
+		n, err := c.t.read(room, soon)
 		if err != nil {
 			return err
 		}

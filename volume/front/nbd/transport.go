@@ -19,6 +19,9 @@ type transport interface {
 	// read waits for bytes and returns those that are there. soon: they may come within
 	// microseconds, so that it is quicker to look for them than to sleep; nil: they will not.
 	read(p []byte, soon *busypoll.Decider) (int, error)
+	// await waits until there is something to read, while somebody else answers. A thread that waits in read(2) on
+	// a unix socket is woken, for nothing, each time the client takes an answer; one that waits here is not. soon: as of read.
+	await(soon *busypoll.Decider)
 	// send sends the parts one after another and returns how many bytes went. It waits
 	// until all are gone, or, if wait is false, sends what goes without waiting.
 	send(parts [][]byte, wait bool) (int, error)
@@ -56,11 +59,33 @@ func takeOver(nc net.Conn) (transport, error) {
 type socket struct {
 	fd    int
 	turn  blocking.Turn        // of who reads
+	polls [1]unix.PollFd       // of await
 	parts [maxParts]unix.Iovec // of the send at work; there is one at a time
 }
 
 // maxParts is how many stretches of memory one sendmsg(2) takes here.
 const maxParts = 256
+
+func (s *socket) await(soon *busypoll.Decider) {
+	s.polls[0] = unix.PollFd{Fd: int32(s.fd), Events: unix.POLLIN}
+	if soon != nil && soon.Look() && s.lookOn(soon) {
+		return
+	}
+	_, _ = unix.Poll(s.polls[:], -1) // who reads then hears of whatever there is
+}
+
+// lookOn looks for a moment whether there is something to read. In between it lets others have the
+// processor: those whom the answer depends on may share it.
+func (s *socket) lookOn(d *busypoll.Decider) bool {
+	for began := time.Now(); ; {
+		n, _, _ := unix.RawSyscall(unix.SYS_POLL, uintptr(unsafe.Pointer(&s.polls[0])), 1, 0)
+		if took := time.Since(began); n == 1 || took > busypoll.Limit {
+			d.Looked(n == 1, took)
+			return n == 1
+		}
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
+}
 
 func (s *socket) read(p []byte, soon *busypoll.Decider) (int, error) {
 	s.turn.Take()
@@ -167,6 +192,8 @@ func (s *socket) Close() error { return unix.Close(s.fd) }
 type streamTransport struct{ net.Conn }
 
 func (t *streamTransport) read(p []byte, _ *busypoll.Decider) (int, error) { return t.Conn.Read(p) }
+
+func (t *streamTransport) await(*busypoll.Decider) {}
 
 func (t *streamTransport) send(parts [][]byte, wait bool) (int, error) {
 	if !wait {
