@@ -44,9 +44,12 @@ func (p *peer) getsLocked() bool { return p.link != nil && p.flow == state.FlowS
 
 // mayLack notes, on this peer, that it may not have what the writer wrote here.
 func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack uint16) {
+	if p.node.ID == writer {
+		return
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.node.ID == writer || p.flow == state.FlowNone {
+	if p.flow == state.FlowNone {
 		return
 	}
 	if !p.getsLocked() || lack&(1<<p.node.ID) != 0 || h.Flags&proto.FlagSync != 0 {
