@@ -2,15 +2,17 @@ package daemon
 
 import (
 	"context"
+	"slices"
 	"time"
 
+	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/control"
 )
 
-// orderly asks the volume that goes before this one (resync-after), once a second, whether it is in the
+// orderly asks the volume that goes before this one (resync-after), a few times a second, whether it is in the
 // middle of a resync; a volume that is not up is not.
 func (d *Daemon) orderly(ctx context.Context) {
-	tick := time.NewTicker(time.Second)
+	tick := time.NewTicker(200 * time.Millisecond)
 	defer tick.Stop()
 	for {
 		d.first.Store(d.busyBefore(ctx))
@@ -20,6 +22,15 @@ func (d *Daemon) orderly(ctx context.Context) {
 			return
 		}
 	}
+}
+
+// resyncing says whether a resync with the peer runs or is about to; a verify can wait as well as not.
+func resyncing(p volume.ConnectionInfo) bool {
+	switch p.State {
+	case volume.SyncSource, volume.SyncTarget, volume.PausedSyncS, volume.PausedSyncT:
+		return true
+	}
+	return false
 }
 
 func (d *Daemon) busyBefore(ctx context.Context) bool {
@@ -35,10 +46,5 @@ func (d *Daemon) busyBefore(ctx context.Context) bool {
 	if err != nil {
 		return false
 	}
-	for _, p := range s.Peers {
-		if p.Sync != nil {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(s.Peers, resyncing)
 }
