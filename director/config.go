@@ -71,10 +71,17 @@ type Global struct {
 	StartupLimit  time.Duration // and given up after: 10 s
 	Shutdown      Command       // run once after everything else
 	ShutdownLimit time.Duration // 10 s
-	PriorityLines bool          // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
-	ReloadLines   bool          // fifo_write_vrrp_states_on_reload
+	Delays        []InterfaceDelay
+	PriorityLines bool // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
+	ReloadLines   bool // fifo_write_vrrp_states_on_reload
 	Timeouts      Timeouts
 	CheckDefaults CheckDefaults
+}
+
+// InterfaceDelay is how long a change of an interface must last until it counts.
+type InterfaceDelay struct {
+	Interface string
+	Down, Up  time.Duration // at most 255 s
 }
 
 // TLSFiles are what SSL_GET checks show and trust. Without a CA no certificate is verified, as in keepalived.

@@ -63,6 +63,8 @@ type Machine struct {
 	sources   map[string]netip.Addr // by instance, also of those that a reload will bring
 	strangers map[string]*refused   // by interface: adverts that are for no instance
 	lanes     []*lane
+	delays    []director.InterfaceDelay
+	turning   []turned
 	running   bool
 	stopped   bool
 	now       time.Duration
@@ -119,6 +121,9 @@ func (m *Machine) Next() time.Duration {
 	for _, l := range m.lanes {
 		next = min(next, l.next())
 	}
+	for _, t := range m.turning {
+		next = min(next, t.at)
+	}
 	return next
 }
 
@@ -139,6 +144,7 @@ func (m *Machine) tick() {
 	if !m.running {
 		return
 	}
+	m.settle()
 	for _, i := range m.instances {
 		m.fire(i)
 	}
@@ -178,14 +184,20 @@ func (m *Machine) beat(i *instance) {
 }
 
 func (m *Machine) link(in Link) {
-	was, known := m.links[in.Name]
-	m.links[in.Name] = in.Up
-	if known && was == in.Up {
+	if !m.delayed(in) {
+		m.setLink(in.Name, in.Up)
+	}
+}
+
+func (m *Machine) setLink(name string, up bool) {
+	was, known := m.links[name]
+	m.links[name] = up
+	if known && was == up {
 		return
 	}
 	m.judge()
-	if in.Up {
-		m.backOn(in.Name)
+	if up {
+		m.backOn(name)
 	}
 }
 

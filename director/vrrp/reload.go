@@ -21,6 +21,7 @@ func (m *Machine) compile(cfg *director.Config, before []*instance) {
 	for _, p := range cfg.Processes {
 		m.processes[p.Name] = p
 	}
+	m.delays = cfg.Global.Delays
 	m.instances = nil
 	for k := range cfg.Instances {
 		n := newInstance(&cfg.Instances[k], &cfg.Global)

@@ -212,6 +212,8 @@ func describe(t *testing.T, d *datadriven.TestData, name string) *router {
 			r.cfg.Processes = append(r.cfg.Processes, director.TrackedProcess{Name: f[1], Weight: v.num("weight", 0)})
 		case "track":
 			addTrack(r.cfg, f)
+		case "delays":
+			r.cfg.Global.Delays = append(r.cfg.Global.Delays, director.InterfaceDelay{Interface: f[1], Down: v.span("down", 0), Up: v.span("up", 0)})
 		case "up":
 			r.links[f[1]] = true
 		default:

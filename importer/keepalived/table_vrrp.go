@@ -17,7 +17,7 @@ func vrrpTables() []table {
 			blockOf("vrrp_instance", "<STRING>", "a virtual router on an interface", "vrrp_instance", 1, 1, beginInstance, endInstance),
 			blockOf("vrrp_sync_group", "<STRING>", "instances that are master together, or not at all", "vrrp_sync_group", 1, 1, beginGroup, nil),
 			blockOf("garp_group", "", "how fast gratuitous ARP goes out of some interfaces", "garp_group", 0, 0, beginGarp, nil),
-			under(ignored("interface_up_down_delays", "", "a change of an interface counts at once"), "interface_up_down_delays"),
+			blockOf("interface_up_down_delays", "", "how long a change of an interface must last until it counts", "interface_up_down_delays", 0, 0, nil, nil),
 			under(harmless("linkbeat_interfaces", "", noLinkPoll), "linkbeat_interfaces"),
 		}},
 		{block: "vrrp_instance", rows: append(instanceRows(), append(instanceTiming(), notifyRows()...)...)},
@@ -46,7 +46,7 @@ func vrrpTables() []table {
 			}
 		}},
 		{block: "linkbeat_interfaces", item: func(*reader, *call) {}},
-		{block: "interface_up_down_delays", item: func(*reader, *call) {}},
+		{block: "interface_up_down_delays", item: interfaceDelay},
 	}
 }
 
@@ -249,4 +249,17 @@ func unicastPeer(r *reader, c *call) {
 	})
 	r.inst.peers = append(r.inst.peers, c.pos)
 	r.inst.Unicast = append(r.inst.Unicast, p)
+}
+
+func interfaceDelay(r *reader, c *call) {
+	d := director.InterfaceDelay{Interface: r.iface("interface_up_down_delays", c.word)}
+	if len(c.args) == 0 || len(c.args) > 2 {
+		r.fail(c.pos, "want INTERFACE DOWN_DELAY [UP_DELAY], in seconds")
+		return
+	}
+	d.Down, _ = r.seconds(c, 0, 0, 255)
+	if d.Up = d.Down; len(c.args) == 2 {
+		d.Up, _ = r.seconds(c, 1, 0, 255)
+	}
+	r.cfg.Global.Delays = append(r.cfg.Global.Delays, d)
 }

@@ -94,6 +94,11 @@ func (r *reader) verifyPlace(i *instance) {
 			}
 		}
 	}
+	for _, d := range r.cfg.Global.Delays {
+		if d.Interface == i.Interface && d.Down >= i.Advert*2 {
+			r.warn(i.Pos, "%s: interface_up_down_delays lets %s be down for %v, in which another router becomes master", i.Name, d.Interface, d.Down)
+		}
+	}
 }
 
 // held is an address on an interface.

@@ -88,6 +88,7 @@ type variant struct {
 	auth    string
 	group   bool
 	mac     bool
+	base    bool // vmac_xmit_base
 }
 
 var variants = []variant{
@@ -101,6 +102,8 @@ var variants = []variant{
 	{name: "v3-ipv6", version: 3, advert: 200 * time.Millisecond, v6: true},
 	{name: "v3-ipv6-unicast", version: 3, advert: 200 * time.Millisecond, v6: true, unicast: true},
 	{name: "v3-vmac", version: 3, advert: 200 * time.Millisecond, mac: true},
+	{name: "v3-vmac-base", version: 3, advert: 200 * time.Millisecond, mac: true, base: true},
+	{name: "v3-ipv6-vmac", version: 3, advert: 200 * time.Millisecond, v6: true, mac: true},
 }
 
 // side is a router in its namespace: Takt, or keepalived.
@@ -385,7 +388,7 @@ func (s *side) config() *director.Config {
 			i.Unicast = []director.Unicast{{Addr: netip.MustParseAddr(s.own(k, 3-s.number))}}
 		}
 		if s.v.mac {
-			i.MAC = &director.MAC{}
+			i.MAC = &director.MAC{XmitBase: s.v.base}
 		}
 		cfg.Instances = append(cfg.Instances, i)
 	}
@@ -424,6 +427,9 @@ func (s *side) text() string {
 		}
 		if s.v.mac {
 			fmt.Fprintln(&b, " use_vmac")
+		}
+		if s.v.base {
+			fmt.Fprintln(&b, " vmac_xmit_base")
 		}
 		fmt.Fprintln(&b, " virtual_ipaddress {")
 		for _, a := range s.addresses(k) {

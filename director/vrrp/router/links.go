@@ -87,7 +87,7 @@ func (r *Router) prepare(i *director.Instance, addresses []netif.Address, virtua
 	if i.MAC != nil {
 		l, err := r.hands.macvlan(i, base, source)
 		if err != nil {
-			r.log.Warn("the macvlan cannot be made", "instance", i.Name, "error", err)
+			r.warn("the macvlan cannot be made", i.Name, err)
 			return netip.Addr{}
 		}
 		if !i.MAC.XmitBase {
@@ -95,10 +95,19 @@ func (r *Router) prepare(i *director.Instance, addresses []netif.Address, virtua
 		}
 	}
 	if err := r.socks.open(i, vrrp.GroupOf(i, &r.cfg.Global), index); err != nil {
-		r.log.Warn("no adverts can be sent", "instance", i.Name, "error", err)
+		r.warn("no adverts can be sent", i.Name, err)
 		return netip.Addr{}
 	}
+	delete(r.said, i.Name)
 	return source
+}
+
+// warn says what is wrong with an instance once, until it changes.
+func (r *Router) warn(words, name string, err error) {
+	if text := words + err.Error(); r.said[name] != text {
+		r.said[name] = text
+		r.log.Warn(words, "instance", name, "error", err)
+	}
 }
 
 // virtualAddresses are those of all instances: adverts do not go out from what may move away.

@@ -46,7 +46,8 @@ type Router struct {
 	socks   sockets
 	clock   clock
 	began   time.Time
-	words   string // what priority was reached
+	words   string            // what priority was reached
+	said    map[string]string // by instance: the last warning
 
 	mu    sync.Mutex // guards what follows
 	wake  [2]int     // a pipe; -1 when the loop has ended
@@ -59,7 +60,7 @@ var ErrEnded = errors.New("the VRRP router does not run")
 
 // New makes a Router. It needs CAP_NET_ADMIN and CAP_NET_RAW to run.
 func New(opt Options) (*Router, error) {
-	r := &Router{opt: opt, log: opt.Log, cfg: opt.Config, machine: vrrp.New(opt.Config), wake: [2]int{-1, -1}, words: "left alone"}
+	r := &Router{opt: opt, log: opt.Log, cfg: opt.Config, machine: vrrp.New(opt.Config), wake: [2]int{-1, -1}, words: "left alone", said: map[string]string{}}
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
