@@ -32,3 +32,31 @@ func TestTakeoverAtAnyMoment(t *testing.T) {
 		}
 	}
 }
+
+// TestTwoPromotions: two nodes that may both be primary are promoted so many messages apart, and the first one hears of the
+// cluster's record before or after it hears of the other node. Whoever was refused tries again, and in the end both are, and neither has
+// taken the other one for somebody who took over.
+func TestTwoPromotions(t *testing.T) {
+	for apart := range 20 {
+		for heard := range 20 {
+			s := &story{t: t}
+			for line := range strings.Lines(fmt.Sprintf(`setup 2 cluster two skip-first
+				start a b
+				slowly ask a primary
+				slowly deliver %d
+				slowly ask b primary
+				slowly deliver %d
+				slowly quorate a
+				run
+				ask a primary
+				ask b primary
+				write a 0
+				write b 1`, apart, heard)) {
+				s.line(strings.Fields(line))
+			}
+			if end := s.w.status(); strings.Count(end, ": Primary UpToDate io=open") != 2 {
+				t.Errorf("%d messages apart, told %d later:\n%s\n%s", apart, heard, s.out.String(), end)
+			}
+		}
+	}
+}
