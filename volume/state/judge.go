@@ -115,6 +115,8 @@ func (j judgement) same() verdict {
 		return v
 	case !v.full && j.mine.Dirty == 0 && j.theirs.Dirty == 0:
 		return verdict{}
+	case j.mine.Role == volume.Primary && j.theirs.Role == volume.Primary && j.mine.Stopped != j.theirs.Stopped:
+		return j.oneStopped()
 	case j.mine.Role == volume.Primary && j.theirs.Role == volume.Primary:
 		return verdict{refuse: "both nodes are primary and have blocks that differ: make one of them secondary, then connect"}
 	}
@@ -187,13 +189,18 @@ func (j judgement) roles(v verdict) verdict {
 	case v.sync > 0 && theirsPrimary && sound(j.theirs.Disk):
 		return j.swap().oldPrimary(v.opposite(), j.theirs, minePrimary).opposite()
 	case minePrimary && theirsPrimary && !allowed:
-		if order(j.mine.Stopped, j.theirs.Stopped) != 0 {
-			return verdict{again: "both nodes are primary; one of them has stopped and waits to be made secondary", giveUp: order(j.theirs.Stopped, j.mine.Stopped)}
+		if j.mine.Stopped != j.theirs.Stopped {
+			return j.oneStopped()
 		}
 		return verdict{refuse: fmt.Sprintf("both %s and %s are primary, which is not allowed (allow-two-primaries): make one of them secondary, then connect",
 			j.name(min(j.me(), j.you())), j.name(max(j.me(), j.you()))), split: v.split}
 	}
 	return v
+}
+
+// oneStopped: of two primaries one does not go on, and has to be made secondary.
+func (j judgement) oneStopped() verdict {
+	return verdict{again: "both nodes are primary; one of them has stopped and waits to be made secondary", giveUp: order(j.theirs.Stopped, j.mine.Stopped)}
 }
 
 // outseen is 1 if mine is a primary whose data does not contain what the other side has seen somewhere, -1 the other way round.
