@@ -63,7 +63,7 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 func (in *inbox) inline(d *disk.Disk) bool { return d.Fast() && in.l.jobs.empty() }
 
 // write does it, and keeps the books. lack are the peers that did not get it when it came.
-func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
+func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) error {
 	r, from := in.p.r, in.p.node.ID
 	var err error
 	switch {
@@ -84,7 +84,7 @@ func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, la
 
 // noted keeps the bitmaps after a write of a peer: towards it the blocks are the same now, if it has a disk; towards
 // the others they may not be until it says so.
-func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Header, n int64, lack uint16) error {
+func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Header, n int64, lack *lack) error {
 	if err != nil {
 		r.diskFailed(d, "write", err)
 		return err
@@ -107,7 +107,7 @@ func (in *inbox) finished(h proto.Header, err error) {
 }
 
 // later lets a worker write. Its acknowledgement goes out by itself.
-func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) {
+func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) {
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
 	in.queue(h.Offset, n, func() {
 		err := in.write(d, h, payload, n, lack)

@@ -17,7 +17,7 @@ var errConflict = errors.New("both primaries wrote the same block at the same ti
 // applyBeside does a write of the peer while this replica writes, too. A block of a
 // resync is taken only where the own bitmap still says that the peer's is better: our own writes take the bit
 // away. A write of the other primary must not meet one of ours.
-func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
+func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) error {
 	r, p := in.p.r, in.p
 	s := &span{off: h.Offset, n: n}
 	if h.Flags&proto.FlagSync == 0 {
@@ -67,7 +67,7 @@ func (in *inbox) conflict() {
 }
 
 // takeWhere writes those blocks of a resync for which older says that what is here is.
-func (in *inbox) takeWhere(d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16, older func(off int64) bool) error {
+func (in *inbox) takeWhere(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack, older func(off int64) bool) error {
 	for at := int64(0); at < n; {
 		if !older(h.Offset + at) {
 			at += volume.BlockSize
@@ -109,7 +109,7 @@ func (r *Replica) target() *run {
 // applyTarget does a write of a peer while another peer, or this one, resyncs this replica: a primary without good data
 // of its own writes to the source and here. What it writes is newer than the source's block, whichever comes first. In the
 // background, since the source's stream brings blocks that are needed for it.
-func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) {
+func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) {
 	r := in.p.r
 	first := h.Offset / volume.BlockSize * volume.BlockSize
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
@@ -131,7 +131,7 @@ func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byt
 }
 
 // applySource does at once what the source of a resync sends; false: somebody else writes there just now.
-func (in *inbox) applySource(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) bool {
+func (in *inbox) applySource(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) bool {
 	s := &span{off: h.Offset, n: n}
 	if !in.p.r.locks.take(s, make(freed)) {
 		return false
@@ -142,7 +142,7 @@ func (in *inbox) applySource(t *run, d *disk.Disk, h proto.Header, payload []byt
 }
 
 // writeTarget writes to the target of a resync, but not the source's block over what others have written. The range is locked.
-func (in *inbox) writeTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack uint16) error {
+func (in *inbox) writeTarget(t *run, d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) error {
 	if h.Flags&proto.FlagSync == 0 {
 		return in.write(d, h, payload, n, lack)
 	}

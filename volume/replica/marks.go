@@ -38,6 +38,7 @@ func (p *peer) clear(d *disk.Disk) {
 	bits := d.Bitmap(p.node.ID)
 	bits.ClearAll()
 	if p.sync == nil || p.sync.ahead == nil {
+		p.clears++
 		return
 	}
 	for off, n := p.sync.ahead.Next(0); n > 0; off, n = p.sync.ahead.Next(off + n) {

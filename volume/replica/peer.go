@@ -23,6 +23,7 @@ type peer struct {
 	ring      ring                       // requests that it has not answered
 	recent    recent                     // writes that it has, and may not have flushed
 	copying   []*copying                 // what is being read for it
+	clears    uint32                     // how often all its marks were taken away
 	leaving   chan struct{}              // closed when the machine knows of the last loss
 	dial      bool                       // try to connect
 	congested bool                       // the machine has been told so

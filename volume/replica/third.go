@@ -23,27 +23,44 @@ type flushed struct {
 	before int
 }
 
-// lacking are the peers that do not get what comes in now. It is asked when a write arrives, since the writer's words that come
-// behind it do not speak of it.
-func (in *inbox) lacking() (mask uint16) {
+// lack are the peers that did not get a write when it arrived here, since the writer's words that come behind it do not speak of
+// it; nil: all get it.
+type lack struct {
+	mask   uint16
+	clears [volume.MaxPeers + 1]uint32 // of each peer, then
+}
+
+// lacking says who does not get what comes in now.
+func (in *inbox) lacking() *lack {
 	if len(in.p.r.cfg.Nodes) < 3 {
-		return 0
+		return nil
 	}
+	var k *lack
 	in.p.r.eachPeer(func(o *peer) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		if o != in.p && !o.getsLocked() {
-			mask |= 1 << o.node.ID
+		if o == in.p || o.flow == state.FlowNone || o.getsLocked() {
+			return
 		}
+		if k == nil {
+			k = &lack{}
+		}
+		k.mask |= 1 << o.node.ID
+		k.clears[o.node.ID] = o.clears
 	})
-	return mask
+	return k
+}
+
+// hasLocked says whether the peer lacks a write: not any more if all its marks were taken away since that arrived.
+func (k *lack) hasLocked(p *peer) bool {
+	return k != nil && k.mask&(1<<p.node.ID) != 0 && k.clears[p.node.ID] == p.clears
 }
 
 // getsLocked says whether a primary elsewhere sends the peer what it sends here.
 func (p *peer) getsLocked() bool { return p.link != nil && p.flow == state.FlowSend }
 
 // mayLack notes, on this peer, that it may not have what the writer wrote here.
-func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack uint16) {
+func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack *lack) {
 	if p.node.ID == writer {
 		return
 	}
@@ -52,7 +69,7 @@ func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack uint1
 	if p.flow == state.FlowNone {
 		return
 	}
-	if !p.getsLocked() || lack&(1<<p.node.ID) != 0 || h.Flags&proto.FlagSync != 0 {
+	if !p.getsLocked() || lack.hasLocked(p) || h.Flags&proto.FlagSync != 0 {
 		p.markLocked(h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
 		return
 	}
