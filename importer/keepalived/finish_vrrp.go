@@ -2,7 +2,6 @@ package keepalived
 
 import (
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -12,6 +11,16 @@ import (
 
 // finish fills in what was not said, and hands over what was in the making.
 func (r *reader) finish() {
+	for k := range r.garps {
+		x := &r.garps[k]
+		for _, name := range x.interfaces {
+			if _, twice := r.garpOf[name]; twice {
+				r.warn(x.pos, "%s is in another garp_group already, which counts", name)
+				continue
+			}
+			r.garpOf[name] = &x.garp
+		}
+	}
 	for _, i := range r.instances {
 		r.finishInstance(i)
 	}
@@ -87,10 +96,8 @@ func (r *reader) garp(i *instance) director.Garp {
 	g.LowerDelay, g.LowerRepeat = or(g.Delay, own.lowerDelay, all.lowerDelay), or(g.Repeat, own.lowerRepeat, all.lowerRepeat)
 	g.RefreshEvery, g.RefreshRepeat = or(0, own.refresh, all.refresh), or(1, own.refreshRepeat, all.refreshRepeat)
 	g.Interval, g.NAInterval = or(0, all.interval), or(0, all.na)
-	for _, x := range r.garps {
-		if slices.Contains(x.interfaces, i.Interface) {
-			g.Interval, g.NAInterval = or(g.Interval, x.garp.interval), or(g.NAInterval, x.garp.na)
-		}
+	if x := r.garpOf[i.Interface]; x != nil {
+		g.Interval, g.NAInterval = or(g.Interval, x.interval), or(g.NAInterval, x.na)
 	}
 	for _, d := range []*time.Duration{&g.Delay, &g.LowerDelay} {
 		if *d == 0 {

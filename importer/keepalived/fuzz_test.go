@@ -94,7 +94,7 @@ func TestTimeGrowsWithTheText(t *testing.T) {
 			s := Source{"keepalived.conf", text(n)}
 			return testing.AllocsPerRun(2, func() { Load(s, Options{}) })
 		}
-		if one, four := work(20), work(80); four > 6*one+2000 {
+		if one, four := work(8), work(32); four > 6*one+2000 {
 			t.Errorf("%s: %v allocations, and %v for four times as much", name, one, four)
 		}
 	}

@@ -25,6 +25,7 @@ type reader struct {
 	instances []*instance
 	groups    []*group
 	garps     []garpGroup
+	garpOf    map[string]*garpGiven // by interface
 	sets      map[string]*serverSet // virtual_server_group
 	servers   []*server
 	trackSets map[string][]word // track_group
@@ -52,7 +53,7 @@ type reader struct {
 }
 
 func newReader(o Options, out *findings) *reader {
-	r := &reader{o: o, out: out, book: library(), near: map[string]string{}, named: map[string]director.Pos{}, sets: map[string]*serverSet{}, trackSets: map[string][]word{}, ifDefault: "eth0"}
+	r := &reader{o: o, out: out, book: library(), near: map[string]string{}, garpOf: map[string]*garpGiven{}, named: map[string]director.Pos{}, sets: map[string]*serverSet{}, trackSets: map[string][]word{}, ifDefault: "eth0"}
 	globalDefaults(&r.cfg.Global)
 	return r
 }

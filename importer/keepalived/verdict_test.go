@@ -87,7 +87,7 @@ func askKeepalived(t *testing.T, file string) map[string]string {
 	}
 	script := `ip link add eth0 type veth peer name eth1 && ip link add eth2 type veth peer name eth3 || exit 1
 for i in 0 1 2 3; do ip link set eth$i up; ip addr add 10.9.$i.1/24 dev eth$i; done
-cd "$0"; ls | xargs -P 2 -I F sh -c 'timeout 20 keepalived -t -f F >F.out 2>&1; echo $? >F.rc'`
+cd "$0"; ls | xargs -P 16 -I F sh -c 'timeout 20 keepalived -t -f F >F.out 2>&1; echo $? >F.rc'`
 	if out, err := exec.Command("unshare", "-n", "sh", "-c", script, dir).CombinedOutput(); err != nil {
 		t.Logf("no network namespace: %v: %s", err, out)
 		return nil
