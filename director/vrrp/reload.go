@@ -174,8 +174,9 @@ func (i *instance) with(n *instance) *instance {
 func (m *Machine) reload(cfg *director.Config) {
 	before := m.instances
 	held := map[*instance]Estate{}
+	accepted := map[*instance]bool{}
 	for _, i := range before {
-		held[i] = i.estate()
+		held[i], accepted[i] = i.estate(), i.conf.Accept
 	}
 	next := &Machine{links: m.links, tracks: m.tracks}
 	for k := range cfg.Instances {
@@ -192,6 +193,9 @@ func (m *Machine) reload(cfg *director.Config) {
 			continue
 		}
 		m.rehold(i, held[i])
+		if i.state == Master && i.conf.Accept != accepted[i] {
+			m.emit(AddAddresses{Of: i.conf, Estate: i.estate(), Owner: i.owner()}) // the same ones, but shut or open
+		}
 	}
 	m.judge()
 }

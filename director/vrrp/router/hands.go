@@ -24,7 +24,8 @@ type hands struct {
 	speaker *netif.Announcer
 	links   map[string]netif.Link
 	held    map[place]holding
-	macs    map[string]mac // macvlans by name
+	macs    map[string]mac      // macvlans by name
+	doors   map[netip.Addr]bool // addresses that were shut
 }
 
 // place is an address on an interface.
@@ -55,7 +56,7 @@ func newHands(log *slog.Logger) (*hands, error) {
 		session.Close()
 		return nil, err
 	}
-	return &hands{log: log, session: session, speaker: speaker, links: map[string]netif.Link{}, held: map[place]holding{}, macs: map[string]mac{}}, nil
+	return &hands{log: log, session: session, speaker: speaker, links: map[string]netif.Link{}, held: map[place]holding{}, macs: map[string]mac{}, doors: map[netip.Addr]bool{}}, nil
 }
 
 func (h *hands) close() {
@@ -117,6 +118,23 @@ func all(e *vrrp.Estate) []director.Address {
 	return append(append([]director.Address(nil), e.Addresses...), e.Routing.Addresses...)
 }
 
+// door shuts an address, or opens one that was shut.
+func (h *hands) door(i *director.Instance, ip netip.Addr, closed bool) {
+	var err error
+	switch was := h.doors[ip]; {
+	case closed && !was:
+		err = shut(ip)
+	case !closed && was:
+		err = unshut(ip)
+	}
+	if h.doors[ip] = closed; !closed {
+		delete(h.doors, ip)
+	}
+	if err != nil {
+		h.log.Error("no_accept cannot be carried out", "instance", i.Name, "address", ip, "error", err)
+	}
+}
+
 func (h *hands) add(e *vrrp.AddAddresses) {
 	for _, a := range all(&e.Estate) {
 		name := linkOf(e.Of, a.Interface)
@@ -124,6 +142,7 @@ func (h *hands) add(e *vrrp.AddAddresses) {
 			// A kernel without the switch goes on without it.
 			_ = os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/promote_secondaries", []byte("1"), 0)
 		}
+		h.door(e.Of, a.Prefix.Addr(), !e.Of.Accept && !e.Owner)
 		existed, err := h.session.Add(address(&a, h.links[name].Index))
 		if err != nil {
 			h.log.Error("an address cannot be added", "instance", e.Of.Name, "address", a.Prefix, "interface", name, "error", err)
@@ -167,6 +186,10 @@ func (h *hands) remove(e *vrrp.RemoveAddresses) {
 		if err := h.session.Remove(address(&a, l.Index)); err != nil {
 			h.log.Error("an address cannot be removed", "instance", e.Of.Name, "address", a.Prefix, "interface", p.link, "error", err)
 		}
+		if !e.Of.Accept && !e.Owner {
+			h.doors[p.ip] = true // perhaps an earlier process shut it
+		}
+		h.door(e.Of, p.ip, false)
 	}
 }
 

@@ -115,6 +115,7 @@ type side struct {
 	number    int // of its address
 	priority  int
 	nopreempt bool
+	shut      bool // no_accept
 	cmd       *exec.Cmd
 	pair      *pair
 }
@@ -380,7 +381,7 @@ func (s *side) config() *director.Config {
 	cfg := &director.Config{}
 	for k, name := range s.v.names() {
 		i := director.Instance{Name: name, Interface: fmt.Sprintf("eth%d", k), Version: s.v.version, VRID: 51 + k, Priority: s.priority, Advert: s.v.advert,
-			CheckEach: true, Accept: true, NoPreempt: s.nopreempt, Addresses: s.addresses(k)}
+			CheckEach: true, Accept: !s.shut, NoPreempt: s.nopreempt, Addresses: s.addresses(k)}
 		if s.v.auth != "" {
 			i.Auth = director.Auth{Kind: s.v.auth, Pass: "topSecret"}
 		}

@@ -2,6 +2,8 @@ package router
 
 import (
 	"os"
+	"os/exec"
+	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -157,7 +159,7 @@ func TestLeftover(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	ready(t)
 	t.Parallel()
-	v := variant{name: "v3-slow", version: 3, advert: 2 * time.Second}
+	v := variant{name: "v3-slow", version: 3, advert: time.Second}
 	p := newPair(t, v, 150, 100)
 	p.sides[1].takt = true
 	p.sides[0].start()
@@ -174,4 +176,34 @@ func TestHandOver(t *testing.T) {
 	}
 	p.sides[0].gone()
 	p.finish(1)
+}
+
+// TestNoAccept: with no_accept nobody reaches the machine by its addresses, and everybody by its own; a reload opens and shuts.
+func TestNoAccept(t *testing.T) {
+	ready(t)
+	if _, err := exec.LookPath("bash"); err != nil {
+		t.Skip("needs bash, which can open connections")
+	}
+	t.Parallel()
+	for _, v := range []variant{fast, {name: "v3-ipv6", version: 3, advert: 200 * time.Millisecond, v6: true}} {
+		p := newPair(t, v, 150, 100)
+		s, other := p.sides[0], p.sides[1]
+		s.shut = true
+		s.start()
+		p.expect("MASTER", "")
+		reach := func(ip string) bool { // a machine that is reached refuses a connection to a port where nobody listens
+			out, _ := exec.Command("ip", "netns", "exec", other.ns, "timeout", "1", "bash", "-c", "echo > /dev/tcp/"+ip+"/9").CombinedOutput()
+			return strings.Contains(string(out), "refused")
+		}
+		if reach(v.address(0)) || !reach(s.own(0, 1)) {
+			t.Errorf("%s: its address is open, or its own one is shut\n%s", v.name, p.logs())
+		}
+		s.stop()
+		s.shut = false
+		s.start()
+		p.expect("MASTER", "")
+		if !reach(v.address(0)) {
+			t.Errorf("%s: its address is shut\n%s", v.name, p.logs())
+		}
+	}
 }
