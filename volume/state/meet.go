@@ -233,7 +233,7 @@ func (m *Machine) agree() {
 		return
 	}
 	for _, p := range m.peers {
-		if p.up() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current && (m.super.Seen == 0 || p.gen.Within(m.super.Seen)) {
+		if p.up() && !p.meeting() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current && (m.super.Seen == 0 || p.gen.Within(m.super.Seen)) {
 			p.agrees = true
 		}
 	}

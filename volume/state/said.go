@@ -120,6 +120,9 @@ func (m *Machine) onState(p *peer, s Said) {
 	if wasInSync && !p.inSync() && m.role == volume.Primary {
 		p.missed = true // it may have a write that was never answered, or lack it
 	}
+	if wasDisk < volume.Inconsistent && p.disk >= volume.Inconsistent {
+		p.agrees = false // it was attached: what it lacks is known when the two have compared
+	}
 	m.agree()
 	if !m.attached && p.inSync() && p.expect == 0 {
 		m.super.Gen = p.gen
