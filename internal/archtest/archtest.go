@@ -97,6 +97,7 @@ var tiers = map[string]Tier{
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/directortest": {},
 	"director/share":        {Imports: []string{"internal/netif"}},
+	"director/config":       {Imports: []string{"director", "importer/keepalived"}},
 	"importer/keepalived":   {Pure: true, Imports: []string{"director"}},
 	// Faces and wiring.
 	"api": {Imports: []string{"cluster/link", "cluster/cib"}},
