@@ -49,7 +49,8 @@ func TestWrittenMeanwhile(t *testing.T) {
 	s := begun(t, 2, 8<<20, func(c *volume.Config) { c.Disk.NoThin = true })
 	s[0].slow(4 << 10)
 	s[1].must(state.Asked{Verb: "invalidate"})
-	s[0].until("it runs", func(st volume.Status) bool { return st.Peers[0].State == volume.SyncSource })
+	p := s[0].r.peers[1]
+	s[0].until("it runs", func(st volume.Status) bool { return st.Peers[0].State == volume.SyncSource && p.theirs.Load() })
 	s[0].write(0, fill(8<<20-100, 1))
 	s[0].write(8<<20-volume.BlockSize, fill(volume.BlockSize, 2))
 	if err := s[0].do(t, s[0].r, front.Request{Op: front.Flush}); err != nil {

@@ -47,7 +47,9 @@ func (in *inbox) run(c net.Conn) error {
 		if s, ok := c.(*sealed); !ok || !s.more() {
 			in.flush() // of what comes in pieces the answers go together
 		}
-		have = copy(buf, buf[used:have])
+		if used > 0 { // else a large message comes in piece by piece
+			have = copy(buf, buf[used:have])
+		}
 		if need > len(buf) {
 			buf = append(make([]byte, 0, need), buf[:have]...)[:need]
 		}
