@@ -305,6 +305,7 @@ func (m *Machine) onDown(p *peer, in PeerDown) {
 	}
 	wasUp, wasPrimary := p.up(), p.role == volume.Primary
 	lostSync := p.inSync()
+	p.missed = p.missed || m.follows(p) // it got what is written here, beside its resync, until now
 	discard := p.discard
 	m.lose(p)
 	p.discard = discard
