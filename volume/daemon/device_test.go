@@ -123,6 +123,9 @@ func formatted(t *testing.T) string {
 	if err := disk.Create(osfs.OS{}, o, s); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { // of a process that is killed because the test has failed
+		_ = fuse.Front{}.Clean(block.Volume{Name: "r0", Run: daemon.In(dir, "r0").Run, Log: slog.New(slog.DiscardHandler)})
+	})
 	return dir
 }
 
