@@ -103,7 +103,6 @@ type CheckTiming struct {
 	RetryDelay time.Duration // delay_before_retry
 	Warmup     time.Duration // the first check is at a random time up to this: Loop
 	Timeout    time.Duration // connect_timeout: 5 s
-	Fast       bool          // fast_recovery: a server that is down is checked at RetryDelay
 }
 
 // Check is a checker of a real server.
@@ -130,7 +129,6 @@ type HTTPCheck struct {
 	Host    string // Host header; "": the address
 	SNI     bool   // enable_sni: Host is the TLS server name
 	TLS     bool
-	Fast    bool // fast_recovery: one URL is enough while down
 	URLs    []URL
 }
 

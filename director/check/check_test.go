@@ -55,10 +55,6 @@ func TestClock(t *testing.T) {
 		}
 		now = next
 	}
-	c.timing.Fast, c.up, c.begun = true, false, now
-	if _, next := c.ended(false, now); next.Sub(now) != time.Second {
-		t.Errorf("fast recovery after %v", next.Sub(now))
-	}
 	c.begun = now
 	if _, next := c.ended(true, now.Add(time.Minute)); next.Before(now.Add(time.Minute)) {
 		t.Error("a check that took long is due in the past")
@@ -190,8 +186,8 @@ func TestTCP(t *testing.T) {
 func TestHTTP(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.HandleFunc("/ok", func(w http.ResponseWriter, r *http.Request) { fmt.Fprintf(w, "hello %s from %s", r.Host, r.Proto) })
-	mux.HandleFunc("/bad", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", 503) })
-	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", 302) })
+	mux.HandleFunc("/bad", func(w http.ResponseWriter, r *http.Request) { http.Error(w, "no", http.StatusServiceUnavailable) })
+	mux.HandleFunc("/moved", func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/ok", http.StatusFound) })
 	plain, secret := httptest.NewServer(mux), httptest.NewUnstartedServer(mux)
 	secret.Config.ErrorLog = log.New(io.Discard, "", 0)
 	secret.StartTLS()
@@ -238,25 +234,6 @@ func TestHTTP(t *testing.T) {
 			continue
 		}
 		expect(t, c.name, err, c.want)
-	}
-}
-
-// After a failure one page is enough with fast_recovery, and not before.
-func TestFastRecovery(t *testing.T) {
-	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path == "/bad" {
-			w.WriteHeader(500)
-		}
-	}))
-	defer s.Close()
-	p, err := newProbe(&director.Config{}, &director.Check{Kind: "HTTP_GET", Timing: director.CheckTiming{Timeout: 5 * time.Second},
-		HTTP: &director.HTTPCheck{Fast: true, URLs: []director.URL{{Path: "/bad"}, {Path: "/good"}}}}, s.Listener.Addr().(*net.TCPAddr).AddrPort(), 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i, want := range []string{"/bad: status 500", "", "/bad: status 500"} {
-		_, err := p(context.Background())
-		expect(t, fmt.Sprint(i), err, want)
 	}
 }
 

@@ -43,9 +43,6 @@ func (c *clock) ended(ok bool, now time.Time) (tell bool, next time.Time) {
 	default:
 		tell = c.up || !c.known
 		c.up, c.failed = false, 0
-		if c.timing.Fast && c.timing.RetryDelay > 0 {
-			next = now.Add(c.timing.RetryDelay)
-		}
 	}
 	c.known = c.known || tell
 	if next.Before(now) {

@@ -27,7 +27,6 @@ type web struct {
 	conf *director.HTTPCheck
 	tls  *tls.Config // of SSL_GET
 	urls []page
-	down bool // the last time; a check never runs twice at once
 }
 
 type page struct {
@@ -95,22 +94,14 @@ func (w *web) page(u director.URL) (page, error) {
 	return g, nil
 }
 
-// ask asks for all pages, each on a connection of its own; with fast_recovery one that answers is enough after a failure.
-func (w *web) ask(ctx context.Context) (failed error) {
+// ask asks for all pages, each on a connection of its own.
+func (w *web) ask(ctx context.Context) error {
 	for i := range w.urls {
-		err := w.get(ctx, &w.urls[i])
-		if err != nil {
-			failed = fmt.Errorf("%s: %w", w.urls[i].Path, err)
-		}
-		if enough := w.down && w.conf.Fast; enough && err == nil {
-			failed = nil
-			break
-		} else if !enough && err != nil {
-			break
+		if err := w.get(ctx, &w.urls[i]); err != nil {
+			return fmt.Errorf("%s: %w", w.urls[i].Path, err)
 		}
 	}
-	w.down = failed != nil
-	return failed
+	return nil
 }
 
 func (w *web) get(ctx context.Context, g *page) error {

@@ -55,7 +55,6 @@ type group struct {
 	director.SyncGroup
 	members []word
 	alert   *bool
-	pos     director.Pos
 }
 
 // given makes room for a value that may be missing.
@@ -105,7 +104,6 @@ type server struct {
 	timing timing
 	weight *int
 	alert  *bool
-	method string
 	mask   word
 	sorry  *director.RealServer
 	reals  []*real
