@@ -305,8 +305,22 @@ func validNodes(c volume.Config) error {
 	if len(c.Nodes) > 1 && c.Net.Secret == "" && !c.Net.Plain {
 		return errors.New("want a secret, the same on all nodes, for the encryption between them; or [net] tls = false where nobody else can reach the network")
 	}
-	if disks := slices.DeleteFunc(slices.Clone(c.Nodes), func(n volume.Node) bool { return n.Disk == "none" }); c.Net.AllowTwoPrimary && len(disks) > 2 {
+	return validTwoPrimaries(c)
+}
+
+// validTwoPrimaries: who writes on both sides has to hear of the other's writes before his own are answered.
+func validTwoPrimaries(c volume.Config) error {
+	if !c.Net.AllowTwoPrimary {
+		return nil
+	}
+	disks := slices.DeleteFunc(slices.Clone(c.Nodes), func(n volume.Node) bool { return n.Disk == "none" })
+	if len(disks) > 2 {
 		return fmt.Errorf("allow-two-primaries: want two nodes with a disk, not %d: a third replica that comes back could not be resynced while two write", len(disks))
+	}
+	for _, n := range disks {
+		if n.Protocol != volume.ProtocolC {
+			return fmt.Errorf("allow-two-primaries: want protocol C, not %s (node %s): with another one both could write the same block without noticing", n.Protocol, n.Name)
+		}
 	}
 	return nil
 }

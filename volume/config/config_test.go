@@ -121,7 +121,9 @@ func TestFormatRoundTrip(t *testing.T) {
 		}
 		c.Split.Zero = rapid.SampledFrom([]string{"disconnect", "discard-local"}).Draw(t, "0pri")
 		c.Hooks = rapid.MapOfN(rapid.SampledFrom([]string{"split-brain", "fence-peer"}), rapid.StringMatching(`[ -~]{1,20}`), 0, 2).Draw(t, "hooks")
-		c.Nodes[1].Protocol = rapid.SampledFrom([]volume.Protocol{volume.ProtocolC, volume.ProtocolA}).Draw(t, "protocol")
+		if !c.Net.AllowTwoPrimary { // which wants protocol C
+			c.Nodes[1].Protocol = rapid.SampledFrom([]volume.Protocol{volume.ProtocolC, volume.ProtocolA}).Draw(t, "protocol")
+		}
 		c.Nodes[1].Meta = rapid.SampledFrom([]string{"internal", "/dev/md"}).Draw(t, "meta")
 		text := Format(c)
 		got, err := Parse(text, "a")
@@ -146,6 +148,13 @@ func TestParseErrors(t *testing.T) {
 		_, err := Parse([]byte(c.add+strings.Replace(good, "size = \"1G\"\n", "", 1)), "a")
 		if err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%q: want %q, got %v", c.add, c.want, err)
+		}
+	}
+	for _, protocol := range []volume.Protocol{volume.ProtocolA, volume.ProtocolB} {
+		c := pair()
+		c.Net.AllowTwoPrimary, c.Nodes[1].Protocol = true, protocol
+		if _, err := Parse(Format(c), "a"); err == nil || !strings.Contains(err.Error(), "allow-two-primaries: want protocol C") {
+			t.Errorf("two primaries with protocol %s: %v", protocol, err)
 		}
 	}
 	if _, err := Parse([]byte(good), "c"); err == nil || !strings.Contains(err.Error(), "--node") {
