@@ -16,10 +16,8 @@ func (e *Engine) report(now int64, v *detector.Verdict) {
 	if v.Heard > 0 {
 		ev.Heard = e.wall() - (now - v.Heard)
 	}
-	if p := e.peer(v.Peer); p != nil && (v.Kind == detector.PeerUp || v.Kind == detector.PeerLost || v.Kind == detector.PeerManager) {
-		ev.Watchdog, p.toldDog = int(p.watchdog), p.watchdog
-	}
 	if p := e.peer(v.Peer); p != nil && v.Kind == detector.PeerUp {
+		ev.Watchdog, p.toldDog = int(p.watchdog), p.watchdog // of other events nobody takes it: judgeDogs tells
 		ev.Booted, p.booted = p.booted, false
 	}
 	name := e.name(v.Peer)

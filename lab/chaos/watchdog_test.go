@@ -97,6 +97,21 @@ func TestWatchdogPair(t *testing.T) {
 // armed waits until the watchdogs of these nodes count.
 func (c *cluster) armed(nodes ...string) {
 	c.t.Helper()
+	c.t.Cleanup(func() {
+		if !c.t.Failed() {
+			return
+		}
+		status, err := c.Status()
+		c.t.Logf("the laboratory: %+v, %v; the power switch: %v", status, err, c.powerEvents())
+		for _, n := range nodes {
+			ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+			defer stop()
+			out, err := c.Exec(ctx, n, "sh", "-c", "takt status; takt events -n 40; takt pulse status -o json 2>&1 | head -50")
+			c.t.Logf("%s says %v\n%s", n, err, out)
+			log, err := c.Logs(n)
+			c.t.Logf("%s: %v\n%s", n, err, log[max(0, len(log)-4000):])
+		}
+	})
 	c.await(settleLimit, fmt.Sprintf("the watchdogs of %v are armed", nodes), func(ctx context.Context) string {
 		s, err := c.ClusterStatus(ctx, "n1")
 		if err != nil {
