@@ -119,7 +119,7 @@ func (m *Machine) marksGone(p *peer) {
 func (m *Machine) dropDisk() {
 	for _, p := range m.peers {
 		if p.running {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " has lost its disk"}})
+			m.tellSync(p, "sync-stop", "node "+m.self.Name+" has lost its disk")
 			m.stopSync(p)
 		}
 		m.marksGone(p)

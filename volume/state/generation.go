@@ -296,7 +296,7 @@ func (m *Machine) adoptFirst(p *peer, s Said) {
 			continue
 		}
 		if q.running || q.going {
-			m.emit(Tell{q.id, Said{Kind: "sync-stop", Words: "no first sync is needed"}})
+			m.tellSync(q, "sync-stop", "no first sync is needed")
 			m.stopSync(q)
 		}
 		m.compareAgain(q)

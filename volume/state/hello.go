@@ -71,4 +71,6 @@ type Said struct {
 	Stopped     bool // a primary that answers with errors
 	Words       string
 	ID          uint64
+	Mine        uint64 // sync-…: how many sync-go the sender has sent
+	Yours       uint64 // and heard
 }

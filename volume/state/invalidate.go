@@ -117,7 +117,7 @@ func (m *Machine) invalidate(why string) {
 	for _, p := range m.peers {
 		m.marksGone(p)
 		if p.running || p.going || p.verify {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is invalidated"}})
+			m.tellSync(p, "sync-stop", "node "+m.self.Name+" is invalidated")
 			m.stopSync(p)
 		}
 	}

@@ -56,17 +56,19 @@ type peer struct {
 	left        bool // it cannot have the current generation: that began without it
 	agrees      bool // its data is the same as of the others that this node takes for up to date
 	need        need
-	full        bool // of need: every block
-	renounce    bool // of need: a history of its own is given up
-	going       bool // target: asked to begin; source: waits for a draw
-	hooked      bool // before-resync-target runs
-	ready       bool // and has ended well
-	running     bool // the resync has begun
-	verify      bool // a verify runs
-	blocked     bool // target: the source is being resynced itself
-	ended       bool // source: everything marked is there
-	heldBack    bool // but the primary must send to the target first
-	doneTold    bool // source: sync-done is out, the target has not confirmed
+	full        bool   // of need: every block
+	renounce    bool   // of need: a history of its own is given up
+	asked       uint64 // target: how many sync-go were sent
+	heard       uint64 // source: the number of the newest that has come
+	going       bool   // target: asked to begin; source: waits for a draw
+	hooked      bool   // before-resync-target runs
+	ready       bool   // and has ended well
+	running     bool   // the resync has begun
+	verify      bool   // a verify runs
+	blocked     bool   // target: the source is being resynced itself
+	ended       bool   // source: everything marked is there
+	heldBack    bool   // but the primary must send to the target first
+	doneTold    bool   // source: sync-done is out, the target has not confirmed
 	pauseHere   string
 	pauseAway   string
 	userPause   bool

@@ -44,14 +44,17 @@ func (m *Machine) onSaid(p *peer, s Said) {
 func (m *Machine) onWork(p *peer, s Said) {
 	switch s.Kind {
 	case "sync-go":
-		m.onSyncGo(p, s.Full)
+		m.onSyncGo(p, s)
 	case "sync-begin":
 		m.onSyncBegin(p, s)
 	case "sync-done":
 		m.onSyncDone(p, s)
 	case "sync-stop":
-		m.onSyncStop(p, s.Words)
+		m.onSyncStop(p, s)
 	case "sync-wait":
+		if p.overtaken(s) {
+			return
+		}
 		m.stopSync(p)
 		p.blocked = true
 		m.showSync(p)

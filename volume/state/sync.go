@@ -20,7 +20,7 @@ func (m *Machine) pickSource() {
 		}
 	}
 	if now != nil && m.role == volume.Primary && !now.agrees {
-		m.emit(Tell{now.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is primary and works with other data"}})
+		m.tellSync(now, "sync-stop", "node "+m.self.Name+" is primary and works with other data")
 		m.stopSync(now)
 		m.showSync(now)
 		now = nil
@@ -31,7 +31,7 @@ func (m *Machine) pickSource() {
 	case now != nil && (now.role == volume.Primary || best.role != volume.Primary):
 		return
 	case now != nil:
-		m.emit(Tell{now.id, Said{Kind: "sync-stop", Words: "the resync begins anew from the primary, node " + best.node.Name}})
+		m.tellSync(now, "sync-stop", "the resync begins anew from the primary, node "+best.node.Name)
 		m.stopSync(now)
 		m.showSync(now)
 	}
@@ -74,23 +74,44 @@ func (m *Machine) beginTarget(p *peer) {
 		p.ready = true
 	}
 	p.going = true
-	m.emit(Tell{p.id, Said{Kind: "sync-go", Full: p.full}})
+	p.asked++
+	m.emit(Tell{p.id, Said{Kind: "sync-go", Full: p.full, Mine: p.asked, Yours: p.heard}})
+}
+
+// tellSync says that a resync does not begin, or ends. The two sides may have gone on while it was on its way, so it says what it is
+// about.
+func (m *Machine) tellSync(p *peer, kind, words string) {
+	m.emit(Tell{p.id, Said{Kind: kind, Words: words, Mine: p.asked, Yours: p.heard}})
+}
+
+// overtaken says whether such a word is about a resync before the one that p and this node speak of now: the target has asked anew since.
+func (p *peer) overtaken(s Said) bool {
+	switch {
+	case p.verify:
+		return false
+	case p.need == needTarget:
+		return s.Yours != p.asked
+	case p.need == needSource:
+		return s.Mine != p.heard
+	}
+	return false
 }
 
 // onSyncGo: the target is ready.
-func (m *Machine) onSyncGo(p *peer, full bool) {
+func (m *Machine) onSyncGo(p *peer, s Said) {
+	p.heard = s.Mine
 	m.stopSync(p) // the target begins anew
 	if m.isTarget(p) {
-		m.emit(Tell{p.id, Said{Kind: "sync-wait", Words: "node " + m.self.Name + " is being resynced itself"}})
+		m.tellSync(p, "sync-wait", "node "+m.self.Name+" is being resynced itself")
 		return
 	}
 	if p.need != needSource || !sound(m.disk) {
-		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " is no source any more"}})
+		m.tellSync(p, "sync-stop", "node "+m.self.Name+" is no source any more")
 		m.compareAgain(p)
 		return
 	}
 	m.hook("before-resync-source", p)
-	if p.full || full {
+	if p.full || s.Full {
 		p.going = true
 		m.draw(draw{kind: drawBase, peer: p})
 		return
@@ -112,7 +133,7 @@ func (m *Machine) isTarget(p *peer) bool {
 		if q.running || m.cfg.Self > p.id {
 			return true
 		}
-		m.emit(Tell{q.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " feeds another node first"}})
+		m.tellSync(q, "sync-stop", "node "+m.self.Name+" feeds another node first")
 		m.stopSync(q)
 		m.showSync(q)
 	}
@@ -143,7 +164,7 @@ func (m *Machine) markedAll(p *peer, base volume.Generation) {
 
 func (m *Machine) beginSource(p *peer, base volume.Generation) {
 	p.going, p.running = false, true
-	m.emit(Tell{p.id, Said{Kind: "sync-begin", Gen: meta.Generations{Current: base}, Size: m.super.Agreed, Full: p.full}})
+	m.emit(Tell{p.id, Said{Kind: "sync-begin", Gen: meta.Generations{Current: base}, Size: m.super.Agreed, Full: p.full, Mine: p.asked, Yours: p.heard}})
 	p.full = false
 	m.setFlow(p, FlowSendOnlySynced)
 	m.emit(Sync{Peer: p.id, Do: "source"})
@@ -153,15 +174,18 @@ func (m *Machine) beginSource(p *peer, base volume.Generation) {
 // onSyncBegin: the source begins. From here on what this node has counts as base, mixed with
 // newer blocks.
 func (m *Machine) onSyncBegin(p *peer, s Said) {
+	if s.Yours != p.asked {
+		return // it answers a question that was taken back; the answer to the newest is on its way
+	}
 	base := s.Gen.Current
 	if !p.going || p.need != needTarget || !m.attached || m.role == volume.Primary && sound(m.disk) {
-		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " does not want a resync any more"}})
+		m.tellSync(p, "sync-stop", "node "+m.self.Name+" does not want a resync any more")
 		return
 	}
 	p.going = false
 	if base != m.super.Gen.Current {
 		if !p.full && !p.renounce && !s.Full {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " has other data than was said"}})
+			m.tellSync(p, "sync-stop", "node "+m.self.Name+" has other data than was said")
 			m.compareAgain(p)
 			return
 		}
@@ -203,7 +227,7 @@ func (m *Machine) onSyncEnded(p *peer, in SyncEnded) {
 	case !p.running:
 	case in.Failed != "":
 		m.peerEvent(p, "error", "the resync with node "+p.node.Name+" failed: "+in.Failed)
-		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: in.Failed}})
+		m.tellSync(p, "sync-stop", in.Failed)
 		m.stopSync(p)
 		m.emit(Drop{Peer: p.id, Retry: true, Why: in.Failed})
 	case p.need == needSource && !p.doneTold:
@@ -323,7 +347,10 @@ func (m *Machine) stopSync(p *peer) {
 }
 
 // onSyncStop: the other side has ended it.
-func (m *Machine) onSyncStop(p *peer, words string) {
+func (m *Machine) onSyncStop(p *peer, s Said) {
+	if p.overtaken(s) {
+		return
+	}
 	wasVerify := p.verify
 	m.stopSync(p)
 	p.blocked = p.need == needTarget // until something changes
@@ -332,7 +359,7 @@ func (m *Machine) onSyncStop(p *peer, words string) {
 	} else {
 		m.showSync(p)
 	}
-	m.peerEvent(p, "sync", "node "+p.node.Name+" ends the resync or verify: "+words)
+	m.peerEvent(p, "sync", "node "+p.node.Name+" ends the resync or verify: "+s.Words)
 }
 
 // showSync sets the state that the connection shows.

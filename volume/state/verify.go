@@ -45,7 +45,7 @@ func (m *Machine) onVerifyNo(p *peer, words string) {
 func (m *Machine) compareNoMore() {
 	for _, p := range m.peers {
 		if p.verify && p.conn == volume.VerifyT {
-			m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " became primary during the verify"}})
+			m.tellSync(p, "sync-stop", "node "+m.self.Name+" became primary during the verify")
 			m.stopSync(p)
 			m.setConn(p, volume.Connected, "")
 		}
@@ -54,7 +54,7 @@ func (m *Machine) compareNoMore() {
 
 func (m *Machine) onVerify(p *peer, s Said) {
 	if p.conn != volume.Connected && !p.verify || m.disk != volume.UpToDate {
-		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: "node " + m.self.Name + " cannot verify: its disk is " + m.disk.String() + ", the connection " + p.conn.String()}})
+		m.tellSync(p, "sync-stop", "node "+m.self.Name+" cannot verify: its disk is "+m.disk.String()+", the connection "+p.conn.String())
 		return
 	}
 	p.verify, p.verified = true, false
@@ -66,7 +66,7 @@ func (m *Machine) onVerify(p *peer, s Said) {
 func (m *Machine) verifyEnded(p *peer, in SyncEnded) {
 	if in.Failed != "" {
 		m.peerEvent(p, "error", "the verify with node "+p.node.Name+" failed: "+in.Failed)
-		m.emit(Tell{p.id, Said{Kind: "sync-stop", Words: in.Failed}})
+		m.tellSync(p, "sync-stop", in.Failed)
 		m.stopSync(p)
 		m.setConn(p, volume.Connected, "")
 		return
