@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -128,14 +129,18 @@ func (d *directors) start(path string) error {
 }
 
 func newDirectorStopCommand(g *globals) *cobra.Command {
-	d := &directors{globals: g}
-	cmd := &cobra.Command{
+	return directorVerb(g, &cobra.Command{
 		Use:     "stop",
 		Short:   "Stop a director: its addresses go to the others at once, and it forwards no more",
 		Example: "  takt director stop",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return d.client().Stop(cmd.Context()) },
-	}
+	}, (*daemon.Client).Stop)
+}
+
+// directorVerb completes a command that asks a director that runs for one thing.
+func directorVerb(g *globals, cmd *cobra.Command, ask func(*daemon.Client, context.Context) error) *cobra.Command {
+	d := &directors{globals: g}
+	cmd.Args = cobra.NoArgs
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error { return ask(d.client(), cmd.Context()) }
 	d.flags(cmd)
 	return cmd
 }
@@ -175,15 +180,10 @@ func loadDirector(path string, log *slog.Logger) (*director.Config, error) {
 }
 
 func newDirectorReloadCommand(g *globals) *cobra.Command {
-	d := &directors{globals: g}
-	cmd := &cobra.Command{
+	return directorVerb(g, &cobra.Command{
 		Use:     "reload",
 		Short:   "Make a director read its configuration again",
 		Long:    "What has not changed is left alone: connections stay. A configuration with an error is refused as a\nwhole, and the old one stays in force.",
 		Example: "  takt director reload",
-		Args:    cobra.NoArgs,
-		RunE:    func(cmd *cobra.Command, _ []string) error { return d.client().Reload(cmd.Context()) },
-	}
-	d.flags(cmd)
-	return cmd
+	}, (*daemon.Client).Reload)
 }

@@ -35,7 +35,7 @@ func (v *volumes) find(name string) (found, error) {
 	path := v.paths(name).Config
 	_, err := os.Stat(path)
 	if !errors.Is(err, os.ErrNotExist) {
-		c, err := config.LoadOf(path, v.node, v.derive)
+		c, err := config.Load(path, v.node, v.derive)
 		c.Cluster = v.cluster != ""
 		return found{Config: c, from: path}, err
 	}

@@ -153,9 +153,8 @@ func (v *volumeKind) watch(ctx context.Context, inv agent.Invocation) string {
 		}
 		return nil
 	}
-	err := look()
-	if err == nil {
-		err = c.client.Events(ctx, func(volume.Event) error { return look() })
+	if look() == nil {
+		_ = c.client.Events(ctx, func(volume.Event) error { return look() }) // however it ends, that is told below
 	}
 	switch {
 	case ctx.Err() != nil:

@@ -17,9 +17,6 @@ const (
 	Ignored         // ignored; something is different without it
 )
 
-// String returns understood, harmless or ignored.
-func (f Fate) String() string { return [...]string{"understood", "harmless", "ignored"}[f] }
-
 // Keyword is a line of the table of all keywords.
 type Keyword struct {
 	Block  string // in which it stands; "" at the top level

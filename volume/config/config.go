@@ -85,18 +85,14 @@ type syncOptions struct {
 	SkipFirst  bool      `toml:"skip-initial-sync,omitempty"`
 }
 
-// Load reads the file of a volume for the node called self; an empty self is found by the
-// node's host name, or is the only node there is. All that is wrong is reported with its line where
-// that is known; nothing is guessed.
-func Load(path, self string) (volume.Config, error) { return LoadOf(path, self, nil) }
-
 // Derive gives the identity (32 hex digits) and the secret that all nodes of a volume have in common by
 // belonging to one cluster.
 type Derive func(volume string) (id, secret string, err error)
 
-// LoadOf is Load for a volume whose file need not hold an identity or a secret: derive, if not nil, fills in
-// what is missing.
-func LoadOf(path, self string, derive Derive) (volume.Config, error) {
+// Load reads the file of a volume for the node called self; an empty self is found by the
+// node's host name, or is the only node there is. All that is wrong is reported with its line where
+// that is known; nothing is guessed. derive, if not nil, fills in an identity and a secret that the file does not hold.
+func Load(path, self string, derive Derive) (volume.Config, error) {
 	data, err := os.ReadFile(path)
 	if errors.Is(err, os.ErrNotExist) {
 		return volume.Config{}, errs.E("read the volume's configuration", errs.NotFound, path, "\"takt volume create\" writes it; or copy it from the peer.", nil)
