@@ -94,6 +94,15 @@ func (m *Machine) due() bool {
 	return m.disk != volume.UpToDate && m.selfHasDisk() && !target && g.Bitmap[m.cfg.Self] == 0
 }
 
+// allMayHaveIt: this primary's generation may be on any disk. It was there before this node became primary; or a peer that was told
+// of it has been away, and may have passed it on. What is acknowledged without one of them needs a newer one, or a node
+// that has the same generation without the write could be promoted.
+func (m *Machine) allMayHaveIt() {
+	for _, p := range m.peers {
+		p.left = false
+	}
+}
+
 // behind says whether p does not get what this node writes.
 func (m *Machine) behind(p *peer) bool {
 	return p.congested || !p.inSync() && !(p.need == needSource && p.running)

@@ -168,6 +168,7 @@ func (m *Machine) later(p *peer, v verdict) {
 
 // join makes the peer a peer: what it says of itself counts from now on.
 func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
+	back := !p.up()
 	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
 	p.stopped = theirs.Stopped && theirs.Role == volume.Primary
 	p.theirTwo = theirs.TwoPrimary
@@ -199,7 +200,9 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	}
 	p.agrees = m.agreesWith(p)
 	p.equal = false // what was judged may be older than what equalThrough saw: it looks again
-	p.left = p.gen.Current != m.dataGen().Current
+	if p.hasDisk() && (back && !p.left || theirs.Disk != volume.Diskless && p.gen.Current == m.dataGen().Current) {
+		m.allMayHaveIt()
+	}
 	m.learn(p, theirs)
 	m.showSync(p)
 	if v.first {

@@ -53,7 +53,7 @@ type peer struct {
 	followed    bool // was in step with this node, a primary, at the end of the last step
 	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
 	ahead       bool // of missed: it may have, from before its resync is done, what its source lacks
-	left        bool // it cannot have the current generation: that began without it
+	left        bool // it cannot have this primary's generation: that began in this reign, and whoever was told of it is in step since
 	agrees      bool // its data is the same as of the others that this node takes for up to date
 	need        need
 	full        bool   // of need: every block

@@ -50,6 +50,7 @@ func (m *Machine) askPrimary(in Asked) {
 		m.answer(in.ID, m.conflict("make primary", "another change of the role is under way", "Wait for it, then try again."), "")
 	default:
 		m.promotion = &promotion{id: in.ID, force: in.Force, since: m.now}
+		m.allMayHaveIt()
 	}
 }
 
@@ -306,6 +307,7 @@ func (m *Machine) forced(next volume.Generation, unix int64) {
 	m.begin(&m.super.Gen, next, 0)
 	m.super.Seen, m.super.Written = next, unix
 	for _, q := range m.peers {
+		q.left = true
 		m.stopSync(q)
 		m.compareAgain(q)
 	}
