@@ -199,6 +199,9 @@ func (s *Set) startAddress(ctx context.Context, a *address, resource string) err
 		return fmt.Errorf("bring interface %s up: %w", link.Name, err)
 	}
 	a.wanted.Index, a.wanted.Prefix = link.Index, netip.PrefixFrom(a.ip, a.bits)
+	if !a.wanted.Broadcast.IsValid() {
+		a.wanted.Broadcast = netif.Broadcast(a.wanted.Prefix)
+	}
 	if a.wanted.Label != "" {
 		if a.wanted.Label = link.Name + ":" + a.wanted.Label; len(a.wanted.Label) > 15 {
 			return fail(agent.ErrConfigured, "parameter iflabel: %q is longer than the 15 bytes of a label", a.wanted.Label)

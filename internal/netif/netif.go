@@ -31,7 +31,7 @@ type Link struct {
 type Address struct {
 	Index         int          // of the link
 	Prefix        netip.Prefix // the address with its network's length
-	Broadcast     netip.Addr   // IPv4; computed if zero
+	Broadcast     netip.Addr   // IPv4; zero: none
 	Label         string       // IPv4; at most 15 bytes, must begin with the link's name
 	NoDAD         bool         // IPv6: usable at once, without looking for duplicates
 	NoPrefixRoute bool         // no route to the prefix is made
@@ -147,11 +147,27 @@ func Add(a Address) error {
 	return nil
 }
 
+// Broadcast returns the broadcast address of an address's network (RFC 919), and zero where there is none: with
+// IPv6, and in networks of one or two addresses (RFC 3021).
+func Broadcast(p netip.Prefix) netip.Addr {
+	if !p.Addr().Is4() || p.Bits() > 30 {
+		return netip.Addr{}
+	}
+	b := p.Addr().As4()
+	for i, m := range net.CIDRMask(p.Bits(), 32) {
+		b[i] |= ^m
+	}
+	return netip.AddrFrom4(b)
+}
+
 // toAdd returns a as the library takes it.
 func (a *Address) toAdd() *netlink.Addr {
 	addr := &netlink.Addr{IPNet: fromPrefix(a.Prefix), Label: a.Label, Scope: a.Scope}
 	if a.Peer.IsValid() {
 		addr.Peer = fromPrefix(a.Peer)
+	}
+	if a.Prefix.Addr().Is4() {
+		addr.Broadcast = net.IPv4zero // the library's word for none: left out, it would make one up
 	}
 	if a.Broadcast.IsValid() {
 		addr.Broadcast = a.Broadcast.AsSlice()
