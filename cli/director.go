@@ -14,6 +14,7 @@ func newDirectorCommand(g *globals) *cobra.Command {
 	}
 	addGroup(cmd, "see", "See:", newDirectorCheckCommand(g), newDirectorStatusCommand(g))
 	addGroup(cmd, "run", "Run:", newDirectorRunCommand(g), newDirectorStartCommand(g), newDirectorReloadCommand(g), newDirectorStopCommand(g))
+	addGroup(cmd, "behind", "On a real server:", newDirectorRealServerCommand(g))
 	cmd.AddCommand(newDirectorVRRPCommand())
 	return cmd
 }

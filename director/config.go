@@ -1,13 +1,14 @@
 // Package director is the vocabulary of the load balancer: what a director was told to do (Config), and what it wants
 // the kernel to forward (Service). Its rooms are
 //
-//	vrrp    who holds the addresses: packets and the state machine (pure)
-//	pool    which real servers get traffic, from what the checks say (pure)
-//	check   the checks themselves, thousands of them
-//	track   scripts, files and processes that priorities depend on
-//	nat     forwarding by nftables
-//	share   no director at all: each node takes its share by a hash
-//	daemon  the process that holds them together
+//	vrrp        who holds the addresses: packets and the state machine (pure)
+//	pool        which real servers get traffic, from what the checks say (pure)
+//	check       the checks themselves, thousands of them
+//	track       scripts, files and processes that priorities depend on
+//	nat         forwarding by nftables
+//	realserver  the machines behind a director: the address, and silence about it
+//	share       no director at all: each node takes its share by a hash
+//	daemon      the process that holds them together
 //
 // A configuration comes from keepalived's language (importer/keepalived). The words here are keepalived's, where
 // its users know them; see keepalived.conf(5).

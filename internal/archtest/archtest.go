@@ -97,6 +97,7 @@ var tiers = map[string]Tier{
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/directortest": {},
 	"director/share":        {Imports: []string{"internal/netif"}},
+	"director/realserver":   {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/config":       {Imports: []string{"director", "importer/keepalived"}},
 	"importer/keepalived":   {Pure: true, Imports: []string{"director"}},
 	// Faces and wiring.
@@ -144,11 +145,12 @@ var thirdParty = map[string][]string{
 
 // pureFiles are the pure parts of packages that hold a shell, too.
 var pureFiles = map[string][]string{
-	"cluster/store":     {"core.go", "step.go", "ready.go", "election.go", "request.go", "leader.go", "meet.go", "adopt.go", "lineage.go", "apply.go", "machine.go", "digest.go", "command.go"},
-	"cluster/link":      {"link.go", "config.go", "engine.go", "turn.go", "standing.go", "exchange.go", "daemon.go", "dog.go", "peerdog.go", "gone.go", "report.go", "wire.go", "seal.go", "null.go"},
-	"volume/front/nbd":  {"wire.go", "haggle.go"},
-	"volume/front/fuse": {"wire.go"},
-	"volume/front/ublk": {"wire.go"},
+	"cluster/store":       {"core.go", "step.go", "ready.go", "election.go", "request.go", "leader.go", "meet.go", "adopt.go", "lineage.go", "apply.go", "machine.go", "digest.go", "command.go"},
+	"cluster/link":        {"link.go", "config.go", "engine.go", "turn.go", "standing.go", "exchange.go", "daemon.go", "dog.go", "peerdog.go", "gone.go", "report.go", "wire.go", "seal.go", "null.go"},
+	"volume/front/nbd":    {"wire.go", "haggle.go"},
+	"director/realserver": {"realserver.go", "want.go", "plan.go", "undo.go"},
+	"volume/front/fuse":   {"wire.go"},
+	"volume/front/ublk":   {"wire.go"},
 	"cluster/executor": {"core.go", "input.go", "effect.go", "admit.go", "submit.go", "queue.go", "operate.go", "conclude.go",
 		"forget.go", "history.go", "recur.go", "watch.go", "settle.go", "alarm.go", "kept.go", "codec.go", "types.go"},
 }
