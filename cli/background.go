@@ -68,11 +68,14 @@ func logOptions() *slog.HandlerOptions {
 	}}
 }
 
-// readyPipe returns what tells the parent, once, how the start went.
+// readyPipe returns what tells the parent, once, how the start went. Programs that are run meanwhile do not get the pipe: the parent waits
+// until nobody has it any more.
 func readyPipe() func(string) {
 	if os.Getenv(readyVariable) != "3" {
 		return func(string) {}
 	}
+	_ = os.Unsetenv(readyVariable) // fails for names with "=" alone
+	syscall.CloseOnExec(3)
 	f := os.NewFile(3, "ready")
 	return func(text string) {
 		fmt.Fprint(f, text)
