@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
@@ -34,9 +32,24 @@ func newMachine(name string) (*machine, error) {
 			m.done <- f()
 		}
 	}()
-	return m, <-m.done
+	if err := <-m.done; err != nil {
+		return nil, err
+	}
+	return m, m.run("ip", "link", "set", "lo", "up")
 }
 
+func newMachines(names ...string) (list []*machine, err error) {
+	for _, name := range names {
+		m, err := newMachine(name)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// do runs f on the machine's thread.
 func (m *machine) do(f func() error) error {
 	m.work <- f
 	return <-m.done
@@ -52,98 +65,31 @@ func run(args ...string) error {
 	return nil
 }
 
-// network is the client, the bridge and two directors.
-type network struct{ client, a, b *machine }
-
-const virtual = "10.9.0.100"
-
-func newNetwork() (*network, error) {
-	n := &network{}
-	if err := errors.Join(run("ip", "link", "add", "br0", "type", "bridge"), run("ip", "link", "set", "br0", "up")); err != nil {
-		return nil, err
-	}
-	for i, m := range []**machine{&n.client, &n.a, &n.b} {
-		var err error
-		name := []string{"client", "a", "b"}[i]
-		if *m, err = newMachine(name); err != nil {
-			return nil, err
-		}
-		err = errors.Join((*m).run("ip", "link", "set", "lo", "up"),
-			run("ip", "link", "add", "p-"+name, "type", "veth", "peer", "name", "eth0", "netns", strconv.Itoa((*m).tid)),
-			run("ip", "link", "set", "p-"+name, "master", "br0", "up"),
-			(*m).run("ip", "link", "set", "eth0", "up"), (*m).run("ip", "address", "add", fmt.Sprintf("10.9.0.%d/24", i+1), "dev", "eth0"))
-		if err != nil {
-			return nil, err
+// all runs commands on the machine until one fails.
+func (m *machine) all(commands ...string) error {
+	for _, c := range commands {
+		if err := m.run(strings.Fields(c)...); err != nil {
+			return err
 		}
 	}
-	return n, nil
+	return nil
 }
 
-// system is who holds the address.
-type system struct {
-	name string
-	argv []string
+// sysctl sets what is of this namespace.
+func (m *machine) sysctl(name, value string) error {
+	return m.run("sysctl", "-q", "-w", name+"="+value)
 }
 
-// start runs a director on a machine.
-func (s system) start(m *machine, dir string, priority int, advert time.Duration) (*exec.Cmd, error) {
-	conf := filepath.Join(dir, s.name+"-"+m.name+".conf")
-	text := fmt.Sprintf("vrrp_instance v {\n state BACKUP\n interface eth0\n version 3\n virtual_router_id 51\n priority %d\n advert_int %g\n virtual_ipaddress {\n %s/24\n }\n}\n",
-		priority, advert.Seconds(), virtual)
-	if err := os.WriteFile(conf, []byte(text), 0o600); err != nil {
-		return nil, err
-	}
-	argv := append([]string(nil), s.argv...)
-	if s.name == "takt" {
-		argv = append(argv, "--name", m.name, "--dir", dir, conf)
-	} else {
-		argv = append(argv, "-f", conf, "-p", conf+".pid", "-r", conf+".vrrp.pid")
-	}
+// command is a process to be started on a machine. It ends with this program.
+func command(argv ...string) *exec.Cmd {
 	cmd := exec.Command(argv[0], argv[1:]...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd, m.do(cmd.Start)
-}
-
-// once starts both, ends the master, and returns how long the address was away.
-func (n *network) once(s system, what step, dir string) (gap time.Duration, err error) {
-	a, err := s.start(n.a, dir, 150, what.advert)
-	if err != nil {
-		return 0, err
-	}
-	defer end(a)
-	if err := n.holds(n.a, true); err != nil {
-		return 0, err
-	}
-	b, err := s.start(n.b, dir, 100, what.advert)
-	if err != nil {
-		return 0, err
-	}
-	defer end(b)
-	time.Sleep(max(5*what.advert, 300*time.Millisecond)) // both know each other
-	p, err := n.ping()
-	if err != nil {
-		return 0, err
-	}
-	time.Sleep(100 * time.Millisecond)
-	if what.crash {
-		err = run("ip", "link", "set", "p-a", "down")
-		_ = syscall.Kill(-a.Process.Pid, syscall.SIGKILL)
-	} else {
-		err = a.Process.Signal(syscall.SIGTERM)
-	}
-	if err == nil {
-		err = n.holds(n.b, true)
-	}
-	time.Sleep(200 * time.Millisecond)
-	gap = p.stop()
-	end(a)
-	end(b)
-	return gap, errors.Join(err, n.clean())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	return cmd
 }
 
 // end ends a process and all that it has started.
 func end(c *exec.Cmd) {
-	if c.ProcessState != nil {
+	if c == nil || c.Process == nil || c.ProcessState != nil {
 		return
 	}
 	_ = c.Process.Signal(syscall.SIGTERM)
@@ -152,24 +98,62 @@ func end(c *exec.Cmd) {
 	kill.Stop()
 }
 
+// cable joins two machines.
+func cable(a *machine, aDevice, aAddress string, b *machine, bDevice, bAddress string) error {
+	return errors.Join(
+		a.all("ip link add "+aDevice+" type veth peer name "+bDevice+" netns "+strconv.Itoa(b.tid), "ip link set "+aDevice+" up", "ip address add "+aAddress+" dev "+aDevice),
+		b.all("ip link set "+bDevice+" up", "ip address add "+bAddress+" dev "+bDevice))
+}
+
+// network is a client and two directors on a switch of their own.
+type network struct {
+	hub, client, a, b *machine
+	dir               string // for what runs there
+}
+
+const virtual = "10.9.0.100"
+
+func newNetwork(dir string) (*network, error) {
+	list, err := newMachines("hub", "client", "a", "b")
+	if err != nil {
+		return nil, err
+	}
+	n := &network{hub: list[0], client: list[1], a: list[2], b: list[3], dir: dir}
+	if err := n.hub.all("ip link add br0 type bridge", "ip link set br0 up"); err != nil {
+		return nil, err
+	}
+	for i, m := range list[1:] {
+		err := errors.Join(
+			n.hub.all("ip link add p-"+m.name+" type veth peer name eth0 netns "+strconv.Itoa(m.tid), "ip link set p-"+m.name+" master br0 up"),
+			m.all("ip link set eth0 up", fmt.Sprintf("ip address add 10.9.0.%d/24 dev eth0", i+1)))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return n, nil
+}
+
 // clean takes away what a killed process has left.
 func (n *network) clean() error {
-	return errors.Join(run("ip", "link", "set", "p-a", "up"), n.a.run("ip", "address", "flush", "dev", "eth0", "to", virtual), n.b.run("ip", "address", "flush", "dev", "eth0", "to", virtual))
+	return errors.Join(n.hub.all("ip link set p-a up"), n.a.all("ip address flush dev eth0 to "+virtual), n.b.all("ip address flush dev eth0 to "+virtual))
 }
 
 // holds waits until a machine has the address.
-func (n *network) holds(m *machine, want bool) error {
+func (n *network) holds(m *machine) error {
 	for end := time.Now().Add(20 * time.Second); time.Now().Before(end); time.Sleep(5 * time.Millisecond) {
-		var out []byte
-		if err := m.do(func() (err error) {
-			out, err = exec.Command("ip", "-br", "address", "show", "eth0").Output()
+		has, err := m.has(virtual)
+		if has || err != nil {
 			return err
-		}); err != nil {
-			return err
-		}
-		if strings.Contains(string(out), virtual+"/") == want {
-			return nil
 		}
 	}
 	return fmt.Errorf("%s does not get %s", m.name, virtual)
+}
+
+func (m *machine) has(address string) (has bool, err error) {
+	err = m.do(func() error {
+		out, err := exec.Command("ip", "-br", "address", "show").Output()
+		has = strings.Contains(string(out), " "+address+"/")
+		return err
+	})
+	return has, err
 }

@@ -110,7 +110,7 @@ var tiers = map[string]Tier{
 	// Tests and measurements of the whole.
 	"cluster/scheduler/schedtest": {Imports: []string{"cluster/cib", "cluster/scheduler", "cluster/scheduler/simulate"}},
 	"bench":                       {Imports: []string{"lab/...", "api"}},
-	"bench/director":              {},
+	"bench/director":              {Imports: []string{"director", "director/nat", "internal/netif", "lab"}},
 	"bench/volume":                {Imports: []string{"volume/...", "internal/guest"}},
 	"volume/torture":              {Imports: []string{"volume/...", "internal/osfs"}},
 	"bench/scheduler":             {Imports: []string{"cluster/scheduler/schedtest"}},
@@ -124,7 +124,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netlink":    {"internal/netif", "lab"},
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
-	"github.com/google/nftables":        {"director/nat", "director/share", "director/vrrp/router"},
+	"github.com/google/nftables":        {"director/nat", "director/share", "director/vrrp/router", "bench/director"},
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab", "director", "bench/director"},
 	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume", "director", "bench/director"},
 	"golang.org/x/crypto":               {"cluster/link"},
