@@ -89,8 +89,11 @@ func newDirectorCheckCommand(g *globals) *cobra.Command {
 	return cmd
 }
 
-// forwardFindings says which virtual servers the kernel of this machine forwards otherwise than asked for, or not at all.
+// forwardFindings says what the kernel of this machine forwards otherwise than asked for, or not at all.
 func forwardFindings(c *director.Config, ways []daemon.Named) (out []keepalived.Finding) {
+	for _, u := range daemon.NotRouted(c) {
+		out = append(out, keepalived.Finding{Severity: keepalived.Warning, Pos: u.Pos, Words: u.Words})
+	}
 	plan := daemon.Plan(c, ways)
 	for i := range c.Servers {
 		v := &c.Servers[i]

@@ -39,6 +39,9 @@ func renderDirector(w io.Writer, p painter, s daemon.Status) {
 	if s.Forwarding != "" {
 		fmt.Fprintf(w, "%s\n", p.paint(bad, "the kernel does not forward as it should: "+s.Forwarding))
 	}
+	for _, words := range s.Warnings {
+		fmt.Fprintf(w, "%s\n", p.paint(bad, clean(words)))
+	}
 	if len(s.Instances) > 0 {
 		fmt.Fprintln(w, "\nAddresses (VRRP):")
 		t := table{painter: p, indent: "  "}

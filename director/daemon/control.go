@@ -31,6 +31,7 @@ type Status struct {
 	Instances  []Instance      `json:"instances"`
 	Servers    []VirtualStatus `json:"virtual_servers"`
 	Forwarding string          `json:"forwarding_error,omitempty"` // why the kernel does not forward as it should
+	Warnings   []string        `json:"warnings,omitempty"`         // what on this machine keeps it from working
 }
 
 // Instance is a virtual router as it stands.
@@ -112,6 +113,9 @@ func (d *Daemon) Status() Status {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Loaded = d.loaded
+	for _, u := range NotRouted(d.conf) {
+		s.Warnings = append(s.Warnings, u.Words)
+	}
 	for i, p := range d.pool.Status() {
 		v := &d.conf.Servers[i]
 		vs := VirtualStatus{Status: p, Scheduler: v.Scheduler}

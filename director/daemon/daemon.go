@@ -217,6 +217,9 @@ func (d *Daemon) takeServers(c *director.Config) error {
 	}
 	d.conf, d.loaded = c, time.Now()
 	d.do(d.pool.Step(pool.Reload{Servers: c.Servers}))
+	for _, u := range NotRouted(c) {
+		d.o.Log.Warn(u.Words, "at", u.Pos.String())
+	}
 	return nil
 }
 
@@ -270,8 +273,11 @@ func (d *Daemon) wait(ctx context.Context, reload <-chan os.Signal, failed <-cha
 	}
 }
 
-// endLimit is how long programs and mails of the end may take.
+// endLimit is how long programs of the end may take.
 const endLimit = 10 * time.Second
+
+// mailLimit is how long the end waits for mails after that. A mail server behind an address of this director cannot be reached any more.
+const mailLimit = time.Second
 
 // end gives everything up: first the addresses, so that the others take over at once.
 func (d *Daemon) end(remove bool) error {
@@ -292,6 +298,8 @@ func (d *Daemon) end(remove bool) error {
 	ctx, stop := context.WithTimeout(context.Background(), endLimit)
 	defer stop()
 	d.run.close(ctx)
+	ctx, stop = context.WithTimeout(context.Background(), mailLimit)
+	defer stop()
 	d.mail.close(ctx)
 	d.readers.close()
 	d.pipes.keep()

@@ -71,13 +71,20 @@ func (m *mailer) follow() {
 		next := m.line[0]
 		m.line = m.line[1:]
 		m.mu.Unlock()
-		if err := next.deliver(m.life); err != nil {
+		err := m.life.Err()
+		if err == nil {
+			err = next.deliver(m.life)
+		}
+		switch {
+		case err != nil && m.life.Err() != nil:
+			m.log.Error("a mail is not sent, for the director ends", "subject", next.subject, "server", next.how.Server, "words", strings.TrimSpace(next.body))
+		case err != nil:
 			m.log.Error("a mail could not be sent", "subject", next.subject, "server", next.how.Server, "error", err)
 		}
 	}
 }
 
-// close waits until all is sent, or ctx ends.
+// close waits until all is sent, or ctx ends; what is not sent then is in the log.
 func (m *mailer) close(ctx context.Context) {
 	stop := context.AfterFunc(ctx, m.end)
 	m.work.Wait()
