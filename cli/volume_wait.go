@@ -82,6 +82,8 @@ func verified(s volume.Status, peer string) (done bool, err error) {
 			done = false
 		case c.State < volume.Connected:
 			err = errs.E("verify", errs.Unavailable, s.Name+" with "+c.Name, "Connect it, then verify again.", errors.New("the connection was lost before the end"))
+		case c.Unproven != "" && err == nil:
+			err = errs.E("verify", errs.Unavailable, s.Name+" with "+c.Name, "Verify again.", errors.New("it was ended before its end: "+c.Unproven))
 		case c.Found > 0 && err == nil:
 			err = errs.E("verify", errs.Corrupt, s.Name+" with "+c.Name, fmt.Sprintf("They are marked: \"takt volume disconnect %s %s\" and \"takt volume connect %s %s\" copy them from the primary.", s.Name, c.Name, s.Name, c.Name),
 				fmt.Errorf("%s differ", humanSize(c.Found)))

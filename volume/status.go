@@ -54,8 +54,9 @@ type ConnectionInfo struct {
 	Received  uint64    `json:"received"`
 	Pending   int       `json:"pending"` // writes that the peer has not acknowledged
 	Unflushed int64     `json:"unflushed"`
-	Found     int64     `json:"verify_found"`       // bytes that the last verify found
-	Sync      *Progress `json:"progress,omitempty"` // of a resync or verify
+	Found     int64     `json:"verify_found"`           // bytes that the last verify found, and no resync has copied since
+	Unproven  string    `json:"verify_error,omitempty"` // why the last verify did not come to its end
+	Sync      *Progress `json:"progress,omitempty"`     // of a resync or verify
 }
 
 // Progress is how far long work is.

@@ -155,7 +155,7 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 	}
 	c := volume.ConnectionInfo{
 		Node: p.node.ID, Name: p.node.Name, Address: p.node.Address, State: pv.State, Why: pv.Why, Role: pv.Role, Disk: pv.Disk,
-		Found: pv.Found, Protocol: p.node.Protocol, TLS: !p.r.cfg.Net.Plain, Sent: p.sent, Received: p.received.Load(), Pending: p.ring.open, Unflushed: p.recent.bytes(),
+		Found: pv.Found, Unproven: pv.Unproven, Protocol: p.node.Protocol, TLS: !p.r.cfg.Net.Plain, Sent: p.sent, Received: p.received.Load(), Pending: p.ring.open, Unflushed: p.recent.bytes(),
 	}
 	if c.Why == "" && p.link == nil {
 		c.Why = p.trouble

@@ -283,6 +283,7 @@ func (m *Machine) crashOver(p *peer) {
 
 // lose forgets what holds only while connected.
 func (m *Machine) lose(p *peer) {
+	p.abandonVerify("the connection was lost")
 	if p.running || p.verify {
 		m.stopSync(p)
 	}

@@ -40,8 +40,9 @@ type peer struct {
 	gets      uint16 // likewise
 	source    uint16 // whom it is resynced from
 	discard   bool   // the next Hello says --discard-my-data
-	found     int64  // bytes that the last verify found
+	found     int64  // bytes that the last verify found, and no resync has copied since
 	verified  bool   // marks are from a verify that was begun here
+	unproven  string // why the last verify did not come to its end; "": it did, or there was none, or one runs
 	theirTwo  bool   // it allows two primaries
 	wasThere  bool   // it was up to date and in contact once since the start: its loss is a loss
 	fencing   bool   // fence-peer runs

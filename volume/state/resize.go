@@ -53,6 +53,8 @@ func (m *Machine) resizeAllowed(in Asked) error {
 		switch {
 		case p.hasDisk() && !p.up() && !in.Force:
 			return m.conflict(op, "node "+p.node.Name+" is not connected", "Connect it first; or, if it will be given a disk that is large enough: resize --force.")
+		case p.hasDisk() && p.disk == volume.Diskless && !in.Force:
+			return m.conflict(op, "the disk of node "+p.node.Name+" is not attached", "Attach it first: it would be too small afterwards; or, if it will be given one that is large enough: resize --force.")
 		case p.up() && p.disk != volume.Diskless && p.conn != volume.Connected:
 			return m.conflict(op, "the connection to node "+p.node.Name+" is "+p.conn.String(), "Wait until the two are in step.")
 		}
@@ -128,7 +130,7 @@ func (m *Machine) chooseSize(r *resizing) (int64, error) {
 	case size < m.super.Agreed:
 		return 0, m.conflict(op, fmt.Sprintf("the volume has %s; it can grow, but not shrink to %s", bytes(m.super.Agreed), bytes(size)), "Copy the data to a smaller volume instead.")
 	case size > r.room:
-		return 0, m.conflict(op, fmt.Sprintf("the smallest disk has room for %s, not for %s", bytes(r.room), bytes(size)), "Enlarge the disks first.")
+		return 0, m.conflict(op, fmt.Sprintf("the smallest disk has room for %s, not for %s", exactly(r.room, size), exactly(size, r.room)), "Enlarge the disks first.")
 	}
 	return size, nil
 }

@@ -19,8 +19,8 @@ func (j judgement) sizes() string {
 	for _, side := range []judgement{first, second} {
 		small, large := side.mine, side.theirs
 		if !large.Super.Gen.Fresh() && small.room() < large.Size {
-			return fmt.Sprintf("the disk of node %s has room for %s of data, but the volume has %s on node %s: give %s a larger disk, then connect",
-				side.name(side.me()), bytes(small.room()), bytes(large.Size), side.name(side.you()), side.name(side.me()))
+			return fmt.Sprintf("the disk of node %s has room for %s of data, but the volume has %s on node %s: give %s a larger disk (after takt volume detach there, before attach), then connect",
+				side.name(side.me()), exactly(small.room(), large.Size), exactly(large.Size, small.room()), side.name(side.you()), side.name(side.me()))
 		}
 	}
 	return ""

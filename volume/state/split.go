@@ -125,6 +125,14 @@ func (j judgement) oneSide() string {
 	return words + "changed " + bytes(h.Dirty)
 }
 
+// exactly is bytes, but tells n from other where rounding would not.
+func exactly(n, other int64) string {
+	if bytes(n) == bytes(other) && n != other {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return bytes(n)
+}
+
 // bytes writes a number of bytes for people.
 func bytes(n int64) string {
 	units := []string{"KiB", "MiB", "GiB", "TiB"}

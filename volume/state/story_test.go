@@ -16,7 +16,7 @@ import (
 //	setup N [cluster] [skip-first] [two] [quorum=majority|all|N] [without=io-error] [fence=P] [hooks=H,H]
 //	        [zero=P one=P two-pri=P] [client=NODE] [on-io-error=P] [congestion=P] [after=VOLUME]
 //	start NODES, crash NODES, cut A B, heal A B, quorate NODES, alone NODES
-//	ask NODE VERB [peer=NODE] [force] [discard] [clear] [size=BLOCKS]
+//	ask NODE VERB [peer=NODE] [force] [discard] [clear] [size=BLOCKS] [start=BLOCK]
 //	write NODE BLOCK…, open NODE, close NODE, disk NODE fail|new|room=BLOCKS, hook NAME CODE
 //	congested NODE PEER on|off, other NODE on|off, conflict A B, spoil NODE BLOCK
 //	quiet CMD…   the same without the transcript
@@ -247,6 +247,9 @@ func (s *story) ask(x *wnode, verb string, a map[string]string) {
 	}
 	if n, err := strconv.Atoi(a["size"]); err == nil {
 		in.Size = int64(n) * volume.BlockSize
+	}
+	if n, err := strconv.Atoi(a["start"]); err == nil {
+		in.Start = int64(n) * volume.BlockSize
 	}
 	if in.Discard {
 		s.w.discards[x.id] = true

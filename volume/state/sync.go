@@ -278,7 +278,7 @@ func (m *Machine) onSyncDone(p *peer, s Said) {
 		s.Gen = p.gen // this node, the primary, has begun a new generation meanwhile; the source is about to hear of it
 	}
 	m.clone(p, s)
-	p.need, p.running = needNothing, false
+	p.need, p.running, p.found = needNothing, false, 0
 	m.emit(MarkAll{Peer: p.id, Clear: true})
 	m.emit(Sync{Peer: p.id, Do: "stop"})
 	p.gen = s.Gen
@@ -329,7 +329,7 @@ func (m *Machine) clone(p *peer, s Said) {
 
 // confirmed: the target has written down that it has everything.
 func (m *Machine) confirmed(p *peer) {
-	p.doneTold, p.running, p.need = false, false, needNothing
+	p.doneTold, p.running, p.need, p.found = false, false, needNothing, 0
 	m.super.Gen.Bitmap[p.id], m.super.FullSync[p.id] = 0, false
 	m.super.PeerOutdated[p.id] = false
 	m.emit(Sync{Peer: p.id, Do: "stop"})
@@ -340,6 +340,7 @@ func (m *Machine) confirmed(p *peer) {
 
 // stopSync ends a resync or verify in the middle; what is missing stays marked.
 func (m *Machine) stopSync(p *peer) {
+	p.abandonVerify("another change came first")
 	if p.running || p.verify {
 		m.emit(Sync{Peer: p.id, Do: "stop"})
 	}
@@ -352,6 +353,7 @@ func (m *Machine) onSyncStop(p *peer, s Said) {
 		return
 	}
 	wasVerify := p.verify
+	p.abandonVerify(s.Words)
 	m.stopSync(p)
 	p.blocked = p.need == needTarget // until something changes
 	if wasVerify {

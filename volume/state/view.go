@@ -31,8 +31,10 @@ type PeerView struct {
 	Why   string // of StandAlone or a pause, in words
 	Role  volume.Role
 	Disk  volume.DiskState
-	Found int64 // bytes that the last verify found; 0 if there was none
-	InSet bool
+	Found int64 // bytes that the last verify found, and no resync has copied since
+	// Unproven is why the last verify did not come to its end.
+	Unproven string
+	InSet    bool
 }
 
 // View returns the state of things.
@@ -42,7 +44,7 @@ func (m *Machine) View() View {
 		IO: m.lastIO.Mode, Frozen: append([]string(nil), m.lastIO.Why...), Readers: m.readers, Writers: m.writers, Members: m.set.members, SetVersion: m.set.version, SetKnown: m.set.known,
 	}
 	for _, p := range m.peers {
-		pv := PeerView{Node: p.id, State: p.conn, Why: p.why, Role: p.role, Disk: p.disk, Found: p.found, InSet: m.set.members&bit(p.id) != 0}
+		pv := PeerView{Node: p.id, State: p.conn, Why: p.why, Role: p.role, Disk: p.disk, Found: p.found, Unproven: p.unproven, InSet: m.set.members&bit(p.id) != 0}
 		if !p.up() && p.hasDisk() && m.super.PeerOutdated[p.id] {
 			pv.Disk = volume.Outdated
 		}
@@ -69,6 +71,9 @@ func (m *Machine) advice() []string {
 	for _, p := range m.peers {
 		if p.conn == volume.StandAlone && p.why != "" {
 			add("Node " + p.node.Name + ": " + p.why + ".")
+		}
+		if p.unproven != "" {
+			add("A verify with node " + p.node.Name + " was ended before its end: " + p.unproven + ".")
 		}
 		if p.found > 0 && p.conn == volume.Connected {
 			add("A verify found " + bytes(p.found) + " that differ from node " + p.node.Name + ": disconnect and connect it, and they are copied.")

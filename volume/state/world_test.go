@@ -428,6 +428,9 @@ func (w *world) status() string {
 			if p.Why != "" {
 				fmt.Fprintf(&b, " (%s)", p.Why)
 			}
+			if p.Unproven != "" {
+				fmt.Fprintf(&b, " (no verify: %s)", p.Unproven)
+			}
 			b.WriteByte('\n')
 		}
 		for _, words := range v.Advice {
