@@ -34,7 +34,7 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 			"there, with the name alone. With a file it only prepares the disk that the file names.",
 		Example: "  takt volume create r0 --size 10G --disk /var/lib/takt/r0.img\n" +
 			"  takt volume create r0 --size 10G --disk /dev/vg0/r0 --address 10.0.0.1:7789 --peer beta=10.0.0.2:7789\n  takt volume create r0   # on beta, with the file of the first",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 		ValidArgsFunction: v.completeVolumes(false, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := args[0]

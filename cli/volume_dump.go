@@ -54,7 +54,7 @@ func newVolumeDumpCommand(v *volumes) *cobra.Command {
 		Long: "Reads the superblock from the disk and changes nothing, also while the volume is up: then it shows\n" +
 			"what was written last.",
 		Example:           "  takt volume dump-md r0\n  takt volume dump-md r0 -o json",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 		ValidArgsFunction: v.completeVolumes(false, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := v.load(args[0])

@@ -30,8 +30,25 @@ func (v *volumes) load(name string) (volume.Config, error) {
 	return f.Config, err
 }
 
-// find reads a volume's own file or, if there is none, its resource in the configuration of DRBD.
+// find reads what describes a volume, and refuses one whose resync would wait for itself.
 func (v *volumes) find(name string) (found, error) {
+	f, err := v.read(name)
+	chain := []string{name}
+	for next := f.Sync.After; err == nil && next != ""; {
+		if next == name {
+			return f, errs.E("read volume", errs.Invalid, name, "Take one resync-after out.", fmt.Errorf("%s: the volumes wait for one another: %s", f.from, strings.Join(append(chain, name), " after ")))
+		}
+		other, missing := v.read(next) // one that is not there is not waited for
+		if missing != nil || slices.Contains(chain, next) {
+			break
+		}
+		chain, next = append(chain, next), other.Sync.After
+	}
+	return f, err
+}
+
+// read reads a volume's own file or, if there is none, its resource in the configuration of DRBD.
+func (v *volumes) read(name string) (found, error) {
 	path := v.paths(name).Config
 	_, err := os.Stat(path)
 	if !errors.Is(err, os.ErrNotExist) {
@@ -50,7 +67,10 @@ func (v *volumes) find(name string) (found, error) {
 	if wrong := all.WrongWith(resourceOf(name, r, ok)); len(wrong) > 0 && (ok || wrong[0].Resource != "") {
 		return found{}, errs.E("read volume", errs.Invalid, name, "\"takt volume import --dry-run "+src.Path+"\" lists all that is wrong.", errors.New(wrongText(wrong)))
 	}
+	several := v.volumesOf(name)
 	switch {
+	case len(several) > 0:
+		return found{}, errs.E("find volume", errs.NotFound, name, "Name one of them.", fmt.Errorf("the resource %s in %s has several volumes: %s", name, src.Path, strings.Join(several, ", ")))
 	case !ok:
 		return found{}, errs.E("find volume", errs.NotFound, name, "\"takt volume create\" makes one.", fmt.Errorf("there is neither %s nor a resource %s in %s", path, name, src.Path))
 	case r.NotHere:
@@ -128,13 +148,61 @@ func (v *volumes) all() ([]string, error) {
 // chosen are the volumes that the arguments name; "all", or nothing, is all there are.
 func (v *volumes) chosen(args []string) ([]string, error) {
 	if len(args) > 0 && args[0] != "all" {
-		return args, nil
+		return v.expand(args), nil
 	}
 	names, err := v.all()
 	if err == nil && len(names) == 0 {
 		err = errs.E("find volumes", errs.NotFound, filepath.Dir(v.paths("x").Config), "\"takt volume create\" makes one.", errors.New("there is none"))
 	}
 	return names, err
+}
+
+// expand puts the volumes of a resource of DRBD, which has several, in the place of its name.
+func (v *volumes) expand(args []string) (names []string) {
+	for _, name := range args {
+		if several := v.volumesOf(name); several != nil {
+			names = append(names, several...)
+		} else {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+// volumesOf are the volumes that a resource of DRBD with several has become; nil if no volume has to be looked for there.
+func (v *volumes) volumesOf(resource string) (names []string) {
+	if _, err := os.Stat(v.paths(resource).Config); err == nil {
+		return nil
+	}
+	all, _, err := v.drbd()
+	if err != nil {
+		return nil // what is wrong is said when the volume is looked for
+	}
+	for _, r := range all.Resources {
+		if r.Name == resource {
+			return nil
+		}
+		if r.Resource == resource {
+			names = append(names, r.Name)
+		}
+	}
+	return names
+}
+
+// oneName wants the name of one volume.
+func oneName(_ *cobra.Command, args []string) error {
+	if len(args) != 1 {
+		return errors.New("name one volume")
+	}
+	return nil
+}
+
+// nameAndPeer wants the name of a volume and, if not all peers are meant, one.
+func nameAndPeer(_ *cobra.Command, args []string) error {
+	if len(args) != 1 && len(args) != 2 {
+		return errors.New("name one volume and, if not all are meant, one peer")
+	}
+	return nil
 }
 
 // nameArgs wants the names of volumes, or "all"; nothing only if none is allowed.

@@ -122,7 +122,22 @@ func (v *volumes) write(all drbd.Result, dry, plain bool) []importedVolume {
 		}
 		done = append(done, x)
 	}
-	return done
+	return append(done, unread(all)...)
+}
+
+// unread are the resources of which so much is wrong that they have become no volume.
+func unread(all drbd.Result) (out []importedVolume) {
+	seen := map[string]bool{"": true}
+	for _, r := range all.Resources {
+		seen[r.Resource] = true
+	}
+	for _, f := range all.Findings {
+		if f.Level == drbd.Wrong && !seen[f.Resource] {
+			seen[f.Resource] = true
+			out = append(out, importedVolume{Name: f.Resource, Why: "something in it is wrong"})
+		}
+	}
+	return out
 }
 
 func answerOf(all drbd.Result, done []importedVolume) imported {

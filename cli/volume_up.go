@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"os"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -37,12 +38,16 @@ func newVolumeUpCommand(v *volumes) *cobra.Command {
 			return err
 		}
 		return each(cmd, names, func(name string) error {
-			if err := v.start(cmd, name, plain); err != nil || !w.on {
+			err := v.start(cmd, name, plain)
+			if args[0] == "all" && errs.KindOf(err) == errs.Exists {
+				err = nil // "all" is about those that are not up
+			}
+			if err != nil || !w.on {
 				return err
 			}
 			c := v.client(name)
 			defer c.Close()
-			_, err := v.await(cmd, c, name, "", w)
+			_, err = v.await(cmd, c, name, "", w)
 			return err
 		})
 	}
@@ -58,10 +63,22 @@ func (v *volumes) start(cmd *cobra.Command, name string, plain bool) error {
 	if err := mayBePlain(f, plain); err != nil {
 		return err
 	}
+	if words := exposed(f); words != "" {
+		fmt.Fprintln(cmd.ErrOrStderr(), words)
+	}
 	if v.cluster == "" && v.managed(name) {
 		return systemctl(cmd.Context(), "start", volumeUnitName(name))
 	}
 	return v.spawn(name, plain)
+}
+
+// exposed warns of a file whose secret others than its owner can read.
+func exposed(f found) string {
+	fi, err := os.Stat(f.from)
+	if err != nil || f.drbd || f.Net.Secret == "" || fi.Mode()&0o077 == 0 {
+		return ""
+	}
+	return fmt.Sprintf("%s holds the secret of the encryption, and its mode is %04o: chmod 600 %s", f.from, fi.Mode().Perm(), f.from)
 }
 
 // mayBePlain refuses to go without encryption where nobody has said so: a configuration of DRBD without a
@@ -115,7 +132,7 @@ func (v *volumes) spawn(name string, plain bool) error {
 	}
 	if up {
 		_ = cmd.Process.Release() // it runs
-		return errs.E("attach the disk of volume", kind, name, strings.TrimSpace(hint+" It is up without its disk; \"takt volume attach "+name+"\" when that is mended."), errors.New(text))
+		return errs.E("attach the disk of volume", kind, name, strings.TrimSpace(hint+" It is up without its disk; \"takt volume attach "+name+"\" when that is mended."), errors.New(strings.TrimPrefix(text, "attach the disk of volume "+name+": ")))
 	}
 	_ = cmd.Wait() // what it said counts more than how it ended
 	if hint == "" {
@@ -131,7 +148,7 @@ func newVolumeRunCommand(v *volumes) *cobra.Command {
 		Short:             "Be the process of a volume, in the foreground",
 		Long:              "What \"up\" starts in the background. Under systemd it says when it is ready, and its words go to the\njournal. SIGHUP is \"adjust\"; SIGTERM ends it, as a crash would but in order: \"down\" is better.",
 		Example:           "  takt volume run r0",
-		Args:              cobra.ExactArgs(1),
+		Args:              oneName,
 		ValidArgsFunction: v.completeVolumes(false, false),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			ctx, stop := signal.NotifyContext(cmd.Context(), syscall.SIGTERM, syscall.SIGINT)

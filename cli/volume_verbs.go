@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -94,12 +95,12 @@ func (v *volumes) verb(name string) *cobra.Command {
 	d := verbs[name]
 	a := control.Ask{Verb: name}
 	prepare := func() error { return nil }
-	cmd := &cobra.Command{Use: name + " NAME", Short: d.short, Long: d.long, Example: d.example, Args: cobra.ExactArgs(1), ValidArgsFunction: v.completeVolumes(d.all && !d.peer, d.peer)}
+	cmd := &cobra.Command{Use: name + " NAME", Short: d.short, Long: d.long, Example: d.example, Args: oneName, ValidArgsFunction: v.completeVolumes(d.all && !d.peer, d.peer)}
 	switch {
 	case d.peer && d.all:
-		cmd.Use, cmd.Args = name+" NAME|all [PEER]", cobra.RangeArgs(1, 2)
+		cmd.Use, cmd.Args = name+" NAME|all [PEER]", nameAndPeer
 	case d.peer:
-		cmd.Use, cmd.Args = name+" NAME [PEER]", cobra.RangeArgs(1, 2)
+		cmd.Use, cmd.Args = name+" NAME [PEER]", nameAndPeer
 	case d.all:
 		cmd.Use, cmd.Args = name+" NAME...|all", nameArgs(false)
 	}
@@ -121,11 +122,19 @@ func (v *volumes) verb(name string) *cobra.Command {
 		if names[0] == "all" && !d.all {
 			return usage(cmd, fmt.Errorf("%s is for one volume at a time: name it", name))
 		}
-		names, err := v.chosen(names)
-		if err != nil {
-			return err
+		if d.all {
+			var err error
+			if names, err = v.chosen(names); err != nil {
+				return err
+			}
 		}
-		return each(cmd, names, func(volume string) error { return v.ask(cmd, volume, a, w) })
+		return each(cmd, names, func(volume string) error {
+			err := v.ask(cmd, volume, a, w)
+			if name == "down" && args[0] == "all" && errors.Is(err, control.ErrNotUp) {
+				return nil // it is down
+			}
+			return err
+		})
 	}
 	return cmd
 }

@@ -148,8 +148,11 @@ func (l *progressLine) update(s volume.Status, peer string) {
 	var words []string
 	selected(s, peer, func(c volume.ConnectionInfo) {
 		if c.Sync == nil {
-			if c.State != volume.Connected {
+			switch {
+			case c.State != volume.Connected:
 				words = append(words, fmt.Sprintf("%s: %s%s", c.Name, c.State, because(c.Why)))
+			case c.OutOfSync > 0:
+				words = append(words, fmt.Sprintf("%s: %s, %s, %s differ%s", c.Name, c.State, c.Disk, humanSize(c.OutOfSync), because(c.Why)))
 			}
 			return
 		}

@@ -26,8 +26,8 @@ type file struct {
 	Name     string            `toml:"name"`
 	ID       string            `toml:"id"`
 	Secret   string            `toml:"secret,omitempty"`
-	Size     size              `toml:"size,omitempty"`
-	Minor    int               `toml:"minor,omitempty"`
+	Size     size              `toml:"size,omitzero"`
+	Minor    int               `toml:"minor,omitzero"`
 	Protocol string            `toml:"protocol,omitempty"`
 	Front    string            `toml:"front,omitempty"`
 	Mode     string            `toml:"mode,omitempty"`
@@ -52,34 +52,34 @@ type node struct {
 
 type diskOptions struct {
 	OnIOError string `toml:"on-io-error,omitempty"`
-	Extents   int    `toml:"al-extents,omitempty"`
+	Extents   int    `toml:"al-extents,omitzero"`
 	Flushes   *bool  `toml:"disk-flushes,omitempty"`
 	Thin      *bool  `toml:"thin,omitempty"`
 }
 
 type netOptions struct {
 	TLS          *bool    `toml:"tls,omitempty"`
-	PingInterval duration `toml:"ping-int,omitempty"`
-	Timeout      duration `toml:"timeout,omitempty"`
-	PingTimeout  duration `toml:"ping-timeout,omitempty"`
-	Connect      duration `toml:"connect-int,omitempty"`
+	PingInterval duration `toml:"ping-int,omitzero"`
+	Timeout      duration `toml:"timeout,omitzero"`
+	PingTimeout  duration `toml:"ping-timeout,omitzero"`
+	Connect      duration `toml:"connect-int,omitzero"`
 	Compress     bool     `toml:"compress,omitempty"`
 	OnCongestion string   `toml:"on-congestion,omitempty"`
-	Fill         size     `toml:"congestion-fill,omitempty"`
+	Fill         size     `toml:"congestion-fill,omitzero"`
 	TwoPrimaries bool     `toml:"allow-two-primaries,omitempty"`
-	SendBuffer   size     `toml:"sndbuf-size,omitempty"`
+	SendBuffer   size     `toml:"sndbuf-size,omitzero"`
 	Zero         string   `toml:"after-sb-0pri,omitempty"`
 	One          string   `toml:"after-sb-1pri,omitempty"`
 	Two          string   `toml:"after-sb-2pri,omitempty"`
 }
 
 type syncOptions struct {
-	Rate       size      `toml:"resync-rate,omitempty"`
+	Rate       size      `toml:"resync-rate,omitzero"`
 	PlanAhead  *duration `toml:"c-plan-ahead,omitempty"`
-	FillTarget size      `toml:"c-fill-target,omitempty"`
-	Delay      duration  `toml:"c-delay-target,omitempty"`
+	FillTarget size      `toml:"c-fill-target,omitzero"`
+	Delay      duration  `toml:"c-delay-target,omitzero"`
 	MinRate    *size     `toml:"c-min-rate,omitempty"`
-	MaxRate    size      `toml:"c-max-rate,omitempty"`
+	MaxRate    size      `toml:"c-max-rate,omitzero"`
 	After      string    `toml:"resync-after,omitempty"`
 	Checksum   bool      `toml:"checksum,omitempty"`
 	SkipFirst  bool      `toml:"skip-initial-sync,omitempty"`
@@ -269,6 +269,9 @@ func Validate(c volume.Config) error {
 	}
 	if c.Disk.Extents < 7 || c.Disk.Extents > 65534 {
 		return fmt.Errorf("al-extents = %d: want 7 to 65534", c.Disk.Extents)
+	}
+	if c.Sync.After == c.Name {
+		return fmt.Errorf("resync-after = %q: a volume cannot wait for itself", c.Name)
 	}
 	for _, x := range choices {
 		if v := x.value(&c); !slices.Contains(x.want, v) {

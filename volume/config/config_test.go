@@ -94,6 +94,15 @@ func TestCompareNodesAndHandlers(t *testing.T) {
 	}
 }
 
+// TestFormatIsShort: a file that was written has what somebody chose, and no row of zeros.
+func TestFormatIsShort(t *testing.T) {
+	c := pair()
+	c.Net.Compress, c.Sync.Checksum, c.Disk.NoThin = true, true, true
+	if text := string(Format(c)); strings.Contains(text, `"0`) || strings.Contains(text, "= 0\n\n") {
+		t.Error(text)
+	}
+}
+
 // TestFormatRoundTrip: what is written is read as it was.
 func TestFormatRoundTrip(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {

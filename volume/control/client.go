@@ -116,6 +116,9 @@ func (c *Client) do(ctx context.Context, method, path string, send any) (*http.R
 	return nil, &remote{f}
 }
 
+// ErrNotUp says that a volume has no process here.
+var ErrNotUp = errors.New("it is not up here")
+
 // broken is the error of a volume that cannot be spoken to.
 func (c *Client) broken(err error) error {
 	var inner *url.Error // its text begins with a method and an address that mean nothing to people
@@ -127,7 +130,7 @@ func (c *Client) broken(err error) error {
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
 		return errs.E(op, errs.Timeout, c.name, "", err)
 	case errors.Is(err, syscall.ENOENT) || errors.Is(err, syscall.ECONNREFUSED):
-		return errs.E(op, errs.Unavailable, c.name, "\"takt volume up "+c.name+"\" starts it.", errors.New("it is not up here"))
+		return errs.E(op, errs.Unavailable, c.name, "\"takt volume up "+c.name+"\" starts it.", ErrNotUp)
 	case errors.Is(err, fs.ErrPermission):
 		return errs.E(op, errs.Permission, c.name, "Run it as root, or as a member of the group takt.", err)
 	case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET):

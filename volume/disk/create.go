@@ -82,7 +82,13 @@ func (o *Options) place(st stores, s *meta.Super) error {
 			s.Size = meta.Largest(have)
 		}
 	}
-	if s.Size <= 0 || s.Size%volume.BlockSize != 0 || s.Size > meta.MaxSize {
+	if st.fresh && o.Size == 0 {
+		return errs.E("create volume", errs.Invalid, o.Path, "Say how large the volume is to be, as with --size 10G.", errors.New("a new file has no size"))
+	}
+	if s.Size > meta.MaxSize {
+		return errs.E("create volume", errs.Invalid, o.Path, "Choose a smaller one.", fmt.Errorf("size %s: a volume has at most %s", bytes(s.Size), bytes(meta.MaxSize)))
+	}
+	if s.Size <= 0 || s.Size%volume.BlockSize != 0 {
 		return errs.E("create volume", errs.Invalid, o.Path, fmt.Sprintf("Give a size that is a multiple of %d bytes, or a larger device.", volume.BlockSize),
 			fmt.Errorf("size %s", bytes(s.Size)))
 	}

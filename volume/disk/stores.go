@@ -76,11 +76,15 @@ func openFailed(path string, err error) error {
 	kind, hint := errs.Other, ""
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		kind, hint = errs.NotFound, `Check the path; "takt volume create" makes a new replica.`
+		kind, hint = errs.NotFound, `Check the path: "takt volume create" makes the file, but no folder.`
 	case errors.Is(err, fs.ErrPermission):
 		kind, hint = errs.Permission, "Run as root, or as the owner of the file or device."
 	case errors.Is(err, osfs.ErrLocked) || isBusy(err):
 		kind, hint = errs.Conflict, "Another process has it: a second takt, a mount, LVM, a loop device. End that first."
+	}
+	var inner *fs.PathError
+	if errors.As(err, &inner) && inner.Path == path {
+		err = inner.Err // the path stands before it already
 	}
 	return errs.E("open", kind, path, hint, err)
 }

@@ -49,6 +49,12 @@ func (m *Machine) resizeAllowed(in Asked) error {
 	case m.halfDecided() || m.meetingAny():
 		return m.conflict(op, "another change is under way", "Wait for it, then try again.")
 	}
+	return m.peersAllow(in)
+}
+
+// peersAllow says whether a resize goes with all peers as they are.
+func (m *Machine) peersAllow(in Asked) error {
+	const op = "resize"
 	for _, p := range m.peers {
 		switch {
 		case p.hasDisk() && !p.up() && !in.Force:
@@ -120,6 +126,9 @@ func (m *Machine) resize() {
 
 func (m *Machine) chooseSize(r *resizing) (int64, error) {
 	const op = "resize"
+	if err := m.peersAllow(r.in); err != nil {
+		return 0, err // what peers have said of themselves has come before their answers
+	}
 	size := r.in.Size
 	if size == 0 {
 		size = max(m.super.Agreed, min(r.has/volume.BlockSize*volume.BlockSize, positive(m.cfg.Size)))
