@@ -12,18 +12,27 @@ import (
 	"strings"
 	"time"
 
-	"github.com/takt-ha/takt/internal/guest"
+	"github.com/takt-ha/takt/lab/vm"
 )
 
 // The kernel's DRBD is measured in a virtual machine that is emulated in software, with this program
-// in it (package guest). Every instruction is dear there, so figures say something only beside one another.
+// in it (package lab/vm). Every instruction is dear there, so figures say something only beside one another.
 
 // guestModules are what the guest needs.
-var guestModules = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "crc32c_generic", "brd", "drbd", "loop", "fuse", "ublk_drv", "nbd"}
+var guestModules = []string{"brd", "drbd", "loop", "fuse", "ublk_drv", "nbd"}
+
+// guestOptions are those of modules.
+var guestOptions = map[string]string{"brd": fmt.Sprintf("rd_nr=%d rd_size=%d", guestDisks, guestDiskSize>>10), "drbd": "usermode_helper=/bin/true"}
+
+// guestWord makes this program measure in the guest; guestDir is where.
+const (
+	guestWord = "inside"
+	guestDir  = "/tmp/bench"
+)
 
 // againstDRBD boots the guest, which measures, and prints its table.
 func againstDRBD(ctx context.Context, o options) error {
-	missing := guest.Missing()
+	missing := vm.Missing()
 	if _, err := exec.LookPath("fio"); err != nil {
 		missing = "fio is not installed"
 	}
@@ -35,16 +44,21 @@ func againstDRBD(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
+	exe, err := os.Executable()
+	if err != nil {
+		return err
+	}
 	c := &console{}
-	m := guest.Machine{Folder: folder, Kernel: o.kernel, Packages: []string{"drbd-utils"}, Modules: guestModules, Line: c.line}
+	m := vm.Machine{Folder: folder, Kernel: o.kernel, Packages: []string{"drbd-utils"}, Modules: guestModules, Options: guestOptions, Memory: []string{guestDir}, Line: c.line}
 	root, err := m.Unpack(ctx)
 	if err != nil {
 		return err
 	}
-	m.Args = []string{o.takt, root, strconv.Itoa(o.runs), o.each.String()}
+	step := vm.Step{Args: []string{exe, guestWord, o.takt, root, strconv.Itoa(o.runs), o.each.String()}}
 	ctx, cancel := context.WithTimeout(ctx, 10*time.Minute+40*o.each*time.Duration(o.runs))
 	defer cancel()
-	if err := m.Run(ctx, root); err != nil || !c.found {
+	status, err := m.Run(ctx, step)
+	if err := errors.Join(err, vm.Failed([]vm.Step{step}, status)); err != nil || !c.found {
 		return errors.Join(fmt.Errorf("the guest ended without results:\n%s", strings.Join(c.last, "\n")), err)
 	}
 	printTable(os.Stdout, c.all)

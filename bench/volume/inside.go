@@ -10,11 +10,9 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/takt-ha/takt/internal/guest"
 )
 
-// What follows runs as the first process of the guest.
+// What follows runs in the guest.
 
 // Ram disks of the guest: DRBD's replicas, then the volume's, then one that is measured as it is.
 const (
@@ -22,31 +20,26 @@ const (
 	guestDiskSize = 96 << 20
 )
 
-// insideGuest measures, says the results and turns the machine off.
+// insideGuest measures, and says the results.
 func insideGuest(args []string) error {
 	all, err := guestMain(args)
 	if err != nil {
-		fmt.Println("bench/volume in the guest:", err)
-	} else {
-		b, _ := json.Marshal(all)
-		fmt.Println(resultMark + string(b))
+		return err
 	}
-	return guest.Off()
+	b, err := json.Marshal(all)
+	fmt.Println(resultMark + string(b))
+	return err
 }
 
 func guestMain(args []string) (all results, err error) {
 	if len(args) != 4 {
 		return all, fmt.Errorf("want: TAKT ROOT RUNS LENGTH; have %q", args)
 	}
-	o := options{takt: args[0], dir: "/tmp/bench", size: 64 << 20}
+	o := options{takt: args[0], dir: guestDir, size: 64 << 20}
 	if o.runs, err = strconv.Atoi(args[2]); err != nil {
 		return all, err
 	}
 	if o.each, err = time.ParseDuration(args[3]); err != nil {
-		return all, err
-	}
-	modules := map[string]string{"brd": fmt.Sprintf("rd_nr=%d rd_size=%d", guestDisks, guestDiskSize>>10), "drbd": "usermode_helper=/bin/true"}
-	if err := guest.Prepare(modules, o.dir); err != nil {
 		return all, err
 	}
 	ctx := context.Background()

@@ -26,7 +26,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/takt-ha/takt/internal/guest"
+	"github.com/takt-ha/takt/lab/vm"
 )
 
 type options struct {
@@ -52,8 +52,9 @@ func main() {
 }
 
 func run(args []string) error {
-	if args, ok := guest.Started(); ok {
-		return insideGuest(args)
+	vm.Init()
+	if len(args) > 0 && args[0] == guestWord {
+		return insideGuest(args[1:])
 	}
 	if len(args) > 0 && args[0] == "serve" {
 		return serveArgs(args[1:])

@@ -15,7 +15,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/takt-ha/takt/internal/guest"
+	"github.com/takt-ha/takt/lab/vm"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/config"
 	"github.com/takt-ha/takt/volume/control"
@@ -33,10 +33,7 @@ var built struct {
 }
 
 func TestMain(m *testing.M) {
-	if args, ok := guest.Started(); ok {
-		fmt.Println(insideGuest(args))
-		return
-	}
+	vm.Init()
 	code := m.Run()
 	if built.dir != "" {
 		os.RemoveAll(built.dir)

@@ -1,4 +1,4 @@
-package guest
+package vm
 
 import (
 	"bytes"
@@ -16,6 +16,13 @@ type module struct {
 	name string
 	data []byte
 }
+
+// Network are the modules for tests of networks: balancers, tunnels, interfaces of every kind, rules and connections.
+var Network = []string{"ip_vs*", "nf_conntrack", "nf_conntrack_netlink", "nf_tables", "nft_chain_nat", "nft_ct", "nft_fib_inet", "nft_hash", "nft_limit", "nft_log", "nft_masq", "nft_nat",
+	"nft_numgen", "nft_objref", "nft_redir", "nft_reject_inet", "ipip", "ip6_tunnel", "sit", "ip_gre", "ip6_gre", "fou", "fou6", "dummy", "veth", "bridge", "macvlan", "bonding", "8021q", "nbd"}
+
+// basis are the modules by which the guest reaches the host's files, and a checksum that others want without saying so.
+var basis = []string{"virtio_pci", "9pnet_virtio", "9p", "overlay", "crc32c_generic"}
 
 // moduleOrder finds the modules and puts each behind those that it depends on.
 func moduleOrder(root string, names []string) (order []module, err error) {
@@ -51,12 +58,29 @@ func moduleOrder(root string, names []string) (order []module, err error) {
 		order = append(order, module{name, data})
 		return nil
 	}
-	for _, name := range names {
-		if err := visit(name); err != nil {
-			return nil, err
+	for _, name := range slices.Concat(basis, names) {
+		for _, name := range matches(name, files) {
+			if err := visit(name); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return order, nil
+}
+
+// matches are the modules that a name with or without a "*" at its end means.
+func matches(name string, files map[string]string) (names []string) {
+	begin, any := strings.CutSuffix(strings.ReplaceAll(name, "-", "_"), "*")
+	if !any {
+		return []string{begin}
+	}
+	for have := range files {
+		if strings.HasPrefix(have, begin) {
+			names = append(names, have)
+		}
+	}
+	slices.Sort(names)
+	return names
 }
 
 func readModule(path string) ([]byte, error) {
