@@ -24,6 +24,12 @@ const mark = "takt-guest"
 // answerPort is where the guest tells the host how steps ended; the console is the programs'.
 const answerPort = "/dev/ttyS1"
 
+// insideVariable is in the environment of every step.
+const insideVariable = "TAKT_IN_GUEST"
+
+// Inside reports whether this program runs in a guest, as root of a machine that nobody else needs.
+func Inside() bool { return os.Getenv(insideVariable) != "" }
+
 // Init runs the steps and turns the guest off if this is the first process of a guest. Elsewhere it does nothing. A program that calls
 // Machine.Run calls it before all else.
 func Init() {
@@ -120,7 +126,7 @@ func (j job) prepare() error {
 	if err != nil {
 		return err
 	}
-	for name, value := range map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp"} {
+	for name, value := range map[string]string{"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME": "/tmp", insideVariable: "1"} {
 		err = errors.Join(err, os.Setenv(name, value))
 	}
 	if j.Shared {

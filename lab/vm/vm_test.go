@@ -17,14 +17,11 @@ import (
 
 func TestMain(m *testing.M) {
 	vm.Init()
-	if os.Getenv(insideVariable) != "" {
+	if vm.Inside() {
 		inside(os.Args[1])
 	}
 	os.Exit(m.Run())
 }
-
-// insideVariable marks this program as a step in the guest.
-const insideVariable = "TAKT_VM_INSIDE"
 
 // inside is what the steps of the test do.
 func inside(what string) {
@@ -32,7 +29,7 @@ func inside(what string) {
 	case "read":
 		b, err := os.ReadFile(os.Args[2])
 		fmt.Printf("read %s %v\n", b, err)
-		fmt.Println("modules", strings.Contains(string(must(os.ReadFile("/proc/modules"))), "ip_vs_wrr "), must(os.Getwd()))
+		fmt.Println("modules", strings.Contains(string(must(os.ReadFile("/proc/modules"))), "ip_vs_wrr "), must(os.Getwd()), os.Getenv("SAID"))
 		fmt.Println("written", os.WriteFile(os.Args[2], []byte("guest"), 0o600))
 	case "program":
 		out, err := exec.Command("ip", "-V").Output()
@@ -82,7 +79,7 @@ func TestRun(t *testing.T) {
 			exe, ip := must(os.Executable()), must(exec.LookPath("ip"))
 			var steps []vm.Step
 			for _, what := range [][]string{{"read", file}, {"program"}, {"hang"}, {"signal"}} {
-				steps = append(steps, vm.Step{Args: append([]string{exe}, what...), Env: []string{insideVariable + "=1"}, Dir: dir, Limit: 20 * time.Second})
+				steps = append(steps, vm.Step{Args: append([]string{exe}, what...), Env: []string{"SAID=twice"}, Dir: dir, Limit: 20 * time.Second})
 			}
 			steps[2].Limit = time.Second
 			steps = append(steps, vm.Step{Args: []string{ip, "link", "show", "lo"}})
@@ -93,7 +90,7 @@ func TestRun(t *testing.T) {
 				t.Errorf("%v, %v; want %v", status, err, want)
 			}
 			all := strings.Join(said, "\n")
-			for _, want := range []string{"read host <nil>", "modules true " + dir, "written <nil>", "program ip utility", "LOOPBACK,UP"} {
+			for _, want := range []string{"read host <nil>", "modules true " + dir + " twice", "written <nil>", "program ip utility", "LOOPBACK,UP"} {
 				if !strings.Contains(all, want) {
 					t.Errorf("nobody said %q", want)
 				}
