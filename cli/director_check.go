@@ -69,7 +69,7 @@ func newDirectorCheckCommand(g *globals) *cobra.Command {
 				return err
 			}
 			if !o.Elsewhere && r.Config != nil {
-				r.Findings = append(r.Findings, forwardFindings(r.Config, forwarders("default"))...)
+				r.Findings = append(r.Findings, forwardFindings(r.Config, forwarders("default", "/run/takt"))...)
 			}
 			if g.json() {
 				err = printJSON(cmd, checkAnswer(r))

@@ -17,6 +17,7 @@ import (
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/config"
 	"github.com/takt-ha/takt/director/daemon"
+	"github.com/takt-ha/takt/director/ipvs"
 	"github.com/takt-ha/takt/director/nat"
 	"github.com/takt-ha/takt/importer/keepalived"
 	"github.com/takt-ha/takt/internal/errs"
@@ -146,13 +147,13 @@ func directorVerb(g *globals, cmd *cobra.Command, ask func(*daemon.Client, conte
 }
 
 func (d *directors) options(path string, log *slog.Logger) daemon.Options {
-	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: forwarders(d.name),
+	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: forwarders(d.name, d.dir),
 		Load: func() (*director.Config, error) { return loadDirector(path, log) }}
 }
 
 // forwarders are the ways of forwarding, the best first.
-func forwarders(name string) []daemon.Named {
-	return []daemon.Named{{Name: "nftables", Forwarder: nat.New(name)}}
+func forwarders(name, dir string) []daemon.Named {
+	return []daemon.Named{{Name: "IPVS", Forwarder: ipvs.New(name, dir)}, {Name: "nftables", Forwarder: nat.New(name)}}
 }
 
 // loadDirector reads a configuration for a director that is to run: errors refuse it, warnings are told.

@@ -42,6 +42,11 @@ func renderDirector(w io.Writer, p painter, s daemon.Status) {
 	for _, words := range s.Warnings {
 		fmt.Fprintf(w, "%s\n", p.paint(bad, clean(words)))
 	}
+	for _, m := range s.Missing {
+		if len(s.Servers) > 0 {
+			fmt.Fprintf(w, "%s\n", p.paint(dim, "not by "+m.Name+": "+m.Error))
+		}
+	}
 	if len(s.Instances) > 0 {
 		fmt.Fprintln(w, "\nAddresses (VRRP):")
 		t := table{painter: p, indent: "  "}

@@ -72,3 +72,21 @@ func (k ServiceKey) String() string {
 	}
 	return fmt.Sprintf("fwmark %d", k.Mark)
 }
+
+// Tuning is what IPVS does for all services together, beside them.
+type Tuning struct {
+	Timeouts Timeouts
+	Sync     *SyncDaemon // nil: connections are not synchronized
+	Role     SyncRole
+}
+
+// SyncRole is what this director does about the connections of a pair: the master sends what it has, the others take it.
+type SyncRole uint8
+
+// The roles.
+const (
+	SyncUnknown SyncRole = iota // not known yet: what an earlier process has begun goes on
+	SyncMaster
+	SyncBackup
+	SyncBoth
+)

@@ -16,11 +16,8 @@ var elsewhere = map[string]string{
 	"Global.VRRPVersion":           "the importer gives it to each instance",
 	"Global.CheckDefaults":         "the importer gives it to each check",
 	"CheckDefaults.LogAllFailures": "the importer gives it to each check",
-	"Global.SyncDaemon":            "of IPVS: the importer warns", "SyncDaemon.SyncID": "of IPVS", "SyncDaemon.MaxLen": "of IPVS",
-	"Global.Timeouts": "of IPVS: the importer warns", "Timeouts.TCP": "of IPVS", "Timeouts.TCPFin": "of IPVS",
-	"Global.FlushIPVS":          "of IPVS: the importer warns",
-	"Tunnel.Checksum":           "of IPVS: check says that nobody carries tunnels",
-	"VirtualServer.VirtualHost": "the importer gives it to each check",
+	"Global.FlushIPVS":             "the importer warns: services of others are never touched",
+	"VirtualServer.VirtualHost":    "the importer gives it to each check",
 }
 
 // TestNothingIsLost: what a configuration can say, some room carries out. A keyword that nobody heeds must not be called understood.

@@ -82,6 +82,10 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 		}
 	}
 	priority := fmt.Sprint(n.Priority)
+	if role, is := roleOf[n.Event]; is && !n.Group {
+		d.roles[n.Name] = role
+		d.forward.tune(d.tuning())
+	}
 	changed := n.Event != vrrp.MasterPriority && n.Event != vrrp.BackupPriority
 	if changed {
 		d.run.run(g, kind+" "+n.Name, commandOf(&conf, n.Event))
@@ -94,6 +98,24 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 		title := map[string]string{"INSTANCE": "VRRP Instance", "GROUP": "VRRP Group"}[kind]
 		d.mail.send(g, d.routerID(), title+" "+n.Name+" - "+subject, n.Reason+"\n")
 	}
+}
+
+// roleOf is what an instance's state means for the connections of a pair.
+var roleOf = map[vrrp.Event]director.SyncRole{vrrp.BecameMaster: director.SyncMaster, vrrp.BecameBackup: director.SyncBackup, vrrp.BecameFault: director.SyncBackup,
+	vrrp.Stopped: director.SyncBackup, vrrp.Deleted: director.SyncBackup}
+
+// tuning is what the configuration asks of all services together. d.mu is held.
+func (d *Daemon) tuning() director.Tuning {
+	g := &d.conf.Global
+	t := director.Tuning{Timeouts: g.Timeouts, Sync: g.SyncDaemon}
+	switch {
+	case t.Sync == nil:
+	case t.Sync.Instance == "":
+		t.Role = director.SyncBoth
+	default:
+		t.Role = d.roles[t.Sync.Instance]
+	}
+	return t
 }
 
 func commandOf(n *director.Notify, e vrrp.Event) director.Command {

@@ -24,14 +24,15 @@ import (
 
 // Status is how a director stands.
 type Status struct {
-	Name       string          `json:"name"`
-	Since      time.Time       `json:"since"`
-	Loaded     time.Time       `json:"configuration_since"`
-	Priority   string          `json:"process_priority,omitempty"` // what the heartbeats of VRRP run with
-	Instances  []Instance      `json:"instances"`
-	Servers    []VirtualStatus `json:"virtual_servers"`
-	Forwarding string          `json:"forwarding_error,omitempty"` // why the kernel does not forward as it should
-	Warnings   []string        `json:"warnings,omitempty"`         // what on this machine keeps it from working
+	Name       string            `json:"name"`
+	Since      time.Time         `json:"since"`
+	Loaded     time.Time         `json:"configuration_since"`
+	Priority   string            `json:"process_priority,omitempty"` // what the heartbeats of VRRP run with
+	Instances  []Instance        `json:"instances"`
+	Servers    []VirtualStatus   `json:"virtual_servers"`
+	Forwarding string            `json:"forwarding_error,omitempty"`   // why the kernel does not forward as it should
+	Warnings   []string          `json:"warnings,omitempty"`           // what on this machine keeps it from working
+	Missing    []ForwarderStatus `json:"forwarders_missing,omitempty"` // ways of forwarding that this machine does not have
 }
 
 // Instance is a virtual router as it stands.
@@ -101,7 +102,7 @@ func (d *Daemon) Status() Status {
 	d.mu.Lock()
 	r := d.router
 	d.mu.Unlock()
-	s := Status{Name: d.o.Name, Since: d.begun, Instances: []Instance{}, Servers: []VirtualStatus{}}
+	s := Status{Missing: d.forward.missing, Name: d.o.Name, Since: d.begun, Instances: []Instance{}, Servers: []VirtualStatus{}}
 	if r != nil { // not under the lock, for it may be telling us something
 		if st, err := r.Status(); err == nil {
 			s.Instances, s.Priority = instances(st.Instances), st.Priority

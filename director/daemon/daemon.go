@@ -88,10 +88,11 @@ type Daemon struct {
 	ended   chan struct{} // closed when all is given up
 
 	mu     sync.Mutex
-	static *router.Static   // guarded by mu; nil: nothing static was ever asked for
-	conf   *director.Config // guarded by mu
-	pool   *pool.Machine    // guarded by mu
-	loaded time.Time        // guarded by mu
+	static *router.Static               // guarded by mu; nil: nothing static was ever asked for
+	conf   *director.Config             // guarded by mu
+	pool   *pool.Machine                // guarded by mu
+	loaded time.Time                    // guarded by mu
+	roles  map[string]director.SyncRole // guarded by mu; of instances, as VRRP said last
 }
 
 // Run runs a director until ctx ends; then it gives everything up in order. ready is called once it works. signals is asked for a
@@ -108,7 +109,7 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), conf: c, pool: pool.New(), run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
+	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), conf: c, pool: pool.New(), roles: map[string]director.SyncRole{}, run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
 	if !c.Global.Startup.None() {
 		if err := runOne(ctx, &c.Global, c.Global.Startup, orDefault(c.Global.StartupLimit, 10*time.Second)); err != nil {
 			o.Log.Error("the startup script failed", "program", c.Global.Startup.Args[0], "error", err)
@@ -216,6 +217,7 @@ func (d *Daemon) takeServers(c *director.Config) error {
 		return err
 	}
 	d.conf, d.loaded = c, time.Now()
+	d.forward.tune(d.tuning())
 	d.do(d.pool.Step(pool.Reload{Servers: c.Servers}))
 	for _, u := range NotRouted(c) {
 		d.o.Log.Warn(u.Words, "at", u.Pos.String())

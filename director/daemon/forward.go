@@ -4,12 +4,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
 
 	"github.com/takt-ha/takt/director"
-	"github.com/takt-ha/takt/director/pool"
 )
 
 // Forwarder makes the kernel forward.
@@ -26,6 +26,11 @@ type Forwarder interface {
 	Remove() error
 }
 
+// Tuner is a forwarder that has settings for all services together, and can synchronize their connections with another director.
+type Tuner interface {
+	Tune(director.Tuning) error
+}
+
 // Named is a forwarder with what the status calls it.
 type Named struct {
 	Name string
@@ -37,24 +42,20 @@ const retryAfter = 5 * time.Second
 
 // forwarding brings tables to the kernel, the newest one each time. Each service goes to the first forwarder that can carry it.
 type forwarding struct {
-	log  *slog.Logger
-	ways []Named
-	work sync.WaitGroup
-	wake chan struct{}
-	stop chan struct{}
+	log     *slog.Logger
+	ways    []Named
+	missing []ForwarderStatus    // that cannot be used here
+	parts   [][]director.Service // what each way was given last; of the loop alone
+	work    sync.WaitGroup
+	wake    chan struct{}
+	stop    chan struct{}
 
 	mu     sync.Mutex
 	want   []director.Service  // guarded by mu
-	fresh  bool                // guarded by mu; want has not been applied
+	tuning director.Tuning     // guarded by mu
+	fresh  bool                // guarded by mu; want and tuning have not been applied
 	routes map[director.ID]Way // guarded by mu
 	failed error               // guarded by mu; of the last try
-}
-
-// Way is how a service is forwarded.
-type Way struct {
-	Forwarder string `json:"forwarder,omitempty"` // "": nobody can
-	Note      string `json:"note,omitempty"`      // what is done otherwise than asked for
-	Error     string `json:"error,omitempty"`     // why it is not forwarded
 }
 
 func newForwarding(ways []Named, log *slog.Logger) *forwarding {
@@ -62,6 +63,7 @@ func newForwarding(ways []Named, log *slog.Logger) *forwarding {
 	for _, w := range ways {
 		if err := w.Usable(); err != nil {
 			log.Info("a way of forwarding is not to be had on this machine", "forwarder", w.Name, "why", err)
+			f.missing = append(f.missing, ForwarderStatus{w.Name, err.Error()})
 			continue
 		}
 		f.ways = append(f.ways, w)
@@ -76,6 +78,38 @@ func (f *forwarding) set(want []director.Service) {
 	f.want, f.fresh = want, true
 	f.mu.Unlock()
 	f.nudge()
+}
+
+// tune asks for settings.
+func (f *forwarding) tune(t director.Tuning) {
+	f.mu.Lock()
+	same := f.tuning == t
+	f.tuning, f.fresh = t, f.fresh || !same
+	f.mu.Unlock()
+	if same {
+		return
+	}
+	f.nudge()
+	if why := f.untuned(&t); why != "" {
+		f.log.Warn(why)
+	}
+}
+
+// untuned says why settings cannot be carried out.
+func (f *forwarding) untuned(t *director.Tuning) string {
+	if t.Sync == nil && t.Timeouts == (director.Timeouts{}) || slices.ContainsFunc(f.ways, tunes) {
+		return ""
+	}
+	what := "lvs_timeouts has"
+	if t.Sync != nil {
+		what = "lvs_sync_daemon (and lvs_timeouts) has"
+	}
+	return what + " no effect: there is no IPVS here"
+}
+
+func tunes(w Named) bool {
+	_, is := w.Forwarder.(Tuner)
+	return is
 }
 
 func (f *forwarding) nudge() {
@@ -98,20 +132,19 @@ func (f *forwarding) loop() {
 	}
 }
 
-// apply brings the newest table to the kernel; what it returns tells when to try again.
+// apply brings the newest table and settings to the kernel; what it returns tells when to try again.
 func (f *forwarding) apply() <-chan time.Time {
 	f.mu.Lock()
-	want, fresh := f.want, f.fresh
+	want, tuning, fresh, before := f.want, f.tuning, f.fresh, f.failed
 	f.fresh = false
 	f.mu.Unlock()
 	if !fresh {
 		return nil
 	}
-	routes, parts := f.route(want)
-	var failed error
-	for i, w := range f.ways {
-		if err := w.Apply(parts[i]); err != nil {
-			failed = errors.Join(failed, fmt.Errorf("%s: %w", w.Name, err))
+	routes, failed := f.forward(want)
+	for _, w := range f.ways {
+		if t, is := w.Forwarder.(Tuner); is {
+			failed = errors.Join(failed, t.Tune(tuning))
 		}
 	}
 	f.mu.Lock()
@@ -121,80 +154,62 @@ func (f *forwarding) apply() <-chan time.Time {
 	if failed == nil {
 		return nil
 	}
-	f.log.Error("the kernel does not forward as it should; it is asked again", "error", failed, "in", retryAfter)
+	if before == nil || before.Error() != failed.Error() {
+		f.log.Error("the kernel does not forward as it should; it is asked again", "error", failed, "every", retryAfter)
+	}
 	return time.After(retryAfter)
 }
 
-// Plan says who would forward each service of a configuration, and how, once all its servers are up. Nothing is asked of the kernel but
-// what it can do.
-func Plan(c *director.Config, ways []Named) map[director.ID]Way {
-	up := slices.Clone(c.Servers)
-	for i := range up {
-		up[i].Alpha, up[i].Servers = false, slices.Clone(up[i].Servers)
-		for k := range up[i].Servers {
-			up[i].Servers[k].Alpha = false
-		}
+// forward gives each service to who can carry it. A forwarder that fails may have learnt what it cannot do: then another one is asked.
+func (f *forwarding) forward(want []director.Service) (map[director.ID]Way, error) {
+	routes, parts := f.route(want)
+	failed := f.give(parts)
+	if failed == nil {
+		return routes, nil
 	}
-	f := &forwarding{log: slog.New(slog.DiscardHandler)}
-	out := map[director.ID]Way{}
-	var missing error
-	for _, w := range ways {
-		if err := w.Usable(); err != nil {
-			missing = errors.Join(missing, fmt.Errorf("%s: %w", w.Name, err))
-			continue
-		}
-		f.ways = append(f.ways, w)
+	again, parts := f.route(want)
+	if maps.Equal(again, routes) {
+		return routes, failed
 	}
-	for _, e := range pool.New().Step(pool.Reload{Servers: up}) {
-		if t, is := e.(pool.Table); is {
-			out, _ = f.route(t.Services)
-		}
-	}
-	for id, w := range out {
-		if w.Forwarder == "" && len(f.ways) == 0 && missing != nil {
-			out[id] = Way{Error: missing.Error()}
-		}
-	}
-	return out
+	return again, f.give(parts)
 }
 
-// route gives each service to a forwarder.
-func (f *forwarding) route(want []director.Service) (map[director.ID]Way, [][]director.Service) {
-	routes, parts := map[director.ID]Way{}, make([][]director.Service, len(f.ways))
-	for _, s := range want {
-		var why error
+// give brings each part to its way. Services that go from one way to another are made there before they are taken away here, so that
+// no new connection is refused.
+func (f *forwarding) give(parts [][]director.Service) (failed error) {
+	if moving := moved(f.parts, parts); moving != nil {
 		for i, w := range f.ways {
-			note, err := w.Can(s)
-			if err == nil {
-				routes[s.ID()] = Way{Forwarder: w.Name, Note: note}
-				parts[i] = append(parts[i], s)
-				break
-			}
-			why = errors.Join(why, fmt.Errorf("%s: %w", w.Name, err))
+			_ = w.Apply(slices.Concat(parts[i], moving[i])) // what fails, fails below again
 		}
-		if _, ok := routes[s.ID()]; !ok {
-			if why == nil {
-				why = errors.New("this kernel has neither IPVS nor nftables")
-			}
-			routes[s.ID()] = Way{Error: why.Error()}
-		}
-		f.tell(s, routes[s.ID()])
 	}
-	return routes, parts
+	for i, w := range f.ways {
+		if err := w.Apply(parts[i]); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("%s: %w", w.Name, err))
+		}
+	}
+	f.parts = parts
+	return failed
 }
 
-// tell says once how a service is forwarded, where that is not as asked for.
-func (f *forwarding) tell(s director.Service, w Way) {
-	f.mu.Lock()
-	same := f.routes[s.ID()] == w
-	f.mu.Unlock()
-	switch {
-	case same:
-	case w.Error != "":
-		f.log.Error("a virtual server is not forwarded", "virtual", s.Key.String(), "why", w.Error)
-	case w.Note != "":
-		f.log.Warn("a virtual server is not forwarded as asked for", "virtual", s.Key.String(), "forwarder", w.Forwarder, "note", w.Note)
+// moved are the services that each way had and another one gets; nil if there are none.
+func moved(before, after [][]director.Service) (list [][]director.Service) {
+	now := map[director.ID]int{}
+	for i, part := range after {
+		for k := range part {
+			now[part[k].ID()] = i
+		}
 	}
+	for i, part := range before {
+		for _, s := range part {
+			if to, stays := now[s.ID()]; stays && to != i {
+				if list == nil {
+					list = make([][]director.Service, len(after))
+				}
+				list[i] = append(list[i], s)
+			}
+		}
+	}
+	return list
 }
 
 // how returns how a service is forwarded, and what failed last.

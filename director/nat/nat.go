@@ -24,9 +24,10 @@ import (
 type Forwarder struct {
 	name string
 
-	mu     sync.Mutex
-	have   map[director.ID]director.Service // in the kernel, as this process knows; nil: it has not looked yet
-	before map[string][]client              // who was sent where by an earlier process, until the first Apply has ended
+	mu      sync.Mutex
+	have    map[director.ID]director.Service // in the kernel, as this process knows; nil: it has not looked yet
+	resting bool                             // there are no tables of ours
+	before  map[string][]client              // who was sent where by an earlier process, until the first Apply has ended
 }
 
 // New returns the forwarder of a director, whose name becomes part of the tables' names: a letter, then letters, digits and dashes.
@@ -57,6 +58,9 @@ func (f *Forwarder) Apply(list []director.Service) error {
 		return err
 	}
 	defer c.CloseLasting() //nolint:errcheck // a socket
+	if len(list) == 0 {
+		return f.rest(c)
+	}
 	if f.have == nil {
 		if err := f.begin(c); err != nil {
 			return err
@@ -86,6 +90,29 @@ func (f *Forwarder) Apply(list []director.Service) error {
 	return f.endConnections(gone, changed)
 }
 
+// rest takes all away when there is nothing to forward: rules that translate addresses make the kernel follow all connections of the machine,
+// also those that others forward. f.mu is held.
+func (f *Forwarder) rest(c *nftables.Conn) error {
+	if f.resting {
+		return nil
+	}
+	if f.have == nil {
+		f.have = map[director.ID]director.Service{}
+		for _, fam := range families {
+			fam.adopt(c, f.name, f.have)
+		}
+	}
+	gone := f.gone(nil)
+	if err := f.clear(c); err != nil {
+		return err
+	}
+	if err := f.endConnections(gone, nil); err != nil {
+		return err
+	}
+	f.resting = true
+	return nil
+}
+
 // atOnce is how many services go to the kernel in one transaction: more do not fit into a socket's buffer.
 const atOnce = 20
 
@@ -103,6 +130,7 @@ func (f *Forwarder) gone(want map[director.ID]director.Service) (list []director
 // begin makes the tables, or takes over those of an earlier process with the services in them: what each of them does is not looked at,
 // and written anew.
 func (f *Forwarder) begin(c *nftables.Conn) error {
+	f.resting = false
 	f.before = f.remember(c)
 	have := map[director.ID]director.Service{}
 	for _, fam := range families {
@@ -125,6 +153,11 @@ func (f *Forwarder) Remove() error {
 	if err != nil {
 		return err
 	}
+	return f.clear(c)
+}
+
+// clear takes the tables away. f.mu is held.
+func (f *Forwarder) clear(c *nftables.Conn) error {
 	for _, fam := range families {
 		t := fam.table(f.name)
 		c.AddTable(t) // so that there is one to take away
@@ -141,6 +174,9 @@ func (f *Forwarder) Remove() error {
 func (f *Forwarder) Counts() (map[director.ID]director.Counts, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	if len(f.have) == 0 {
+		return nil, nil
+	}
 	c, err := nftables.New()
 	if err != nil {
 		return nil, err

@@ -42,16 +42,16 @@ func can(s *director.Service) (note string, err error) {
 	for _, d := range s.Servers {
 		switch {
 		case d.Method != "NAT":
-			return "", fmt.Errorf("method %s for %s needs IPVS, which this kernel does not have; use lb_kind NAT", d.Method, d.Addr)
+			return "", fmt.Errorf("method %s for %s needs IPVS; nftables can lb_kind NAT alone", d.Method, d.Addr)
 		case s.Key.Addr.IsValid() && d.Addr.Addr().Is4() != s.Key.Addr.Addr().Is4():
 			return "", fmt.Errorf("%s is of another family than the virtual server; nftables translates within one", d.Addr)
 		}
 	}
 	if s.OnePacket {
-		return "", errors.New("one-packet scheduling (ops) needs IPVS, which this kernel does not have: nftables decides once for each flow")
+		return "", errors.New("one-packet scheduling (ops) needs IPVS: nftables decides once for each flow")
 	}
 	if s.Persist.Engine != "" {
-		return "", fmt.Errorf("persistence engine %s needs IPVS, which this kernel does not have", s.Persist.Engine)
+		return "", fmt.Errorf("persistence engine %s needs IPVS", s.Persist.Engine)
 	}
 	if other := instead[s.Scheduler]; other != "" {
 		note = fmt.Sprintf("scheduler %s counts connections, which nftables cannot: %s instead", s.Scheduler, other)

@@ -94,6 +94,7 @@ var tiers = map[string]Tier{
 	"director/daemon":       {Imports: []string{"director/...", "api", "internal/command", "internal/netif"}},
 	"director/program":      {Imports: []string{"director", "internal/command"}},
 	"director/nat":          {Imports: []string{"director", "internal/netif", "internal/osfs"}},
+	"director/ipvs":         {Imports: []string{"director", "internal/netif", "internal/osfs"}},
 	"director/directortest": {},
 	"director/share":        {Imports: []string{"internal/netif"}},
 	"director/realserver":   {Imports: []string{"director", "internal/netif", "internal/osfs"}},
@@ -151,6 +152,7 @@ var pureFiles = map[string][]string{
 	"director/realserver": {"realserver.go", "want.go", "plan.go", "undo.go"},
 	"volume/front/fuse":   {"wire.go"},
 	"volume/front/ublk":   {"wire.go"},
+	"director/ipvs":       {"attribute.go", "codec.go", "names.go", "plan.go", "settings.go", "syncd.go", "table.go"},
 	"cluster/executor": {"core.go", "input.go", "effect.go", "admit.go", "submit.go", "queue.go", "operate.go", "conclude.go",
 		"forget.go", "history.go", "recur.go", "watch.go", "settle.go", "alarm.go", "kept.go", "codec.go", "types.go"},
 }

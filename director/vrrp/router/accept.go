@@ -35,7 +35,9 @@ func shut(ip netip.Addr) error {
 	c.AddTable(t)
 	c.DelTable(t)
 	c.AddTable(t)
-	in := c.AddChain(&nftables.Chain{Table: t, Name: "in", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: nftables.ChainPriorityFilter})
+	// Behind IPVS, which takes what it forwards between the filters and here.
+	last := nftables.ChainPriorityRef(*nftables.ChainPriorityNATSource + 10)
+	in := c.AddChain(&nftables.Chain{Table: t, Name: "in", Type: nftables.ChainTypeFilter, Hooknum: nftables.ChainHookInput, Priority: last})
 	offset := uint32(16) // of the destination in the header
 	if ip.Is6() {
 		offset = 24

@@ -191,8 +191,10 @@ func TestNoAccept(t *testing.T) {
 		s.shut = true
 		s.start()
 		p.expect("MASTER", "")
-		reach := func(ip string) bool { // a machine that is reached refuses a connection to a port where nobody listens
-			out, _ := exec.Command("ip", "netns", "exec", other.ns, "timeout", "1", "bash", "-c", "echo > /dev/tcp/"+ip+"/9").CombinedOutput()
+		// A machine that is reached refuses a connection to a port where nobody listens. A first packet may come before the address is there: there is
+		// time for others.
+		reach := func(ip string) bool {
+			out, _ := exec.Command("ip", "netns", "exec", other.ns, "timeout", "4", "bash", "-c", "echo > /dev/tcp/"+ip+"/9").CombinedOutput()
 			return strings.Contains(string(out), "refused")
 		}
 		if reach(v.address(0)) || !reach(s.own(0, 1)) {

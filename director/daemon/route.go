@@ -1,0 +1,109 @@
+package daemon
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"strings"
+
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/pool"
+)
+
+// Way is how a service is forwarded.
+type Way struct {
+	Forwarder string `json:"forwarder,omitempty"` // "": nobody can
+	Note      string `json:"note,omitempty"`      // what is done otherwise than asked for
+	Error     string `json:"error,omitempty"`     // why it is not forwarded
+}
+
+// Plan says who would forward each service of a configuration, and how, once all its servers are up. Nothing is asked of the kernel but
+// what it can do.
+func Plan(c *director.Config, ways []Named) map[director.ID]Way {
+	up := slices.Clone(c.Servers)
+	for i := range up {
+		up[i].Alpha, up[i].Servers = false, slices.Clone(up[i].Servers)
+		for k := range up[i].Servers {
+			up[i].Servers[k].Alpha = false
+		}
+	}
+	f := &forwarding{log: slog.New(slog.DiscardHandler)}
+	out := map[director.ID]Way{}
+	var missing error
+	for _, w := range ways {
+		if err := w.Usable(); err != nil {
+			missing = errors.Join(missing, fmt.Errorf("%s: %w", w.Name, err))
+			continue
+		}
+		f.ways = append(f.ways, w)
+	}
+	for _, e := range pool.New().Step(pool.Reload{Servers: up}) {
+		if t, is := e.(pool.Table); is {
+			out, _ = f.route(t.Services)
+		}
+	}
+	for id, w := range out {
+		if w.Forwarder == "" && len(f.ways) == 0 && missing != nil {
+			out[id] = Way{Error: missing.Error()}
+		}
+	}
+	return out
+}
+
+// ForwarderStatus is a way of forwarding that this machine does not have.
+type ForwarderStatus struct {
+	Name  string `json:"name"`
+	Error string `json:"error"`
+}
+
+// route gives each service to a forwarder.
+func (f *forwarding) route(want []director.Service) (map[director.ID]Way, [][]director.Service) {
+	routes, parts := map[director.ID]Way{}, make([][]director.Service, len(f.ways))
+	for _, s := range want {
+		var why error
+		for i, w := range f.ways {
+			note, err := w.Can(s)
+			if err == nil {
+				routes[s.ID()] = Way{Forwarder: w.Name, Note: reasons(why, note)}
+				parts[i] = append(parts[i], s)
+				break
+			}
+			why = errors.Join(why, fmt.Errorf("%s: %w", w.Name, err))
+		}
+		if _, ok := routes[s.ID()]; !ok {
+			if why == nil {
+				why = errors.New("this kernel has neither IPVS nor nftables")
+			}
+			routes[s.ID()] = Way{Error: why.Error()}
+		}
+		f.tell(s, routes[s.ID()])
+	}
+	return routes, parts
+}
+
+// reasons are why no better way was taken, and what is done otherwise than asked for.
+func reasons(why error, note string) string {
+	if why == nil {
+		return note
+	}
+	text := strings.ReplaceAll(why.Error(), "\n", "; ")
+	if note == "" {
+		return text
+	}
+	return text + "; " + note
+}
+
+// tell says once how a service is forwarded, where that is not as asked for.
+func (f *forwarding) tell(s director.Service, w Way) {
+	f.mu.Lock()
+	same := f.routes[s.ID()] == w
+	f.mu.Unlock()
+	switch {
+	case same:
+	case w.Error != "":
+		f.log.Error("a virtual server is not forwarded", "virtual", s.Key.String(), "why", w.Error)
+	case w.Note != "":
+		f.log.Warn("a virtual server is not forwarded as asked for", "virtual", s.Key.String(), "forwarder", w.Forwarder, "note", w.Note)
+	}
+}

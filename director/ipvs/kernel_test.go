@@ -1,0 +1,191 @@
+package ipvs
+
+import (
+	"errors"
+	"net/netip"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+	"pgregory.net/rapid"
+
+	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/directortest"
+)
+
+// The tests of this file ask the kernel itself; make test-kernel runs them where it has IPVS.
+
+// inKernel runs a test in a network namespace of its own, where the kernel has IPVS.
+func inKernel(t *testing.T) bool {
+	t.Helper()
+	k, err := openKernel()
+	if err != nil {
+		t.Skip(err)
+	}
+	defer k.close()
+	if _, err := k.version(); err != nil {
+		t.Skip("IPVS cannot be used here:", err)
+	}
+	if !directortest.Inside(t, "ipvsadm") {
+		return false
+	}
+	directortest.Run(t, "ip", "link", "set", "lo", "up") // without any route no address is one of a server
+	return true
+}
+
+// watched is a forwarder on the real kernel; it counts its commands.
+func watched(t *testing.T, dir string) (*Forwarder, *[]command) {
+	f, all := New("test", dir), &[]command{}
+	f.open = func() (kernel, error) {
+		k, err := openKernel()
+		return &listener{k, all}, err
+	}
+	return f, all
+}
+
+type listener struct {
+	kernel
+	all *[]command
+}
+
+func (l *listener) do(c command) error {
+	*l.all = append(*l.all, c)
+	return l.kernel.do(c)
+}
+
+func ipvsadm(t *testing.T, args ...string) string {
+	t.Helper()
+	out, err := exec.Command("ipvsadm", args...).CombinedOutput()
+	if err != nil {
+		t.Errorf("ipvsadm %s: %v\n%s", strings.Join(args, " "), err, out)
+	}
+	return string(out)
+}
+
+// lines are those of a text, without blanks around them.
+func lines(text string) (list []string) {
+	for l := range strings.Lines(text) {
+		if l = strings.Join(strings.Fields(l), " "); l != "" {
+			list = append(list, l)
+		}
+	}
+	return list
+}
+
+func at(s string) netip.AddrPort { return netip.MustParseAddrPort(s) }
+
+// all is services with every field in use.
+func all() []director.Service {
+	d := func(addr, method string, weight int) director.Destination {
+		return director.Destination{Addr: at(addr), Method: method, Weight: weight}
+	}
+	threshold := d("10.8.0.2:8000", "NAT", 65535)
+	threshold.Upper, threshold.Lower = 100, 50
+	gue, gre := d("10.8.0.2:80", "TUN", 1), d("10.8.0.3:80", "TUN", 2)
+	gue.Tunnel = director.Tunnel{Kind: "gue", Port: 6080, Checksum: "remcsum"}
+	gre.Tunnel = director.Tunnel{Kind: "gre", Checksum: "csum"}
+	list := []director.Service{
+		{Key: director.ServiceKey{Addr: at("10.7.0.1:80")}, Protocol: director.TCP, Scheduler: "wrr",
+			Servers: []director.Destination{d("10.8.0.1:8000", "NAT", 0), threshold}},
+		{Key: director.ServiceKey{Addr: at("10.7.0.2:80")}, Protocol: director.TCP, Scheduler: "sh", SchedFlags: []string{"sh-port", "sh-fallback"},
+			Persist: director.Persistence{Timeout: 1500 * time.Millisecond, Mask: 24}, Servers: []director.Destination{d("10.8.0.1:80", "DR", 1), d("10.8.0.2:80", "DR", 3)}},
+		{Key: director.ServiceKey{Addr: at("10.7.0.3:80")}, Protocol: director.TCP, Scheduler: "mh", SchedFlags: []string{"mh-port"},
+			Servers: []director.Destination{d("10.8.0.1:80", "TUN", 1), gue, gre, d("[fd08::1]:80", "TUN", 7)}},
+		{Key: director.ServiceKey{Addr: at("10.7.0.4:53")}, Protocol: director.UDP, Scheduler: "rr", OnePacket: true, Servers: []director.Destination{d("10.8.0.1:53", "NAT", 1)}},
+		{Key: director.ServiceKey{Addr: at("10.7.0.5:5060")}, Protocol: director.UDP, Scheduler: "rr", Persist: director.Persistence{Timeout: time.Minute, Engine: "sip"}},
+		{Key: director.ServiceKey{Addr: at("10.7.0.6:0")}, Protocol: director.SCTP, Scheduler: "lblcr", Persist: director.Persistence{Timeout: 6 * time.Minute}},
+		{Key: director.ServiceKey{Addr: at("[fd07::1]:443")}, Protocol: director.TCP, Scheduler: "wlc", SchedFlags: []string{"flag-3"},
+			Persist: director.Persistence{Timeout: time.Hour, Mask: 64}, Servers: []director.Destination{d("[fd08::1]:443", "NAT", 1)}},
+		{Key: director.ServiceKey{Mark: 7}, Scheduler: "nq", Servers: []director.Destination{d("10.8.0.1:0", "DR", 1)}},
+		{Key: director.ServiceKey{Mark: 7, IPv6: true}, Scheduler: "sed", Servers: []director.Destination{d("[fd08::1]:0", "DR", 1)}},
+	}
+	director.SortServices(list)
+	return list
+}
+
+// saved is what ipvsadm -Sn prints of all().
+const saved = `
+-A --sctp-service 10.7.0.6:0 -s lblcr -p 360
+-A -f 7 -6 -s sed
+-A -f 7 -s nq
+-A -t 10.7.0.1:80 -s wrr
+-A -t 10.7.0.2:80 -s sh -p 2 -M 255.255.255.0 -b sh-fallback,sh-port
+-A -t 10.7.0.3:80 -s mh -b mh-port
+-A -t [fd07::1]:443 -s wlc -p 3600 -M 64 -b flag-3
+-A -u 10.7.0.4:53 -s rr -o
+-A -u 10.7.0.5:5060 -s rr -p 60 --pe sip
+-a -f 7 -6 -r [fd08::1]:0 -g -w 1
+-a -f 7 -r 10.8.0.1:0 -g -w 1
+-a -t 10.7.0.1:80 -r 10.8.0.1:8000 -m -w 0
+-a -t 10.7.0.1:80 -r 10.8.0.2:8000 -m -w 65535
+-a -t 10.7.0.2:80 -r 10.8.0.1:80 -g -w 1
+-a -t 10.7.0.2:80 -r 10.8.0.2:80 -g -w 3
+-a -t 10.7.0.3:80 -r 10.8.0.1:80 -i -w 1 --tun-type ipip
+-a -t 10.7.0.3:80 -r 10.8.0.2:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-remcsum
+-a -t 10.7.0.3:80 -r 10.8.0.3:80 -i -w 2 --tun-type gre --tun-csum
+-a -t 10.7.0.3:80 -r [fd08::1]:80 -i -w 7 --tun-type ipip
+-a -t [fd07::1]:443 -r [fd08::1]:443 -m -w 1
+-a -u 10.7.0.4:53 -r 10.8.0.1:53 -m -w 1
+`
+
+func TestKernelFields(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	f, commands := watched(t, t.TempDir())
+	if err := f.Apply(all()); err != nil {
+		t.Fatal(err)
+	}
+	want, have := lines(saved), lines(ipvsadm(t, "-Sn"))
+	slices.Sort(want)
+	slices.Sort(have)
+	if !slices.Equal(want, have) {
+		t.Errorf("ipvsadm has\n%s\nand not\n%s", strings.Join(have, "\n"), strings.Join(want, "\n"))
+	}
+	if have := ipvsadm(t, "-Ln", "--thresholds"); !slices.Contains(lines(have), "-> 10.8.0.2:8000 100 50 0 0") {
+		t.Errorf("thresholds are missing:\n%s", have)
+	}
+	agrees(t, all())
+	*commands = nil
+	if err := f.Apply(all()); err != nil || len(*commands) > 0 {
+		t.Errorf("%v; once more: %v", err, *commands)
+	}
+}
+
+// agrees reads what the kernel has.
+func agrees(t rapid.TB, list []director.Service) {
+	t.Helper()
+	k, err := openKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	seen, err := k.services()
+	if err != nil {
+		t.Fatal(err)
+	}
+	have := map[director.ID]entry{}
+	for _, s := range seen {
+		e := entry{service: s.service}
+		if e.servers, err = serversOf(k, s.service); err != nil {
+			t.Fatal(err)
+		}
+		have[s.id] = e
+	}
+	if len(have) != len(list) {
+		t.Errorf("the kernel has %d services, not %d", len(have), len(list))
+	}
+	for i := range list {
+		w := entryOf(&list[i])
+		h := have[w.id]
+		if h.service != w.service || !slices.Equal(h.servers, w.servers) {
+			t.Errorf("the kernel has\n%+v, and not\n%+v", h, w)
+		}
+	}
+}
+
+var _ = errors.Is
+var _ = unix.ENOENT
