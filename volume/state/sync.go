@@ -317,7 +317,7 @@ func (m *Machine) clone(p *peer, s Said) {
 		theirs, mine := s.Gen.Bitmap[q.id], was.Bitmap[q.id]
 		g.Bitmap[q.id] = theirs
 		switch {
-		case s.InStep&bit(q.id) != 0 && theirs == 0:
+		case s.InStep&bit(q.id) != 0 && theirs == 0 && m.stillInStep(p, q):
 			m.super.FullSync[q.id] = false
 			m.emit(MarkAll{Peer: q.id, Clear: true})
 		case theirs != 0 && mine != 0 && mine != theirs:
@@ -325,6 +325,16 @@ func (m *Machine) clone(p *peer, s Said) {
 			m.emit(MarkAll{Peer: q.id})
 		}
 	}
+}
+
+// stillInStep: the source p says that q is in step with the primary, which may be older news than what is known here. If the
+// primary has lost q since, marks here may be the first of what q lacks.
+func (m *Machine) stillInStep(p, q *peer) bool {
+	if m.role == volume.Primary {
+		return q.inSync()
+	}
+	from := m.primaryPeer()
+	return from == nil || from == p || from.inStep&bit(q.id) != 0
 }
 
 // confirmed: the target has written down that it has everything.
