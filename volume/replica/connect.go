@@ -168,6 +168,9 @@ func (p *peer) serve(data, control net.Conn) {
 		return
 	}
 	p.link, p.trouble, p.ring, p.recent = l, "", ring{}, recent{}
+	for _, e := range p.kept {
+		p.recent.add(e.off, e.n, false)
+	}
 	p.lastWord = time.Now()
 	p.mu.Unlock()
 	r.tellNow(state.PeerMet{Peer: p.node.ID})

@@ -80,6 +80,13 @@ func (g *gate) set(io state.IO) {
 	g.turnLocked()
 }
 
+// goodHere says whether the data on the own disk is up to date.
+func (g *gate) goodHere() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.here
+}
+
 // frozen says whether requests are kept until the machine knows more.
 func (g *gate) frozen() bool {
 	g.mu.Lock()

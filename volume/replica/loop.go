@@ -383,6 +383,7 @@ func (p *peer) greet(h state.Hello) state.Input {
 		p.mu.Unlock()
 		h.Dirty = d.Bitmap(p.node.ID).Bytes()
 	}
+	h.Boot = p.r.o.Boot
 	p.send(proto.Hello, h)
 	return state.Greeted{Peer: p.node.ID, Dirty: h.Dirty}
 }

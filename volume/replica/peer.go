@@ -22,6 +22,7 @@ type peer struct {
 	flow      state.PeerFlow
 	ring      ring                       // requests that it has not answered
 	recent    recent                     // writes that it has, and may not have flushed
+	kept      []extent                   // of these, what only peers had when it was lost: it still has not flushed them
 	copying   []*copying                 // what is being read for it
 	clears    uint32                     // how often all its marks were taken away
 	leaving   chan struct{}              // closed when the machine knows of the last loss
@@ -50,6 +51,7 @@ type awaited struct {
 	epoch  int                 // of a flush: see recent
 	done   func(error)         // of a flush of our own
 	gotten bool                // protocol B: received
+	whole  bool                // only when it is written there: nobody here has it
 	copied bool                // the marks of the range go when the peer has flushed it
 	sent   time.Duration       // of a run: when, since it began
 }
@@ -112,6 +114,7 @@ func (p *peer) replicate(all []*op, here bool) {
 
 func (p *peer) sendChangeLocked(o *op, here bool) {
 	a := awaited{what: aChange, off: o.span.off, span: o.span.n, copied: here && p.lacksLocked(o.span.off, o.span.n)}
+	a.whole = !here
 	if p.node.Protocol != volume.ProtocolA || o.req.FUA || !here {
 		o.shares.Add(1)
 		a.op = o
@@ -268,7 +271,7 @@ func (p *peer) receivedUpTo(l *link, seq uint64, count uint32, s *sinks) {
 	for i := range uint64(count) {
 		p.mu.Lock()
 		var o *op
-		if a := p.ring.at(seq + i); p.node.Protocol == volume.ProtocolB && p.link == l && a != nil && a.op != nil && !a.gotten {
+		if a := p.ring.at(seq + i); p.node.Protocol == volume.ProtocolB && p.link == l && a != nil && a.op != nil && !a.gotten && !a.whole {
 			o, a.gotten = a.op, true
 			a.op = nil
 		}
@@ -296,8 +299,13 @@ func (p *peer) lost(l *link, why error) {
 	told := make(chan struct{})
 	p.leaving = told
 	waiting := p.ring.drain()
+	unflushed, good := p.recent.bytes(), p.r.gate.goodHere()
+	p.kept = nil
 	for _, e := range p.recent.drain() {
 		p.r.mark(p.node.ID, e.off, e.n)
+		if !good {
+			p.kept = append(p.kept, e)
+		}
 	}
 	for _, a := range waiting {
 		if a.what == aChange || a.what == aBlock {
@@ -319,7 +327,7 @@ func (p *peer) lost(l *link, why error) {
 		p.gone(a, &s)
 	}
 	s.flush()
-	down := state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: why.Error() == errConflict.Error()}
+	down := state.PeerDown{Peer: p.node.ID, Why: why.Error(), Conflict: why.Error() == errConflict.Error(), Unflushed: unflushed}
 	p.r.all.Go(func() {
 		// What had come in is still being written here; only then is it known what the other replicas may lack.
 		select {

@@ -20,6 +20,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -44,6 +46,9 @@ type Options struct {
 	Event func(state.Event)
 	// Busy says whether a volume that Config.Sync.After names is in the middle of a resync; nil: never.
 	Busy func() bool
+	// Boot names this boot of the machine: with another one, what was written before and not synced may be gone. Empty: the
+	// system's word for it.
+	Boot string
 	Log  *slog.Logger
 }
 
@@ -113,6 +118,9 @@ func New(o Options) (*Replica, error) {
 	if o.Log == nil {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
+	if o.Boot == "" {
+		o.Boot = thisBoot()
+	}
 	r := &Replica{cfg: o.Config, o: o, log: o.Log, slots: make(chan struct{}, 64), inputs: make(chan asked, 256), shutdown: make(chan struct{}), began: time.Now()}
 	r.ctx, r.stop = context.WithCancel(context.Background())
 	r.gate.r = r
@@ -133,6 +141,15 @@ func New(o Options) (*Replica, error) {
 		}
 	}
 	return r, nil
+}
+
+// thisBoot asks the system. If it does not know, each process counts as another boot: nothing unflushed is relied upon.
+func thisBoot() string {
+	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
+	if id := strings.TrimSpace(string(b)); err == nil && id != "" {
+		return id
+	}
+	return "process " + newPair()
 }
 
 // mirrored says whether there is anybody else: if not, neither order nor activity log matter.

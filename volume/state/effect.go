@@ -13,7 +13,7 @@ type Effect interface{ effect() }
 type (
 	// WriteSuper makes the superblock durable before what follows.
 	WriteSuper struct{ Super meta.Super }
-	// Greet sends Hello on the peer's data stream, with Dirty filled in (bytes marked for the peer), and feeds Greeted. What a
+	// Greet sends Hello on the peer's data stream, with Dirty (bytes marked for the peer) and Boot filled in, and feeds Greeted. What a
 	// secondary remembers of a primary's writes, since the peer may lack them, it marks before.
 	Greet struct {
 		Peer  volume.NodeID

@@ -12,15 +12,16 @@ type Hello struct {
 	Super      meta.Super
 	Role       volume.Role
 	Disk       volume.DiskState
-	Client     bool  // diskless by design
-	Users      bool  // somebody has the volume open for writing
-	Stopped    bool  // a primary that has no right to go on: it answers with errors until it is demoted
-	Size       int64 // of the volume; 0: not settled
-	Capacity   int64 // of the disk: how large it could grow, bytes for data
-	Wanted     int64 // size by the configuration; 0: any
-	Dirty      int64 // bytes marked in its bitmap for the other
-	Discard    bool  // connect --discard-my-data
-	TwoPrimary bool  // allow-two-primaries
+	Client     bool   // diskless by design
+	Users      bool   // somebody has the volume open for writing
+	Stopped    bool   // a primary that has no right to go on: it answers with errors until it is demoted
+	Size       int64  // of the volume; 0: not settled
+	Capacity   int64  // of the disk: how large it could grow, bytes for data
+	Wanted     int64  // size by the configuration; 0: any
+	Dirty      int64  // bytes marked in its bitmap for the other
+	Boot       string // of its machine: whatever was not flushed is gone when this is another one; filled in by the shell
+	Discard    bool   // connect --discard-my-data
+	TwoPrimary bool   // allow-two-primaries
 	SkipFirst  bool
 	Outdated   bool // a user has called its data old since the two met
 	Verified   bool // the marks are from a verify that was begun there

@@ -45,6 +45,8 @@ type (
 		Peer     volume.NodeID
 		Why      string
 		Conflict bool // both primaries wrote the same block at the same time
+		// Unflushed are bytes that it has acknowledged, on this connection or before, and that no flush of it covers.
+		Unflushed int64
 	}
 	// PeerSaid: a state message of the peer, in the order of its data stream.
 	PeerSaid struct {

@@ -169,6 +169,7 @@ func (m *Machine) later(p *peer, v verdict) {
 // join makes the peer a peer: what it says of itself counts from now on.
 func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	back := !p.up()
+	m.backFrom(p, theirs.Boot)
 	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
 	p.stopped = theirs.Stopped && theirs.Role == volume.Primary
 	p.theirTwo = theirs.TwoPrimary
@@ -309,6 +310,7 @@ func (m *Machine) onDown(p *peer, in PeerDown) {
 	}
 	wasUp, wasPrimary := p.up(), p.role == volume.Primary
 	lostSync := p.inSync()
+	m.atStake(p, in)
 	p.missed = p.missed || m.follows(p) // it got what is written here, beside its resync, until now
 	discard := p.discard
 	m.lose(p)

@@ -48,7 +48,11 @@ type peer struct {
 	fencing   bool   // fence-peer runs
 	fenced    bool   // it was fenced since it was last in step: unfence-peer is owed
 	failed    int    // exit code of a fence-peer that did not succeed; 0: none
+	boot      string // of its machine, as it said last
 	dualLost  string // it was primary, too, when it was lost: why requests wait
+
+	unflushed     int64  // what it had not flushed when it was lost and only others had good data, bytes
+	unflushedBoot string // and from which boot that was
 
 	equal       bool // in step with the same primary as this node
 	followed    bool // was in step with this node, a primary, at the end of the last step

@@ -26,6 +26,7 @@ type site struct {
 	name string
 	cfg  volume.Config
 	mem  *osfs.Mem
+	boot int  // how often its power came back
 	slow bool // the disk says that it takes its time: another way through the data path
 	r    *replica.Replica
 	port *inside
@@ -105,7 +106,7 @@ func (s *site) format() {
 // up begins the replica.
 func (s *site) up() {
 	s.t.Helper()
-	r, err := replica.New(replica.Options{Config: s.cfg, OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs(), s.options()) }})
+	r, err := replica.New(replica.Options{Config: s.cfg, Boot: s.bootID(), OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs(), s.options()) }})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -161,6 +162,7 @@ func (s *site) open() *inside {
 // powerOff cuts the power of a site: nothing that it does from now on is heard of, and what was
 // not synced is gone, or is not, as it happens.
 func (s *site) powerOff(p *proxy, rnd *rand.Rand) {
+	s.boot++
 	p.cut()
 	if s.port != nil {
 		s.port.close()
