@@ -333,7 +333,10 @@ func (m *Machine) unheard() bool {
 	if m.cfg.Quorum.Need == 0 || m.cfg.Cluster || m.role != volume.Primary {
 		return false
 	}
-	n := 1
+	n := 0
+	if m.countsSelf() {
+		n++
+	}
 	for _, p := range m.peers {
 		if p.up() && m.counts(p) && p.seen == m.dataGen().Current {
 			n++

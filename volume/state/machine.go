@@ -55,6 +55,7 @@ type Machine struct {
 	otherSync    bool
 	down         *Asked
 	quorum       bool
+	vouched      bool // this node counts for it: a user has said so
 
 	lastIO IO
 	told   Said

@@ -213,7 +213,8 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 
 // agreesWith: a node that has no good data of its own reads and writes at several others, if they have the same.
 func (m *Machine) agreesWith(p *peer) bool {
-	if m.attached && p.need != needTarget {
+	given := m.role == volume.Primary && m.disk != volume.UpToDate && p.missed // what is here was given up since it said hello
+	if m.attached && p.need != needTarget && !given {
 		p.missed = false // the marks here tell
 		return true
 	}

@@ -35,13 +35,28 @@ func (m *Machine) hasQuorum() bool {
 // voters are this node and those in contact that would know of newer data: not one without a disk
 // that has just started, nor a disk that was replaced.
 func (m *Machine) voters() int {
-	n := 1
+	n := 0
+	if m.countsSelf() {
+		n++
+	}
 	for _, p := range m.peers {
 		if p.up() && m.counts(p) {
 			n++
 		}
 	}
 	return n
+}
+
+// countsSelf says whether this node is a voter: by what it would say of a peer. Without its disk it may count where any two quorums
+// share one more node, besides itself.
+func (m *Machine) countsSelf() bool {
+	switch {
+	case m.attached || m.super.Gen.Fresh():
+		return true
+	case m.selfHasDisk():
+		return 2*m.quorumNeed()-len(m.cfg.Nodes) > 1
+	}
+	return m.super.Seen != 0 || m.vouched
 }
 
 // counts says whether p is a voter. What a node without its disk has heard it forgets in a crash, and then it would
@@ -55,6 +70,7 @@ func (m *Machine) counts(p *peer) bool {
 
 // countAll: a user vouches for it that those in contact need not know better.
 func (m *Machine) countAll() {
+	m.vouched = true
 	for _, p := range m.peers {
 		p.vouched = p.vouched || p.up()
 	}
@@ -76,14 +92,20 @@ func (m *Machine) quorumWords() string {
 		return "the cluster has no quorum here"
 	}
 	words := fmt.Sprintf("no quorum: %d of %d nodes are in contact, %d are needed", m.voters(), len(m.cfg.Nodes), m.quorumNeed())
+	if !m.countsSelf() {
+		words += "; this node does not count: it " + notCounted(m.selfHasDisk())
+	}
 	for _, p := range m.peers {
 		if p.up() && !m.counts(p) {
-			why := "has just started and cannot know who has the newest data"
-			if p.hasDisk() && p.disk == volume.Diskless {
-				why = "has lost its disk"
-			}
-			words += "; node " + p.node.Name + " does not count: it " + why
+			words += "; node " + p.node.Name + " does not count: it " + notCounted(p.hasDisk() && p.disk == volume.Diskless)
 		}
 	}
 	return words
+}
+
+func notCounted(lostDisk bool) string {
+	if lostDisk {
+		return "has no disk now"
+	}
+	return "has just started and cannot know who has the newest data"
 }
