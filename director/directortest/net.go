@@ -73,15 +73,17 @@ type Machine struct {
 	T    *testing.T
 	Name string
 	work chan func()
+	gone chan struct{} // what it was to do has ended the test
 	tid  int
 }
 
 // NewMachine returns a machine without a network.
 func NewMachine(t *testing.T, name string) *Machine {
-	m := &Machine{T: t, Name: name, work: make(chan func())}
+	m := &Machine{T: t, Name: name, work: make(chan func()), gone: make(chan struct{})}
 	ready := make(chan error)
 	go func() {
 		runtime.LockOSThread() // for good: the thread ends with the goroutine
+		defer close(m.gone)
 		err := unix.Unshare(unix.CLONE_NEWNET)
 		m.tid = unix.Gettid()
 		ready <- err
@@ -116,11 +118,19 @@ func (m *Machine) Plug(bridge, device string, addresses ...string) {
 // Port is the other end of a machine's interface, in the test's namespace.
 func (m *Machine) Port(device string) string { return m.Name + "-" + device }
 
-// Do runs f on the machine.
+// Do runs f on the machine. If f ends the test, it ends here, too.
 func (m *Machine) Do(f func()) {
 	done := make(chan struct{})
-	m.work <- func() { defer close(done); f() }
-	<-done
+	select {
+	case m.work <- func() { f(); close(done) }:
+	case <-m.gone:
+		m.T.FailNow()
+	}
+	select {
+	case <-done:
+	case <-m.gone:
+		m.T.FailNow()
+	}
 }
 
 // Run runs a program on the machine.

@@ -11,7 +11,7 @@ import (
 	"github.com/takt-ha/takt/director/nat"
 )
 
-// A thousand virtual servers fit, and one change touches one of them.
+// A thousand virtual servers fit, some with persistence and up to 185 servers, and one change touches one of them.
 func TestThousandServices(t *testing.T) {
 	if !directortest.Inside(t) {
 		return
@@ -19,7 +19,11 @@ func TestThousandServices(t *testing.T) {
 	var list []director.Service
 	for i := range 1000 {
 		s := director.Service{Key: director.ServiceKey{Addr: netip.MustParseAddrPort(fmt.Sprintf("10.7.%d.%d:80", i/250, i%250+1))}, Protocol: director.TCP, Scheduler: "wrr"}
-		for k := range 5 {
+		servers := 5
+		if i%100 == 0 {
+			s.Persist.Timeout, servers = time.Minute, 5+i/5
+		}
+		for k := range servers {
 			s.Servers = append(s.Servers, director.Destination{Addr: netip.MustParseAddrPort(fmt.Sprintf("10.8.%d.%d:80", i/250, k+1)), Method: "NAT", Weight: k + 1})
 		}
 		list = append(list, s)

@@ -1,7 +1,7 @@
 // Package nat forwards by nftables (nft(8)), where the kernel has no IP virtual server: the first packet of a connection is sent on to
 // a real server, whose answers have to come back through this machine, and the kernel's connection tracking does the rest.
 //
-//	packet ──▶ its address, protocol and port, or its mark ──map──▶ chain of the service ──┬─▶ known client (persistence) ─▶ server
+//	packet ──▶ its address, protocol and port, or its mark ──map──▶ chain of the service ──┬─▶ known client (persistence) ─▶ its server
 //	                                                                                      └─▶ slot in turn or by a hash ──▶ server
 //
 // All rules are in two tables of this director alone, one for each family; rules of others are never looked at. They outlive the process:
@@ -9,13 +9,14 @@
 package nat
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"reflect"
-	"slices"
 	"sync"
 
 	"github.com/google/nftables"
+	"github.com/mdlayher/netlink"
 
 	"github.com/takt-ha/takt/director"
 )
@@ -27,7 +28,8 @@ type Forwarder struct {
 	mu      sync.Mutex
 	have    map[director.ID]director.Service // in the kernel, as this process knows; nil: it has not looked yet
 	resting bool                             // there are no tables of ours
-	before  map[string][]client              // who was sent where by an earlier process, until the first Apply has ended
+	homes   map[string][]string              // in the kernel, with have: sets and chains of persistence, by service
+	pending map[string][]string              // the same of the transaction that is made
 }
 
 // New returns the forwarder of a director, whose name becomes part of the tables' names: a letter, then letters, digits and dashes.
@@ -53,7 +55,7 @@ func (f *Forwarder) Can(s director.Service) (note string, err error) { return ca
 func (f *Forwarder) Apply(list []director.Service) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	c, err := nftables.New(nftables.AsLasting())
+	c, err := nftables.New(nftables.AsLasting(), nftables.WithSockOptions(roomy))
 	if err != nil {
 		return err
 	}
@@ -80,13 +82,12 @@ func (f *Forwarder) Apply(list []director.Service) error {
 			changed = append(changed, s)
 		}
 	}
-	for part := range slices.Chunk(changed, atOnce) {
+	for _, part := range f.portions(changed) {
 		if err := f.put(c, part); err != nil {
 			f.have = nil // what the kernel has is not known: the next call begins anew
 			return err
 		}
 	}
-	f.before = nil
 	return f.endConnections(gone, changed)
 }
 
@@ -113,8 +114,32 @@ func (f *Forwarder) rest(c *nftables.Conn) error {
 	return nil
 }
 
-// atOnce is how many services go to the kernel in one transaction: more do not fit into a socket's buffer.
+// atOnce is how many services go to the kernel in one transaction: more do not fit into a socket's buffer. One with persistence counts once
+// more for each server.
 const atOnce = 20
+
+// portions are what goes to the kernel in one transaction each.
+func (f *Forwarder) portions(list []director.Service) (parts [][]director.Service) {
+	size := atOnce
+	for i := range list {
+		s := &list[i]
+		one := 1 + max(len(homes(s)), len(f.homes[familyOf(s).name(chainName(s))]))
+		if size += one; size > atOnce {
+			parts, size = append(parts, nil), one
+		}
+		parts[len(parts)-1] = append(parts[len(parts)-1], *s)
+	}
+	return parts
+}
+
+// roomy lets a socket take the answers to a service with hundreds of servers, where that is permitted.
+func roomy(c *netlink.Conn) error {
+	_ = errors.Join(c.SetReadBuffer(buffer), c.SetWriteBuffer(buffer)) // else what there is has to do
+	return nil
+}
+
+// buffer is in bytes.
+const buffer = 4 << 20
 
 // gone are the services that are not wanted any more.
 func (f *Forwarder) gone(want map[director.ID]director.Service) (list []director.Service) {
@@ -130,11 +155,12 @@ func (f *Forwarder) gone(want map[director.ID]director.Service) (list []director
 // begin makes the tables, or takes over those of an earlier process with the services in them: what each of them does is not looked at,
 // and written anew.
 func (f *Forwarder) begin(c *nftables.Conn) error {
-	f.resting = false
-	f.before = f.remember(c)
+	f.resting, f.homes = false, map[string][]string{}
 	have := map[director.ID]director.Service{}
 	for _, fam := range families {
-		if !fam.adopt(c, f.name, have) {
+		if fam.adopt(c, f.name, have) {
+			fam.findHomes(c, f.name, f.homes)
+		} else {
 			fam.build(c, f.name)
 		}
 	}

@@ -2,6 +2,7 @@ package nat
 
 import (
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -81,7 +82,12 @@ func chainName(s *director.Service) string {
 	if s.Key.Mark != 0 {
 		return fmt.Sprintf("mark-%d", s.Key.Mark)
 	}
-	return strings.ReplaceAll(fmt.Sprintf("%s-%s-%d", s.Protocol, s.Key.Addr.Addr(), s.Key.Addr.Port()), ":", "_")
+	return fmt.Sprintf("%s-%s", s.Protocol, plainName(s.Key.Addr.Addr(), s.Key.Addr.Port()))
+}
+
+// plainName is an address and a port in letters that names may have.
+func plainName(a netip.Addr, port uint16) string {
+	return strings.ReplaceAll(fmt.Sprintf("%s-%d", a, port), ":", "_")
 }
 
 // Registers: r is the first with 16 bytes; r0, r1 … are its parts of 4 bytes and those that follow.
@@ -155,24 +161,13 @@ func chains(s *nftables.Set, key uint32) expr.Any {
 	return &expr.Lookup{SourceRegister: key, DestRegister: unix.NFT_REG_VERDICT, IsDestRegSet: true, SetName: s.Name, SetID: s.ID}
 }
 
-// persistence is who was sent where.
-func (fam family) persistence(t *nftables.Table, s *director.Service) *nftables.Set {
-	return &nftables.Set{Table: t, Name: "clients-" + chainName(s), IsMap: true, HasTimeout: true, Dynamic: true, Timeout: s.Persist.Timeout,
-		KeyType: fam.address, DataType: fam.where(), Size: 1 << 20}
-}
-
 // service makes the rules of a service, in the empty chain.
 func (fam family) service(c *nftables.Conn, t *nftables.Table, chain *nftables.Chain, s *director.Service) error {
 	add := func(e ...expr.Any) { c.AddRule(&nftables.Rule{Table: t, Chain: chain, Exprs: e}) }
 	add(&expr.Objref{Type: unix.NFT_OBJECT_COUNTER, Name: chain.Name})
 	p := planOf(s)
-	var keep []expr.Any
 	if s.Persist.Timeout > 0 {
-		clients := fam.persistence(t, s)
-		keep = []expr.Any{&expr.Dynset{SrcRegKey: fam.clientReg(), SrcRegData: r0, SetName: clients.Name, Operation: unix.NFT_DYNSET_OP_UPDATE, Timeout: s.Persist.Timeout}}
-		known := append(fam.client(s), &expr.Lookup{SourceRegister: fam.clientReg(), DestRegister: r0, IsDestRegSet: true, SetName: clients.Name})
-		add(append(append(known, keep...), fam.send(s))...)
-		keep = append(fam.client(s), keep...)
+		return fam.sendHome(c, t, chain, s, p)
 	}
 	if len(p.slots) == 0 {
 		return nil // nobody to send anything to: the connection is refused here
@@ -186,24 +181,8 @@ func (fam family) service(c *nftables.Conn, t *nftables.Table, chain *nftables.C
 		return err
 	}
 	choice := append(fam.choose(p), &expr.Lookup{SourceRegister: r0, DestRegister: r0, IsDestRegSet: true, SetName: slots.Name, SetID: slots.ID})
-	add(append(append(choice, keep...), fam.send(s))...)
+	add(append(choice, fam.send(s))...)
 	return nil
-}
-
-// clientReg has the client's address, behind that of the server and its port.
-func (fam family) clientReg() uint32 { return r0 + 8 }
-
-// client loads as much of the client's address as counts.
-func (fam family) client(s *director.Service) []expr.Any {
-	list := []expr.Any{&expr.Payload{DestRegister: fam.clientReg(), Base: expr.PayloadBaseNetworkHeader, Offset: fam.source, Len: fam.bytes}}
-	if bits := s.Persist.Mask; bits > 0 && bits < int(fam.bytes)*8 {
-		mask := make([]byte, fam.bytes)
-		for i := range bits {
-			mask[i/8] |= 0x80 >> (i % 8)
-		}
-		list = append(list, &expr.Bitwise{SourceRegister: fam.clientReg(), DestRegister: fam.clientReg(), Len: fam.bytes, Mask: mask, Xor: make([]byte, fam.bytes)})
-	}
-	return list
 }
 
 // seed is the same on every director of a pair: a client keeps its server when the other takes over.
@@ -240,6 +219,7 @@ func (fam family) send(s *director.Service) expr.Any {
 
 // put makes services, or makes them anew: each is replaced as a whole.
 func (f *Forwarder) put(c *nftables.Conn, list []director.Service) error {
+	f.pending = map[string][]string{}
 	for i := range list {
 		s := &list[i]
 		if err := f.putOne(c, s); err != nil {
@@ -252,6 +232,7 @@ func (f *Forwarder) put(c *nftables.Conn, list []director.Service) error {
 	for _, s := range list {
 		f.have[s.ID()] = s
 	}
+	maps.Copy(f.homes, f.pending)
 	return nil
 }
 
@@ -259,14 +240,14 @@ func (f *Forwarder) putOne(c *nftables.Conn, s *director.Service) error {
 	fam := familyOf(s)
 	t := fam.table(f.name)
 	chain := &nftables.Chain{Table: t, Name: chainName(s)}
-	have, there := f.have[s.ID()]
+	_, there := f.have[s.ID()]
 	if there {
 		c.FlushChain(chain)
 	} else {
 		c.AddObject(&nftables.CounterObj{Table: t, Name: chain.Name})
 		c.AddChain(chain)
 	}
-	if err := f.putClients(c, t, s, &have); err != nil {
+	if err := f.putHomes(c, t, s); err != nil {
 		return err
 	}
 	if err := fam.service(c, t, chain, s); err != nil {
@@ -281,7 +262,7 @@ func (f *Forwarder) putOne(c *nftables.Conn, s *director.Service) error {
 
 // drop takes services away.
 func (f *Forwarder) drop(c *nftables.Conn, gone []director.Service) error {
-	for part := range slices.Chunk(gone, atOnce) {
+	for _, part := range f.portions(gone) {
 		for i := range part {
 			s := &part[i]
 			fam := familyOf(s)
@@ -293,8 +274,8 @@ func (f *Forwarder) drop(c *nftables.Conn, gone []director.Service) error {
 			chain := &nftables.Chain{Table: t, Name: chainName(s)}
 			c.FlushChain(chain)
 			c.DelChain(chain)
-			if s.Persist.Timeout > 0 || f.adopted(s) {
-				c.DelSet(fam.persistence(t, s))
+			for _, name := range f.homes[fam.name(chainName(s))] {
+				fam.dropHome(c, t, name)
 			}
 			c.DeleteObject(&nftables.CounterObj{Table: t, Name: chain.Name})
 		}
@@ -304,16 +285,8 @@ func (f *Forwarder) drop(c *nftables.Conn, gone []director.Service) error {
 		}
 		for _, s := range part {
 			delete(f.have, s.ID())
+			delete(f.homes, familyOf(&s).name(chainName(&s)))
 		}
 	}
 	return nil
-}
-
-// server reads what a map has of where.
-func (fam family) server(val []byte) (netip.AddrPort, bool) {
-	if len(val) < int(fam.bytes)+2 {
-		return netip.AddrPort{}, false
-	}
-	a, ok := netip.AddrFromSlice(val[:fam.bytes])
-	return netip.AddrPortFrom(a, uint16(val[fam.bytes])<<8|uint16(val[fam.bytes+1])), ok
 }

@@ -126,6 +126,7 @@ var thirdParty = map[string][]string{
 	"github.com/vishvananda/netns":      {"internal/netif", "lab"},
 	"github.com/mdlayher/packet":        {"internal/netif"},
 	"github.com/google/nftables":        {"director/nat", "director/share", "director/vrrp/router", "bench/director"},
+	"github.com/mdlayher/netlink":       {"director/nat"}, // the socket below it
 	"golang.org/x/net":                  {"internal/netif", "agent/native", "lab", "director", "bench/director"},
 	"golang.org/x/sys":                  {"cluster/link", "cluster/executor", "internal", "agent/native", "agent/fence", "lab", "cli", "api", "volume", "bench/volume", "director", "bench/director"},
 	"golang.org/x/crypto":               {"cluster/link"},
