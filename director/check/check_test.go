@@ -271,7 +271,7 @@ func TestDatagrams(t *testing.T) {
 	ask1 := func(k director.Check, at netip.AddrPort) error { _, err := ask(t, k, at); return err }
 	dns := director.Check{Kind: "DNS_CHECK", DNS: &director.DNSCheck{Type: "A", Name: "web.test"}}
 	expect(t, "a name server", ask1(dns, datagrams(t, name(dnsmessage.RCodeSuccess))), "")
-	expect(t, "one that fails", ask1(dns, datagrams(t, name(dnsmessage.RCodeServerFailure))), "ServerFailure")
+	expect(t, "one that fails", ask1(dns, datagrams(t, name(dnsmessage.RCodeServerFailure))), "SERVFAIL")
 	expect(t, "one that is silent", ask1(dns, datagrams(t, func([]byte) []byte { return nil })), "no answer within 300ms")
 	expect(t, "somebody else's answer", ask1(dns, datagrams(t, func(q []byte) []byte { q[0]++; return name(dnsmessage.RCodeSuccess)(q) })), "no answer within 300ms")
 	if _, err := newProbe(&director.Config{}, &director.Check{Kind: "DNS_CHECK", DNS: &director.DNSCheck{Type: "B"}}, closed(t), 1); err == nil {

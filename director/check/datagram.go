@@ -81,9 +81,20 @@ func answered(b []byte, id uint16) (bool, error) {
 		return false, nil // somebody else's
 	}
 	if h.RCode != dnsmessage.RCodeSuccess {
-		return false, fmt.Errorf("the name server answers %s", h.RCode)
+		return false, fmt.Errorf("the name server answers %s", codeName(h.RCode))
 	}
 	return true, nil
+}
+
+var codeNames = map[dnsmessage.RCode]string{dnsmessage.RCodeFormatError: "FORMERR", dnsmessage.RCodeServerFailure: "SERVFAIL", dnsmessage.RCodeNameError: "NXDOMAIN",
+	dnsmessage.RCodeNotImplemented: "NOTIMP", dnsmessage.RCodeRefused: "REFUSED"}
+
+// codeName is what people call a response code (RFC 8499, section 3).
+func codeName(c dnsmessage.RCode) string {
+	if name, ok := codeNames[c]; ok {
+		return name
+	}
+	return fmt.Sprintf("with code %d", c)
 }
 
 var recordTypes = map[string]dnsmessage.Type{"A": 1, "NS": 2, "CNAME": 5, "SOA": 6, "PTR": 12, "MX": 15, "TXT": 16, "AAAA": 28, "SRV": 33, "DS": 43, "RRSIG": 46,
