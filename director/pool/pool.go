@@ -86,8 +86,11 @@ func (Suspend) effect() {}
 // Machine is all virtual servers of a director. It is not safe for several goroutines.
 type Machine struct {
 	virtual []*virtual
+	named   map[string][]*virtual // the same by name
 	held    map[netip.Addr]bool
-	changed bool
+	table   []director.Service // what is forwarded; it was given away, and is never written to
+	changed []*virtual         // whose servers in the table are not as they should be
+	anew    bool               // nor is anything else
 	out     []Effect
 }
 
@@ -103,6 +106,7 @@ type virtual struct {
 	up    bool
 	rests bool // its checks wait until the address is here
 	reals []*real
+	faces []int // where it is in the table
 }
 
 // real is a real server of one virtual server.
@@ -144,7 +148,7 @@ func New() *Machine { return &Machine{held: map[netip.Addr]bool{}} }
 
 // Step takes an input and returns what is to be done.
 func (m *Machine) Step(in Input) []Effect {
-	m.out, m.changed = nil, false
+	m.out, m.changed, m.anew = nil, nil, false
 	switch in := in.(type) {
 	case Checked:
 		m.onChecked(in)
@@ -155,8 +159,9 @@ func (m *Machine) Step(in Input) []Effect {
 	case Stop:
 		m.onStop()
 	}
-	if m.changed {
-		m.emit(Table{m.services()})
+	if m.anew || len(m.changed) > 0 {
+		m.renew()
+		m.emit(Table{m.table})
 	}
 	return m.out
 }
@@ -170,10 +175,7 @@ func (m *Machine) run(c director.Command) {
 }
 
 func (m *Machine) find(id CheckID) (*virtual, *real) {
-	for _, v := range m.virtual {
-		if v.name != id.Virtual {
-			continue
-		}
+	for _, v := range m.named[id.Virtual] {
 		for _, r := range v.reals {
 			if r.at == id.Real && id.N < len(r.checks) {
 				return v, r
@@ -199,7 +201,7 @@ func (m *Machine) onChecked(in Checked) {
 	m.judge(v, r)
 	if r.alive && r.weight() != weight {
 		m.emit(Say{v.name, r.name, false, fmt.Sprintf("weight %d instead of %d", r.weight(), weight)})
-		m.changed = true
+		m.changed = append(m.changed, v)
 		m.judgeQuorum(v)
 	}
 }
@@ -220,7 +222,7 @@ func (m *Machine) judge(v *virtual, r *real) {
 	if alive == r.alive {
 		return
 	}
-	r.alive, m.changed = alive, true
+	r.alive, m.changed = alive, append(m.changed, v)
 	m.tellReal(v, r)
 	m.judgeQuorum(v)
 }
@@ -253,7 +255,7 @@ func (m *Machine) judgeQuorum(v *virtual) {
 		v.up = sum > 0 && sum >= v.Quorum-v.Hysteresis
 	}
 	if v.up != was {
-		m.changed = true
+		m.changed = append(m.changed, v)
 		m.tellQuorum(v, sum)
 	}
 }

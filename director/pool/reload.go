@@ -10,13 +10,14 @@ import (
 // onReload takes over a configuration. A server that was there keeps what is known of it; a check that is as before keeps
 // its result, and a new one counts as passed where the server was alive until it has run.
 func (m *Machine) onReload(in Reload) {
-	old := m.virtual
-	m.virtual, m.changed = nil, true
+	old, before := m.virtual, m.named
+	m.virtual, m.named, m.anew = nil, map[string][]*virtual{}, true
 	for i := range in.Servers {
-		m.virtual = append(m.virtual, m.carryOver(&in.Servers[i], old))
+		v := m.carryOver(&in.Servers[i], before)
+		m.virtual, m.named[v.name] = append(m.virtual, v), append(m.named[v.name], v)
 	}
 	for _, v := range old {
-		if m.named(v.name) == nil && v.Omega {
+		if m.named[v.name] == nil && v.Omega {
 			m.omega(v)
 		}
 	}
@@ -26,22 +27,13 @@ func (m *Machine) onReload(in Reload) {
 	}
 }
 
-func (m *Machine) named(name string) *virtual {
-	for _, v := range m.virtual {
-		if v.name == name {
-			return v
-		}
-	}
-	return nil
-}
-
-func (m *Machine) carryOver(c *director.VirtualServer, all []*virtual) *virtual {
+func (m *Machine) carryOver(c *director.VirtualServer, before map[string][]*virtual) *virtual {
 	v := &virtual{VirtualServer: *c, name: Name(c), up: true}
-	var old *virtual
-	for _, o := range all {
-		if o.name == v.name {
-			old = o
-			v.up, v.rests = o.up, o.rests
+	old := map[netip.AddrPort]*real{}
+	for _, o := range before[v.name] {
+		v.up, v.rests = o.up, o.rests
+		for _, r := range o.reals {
+			old[r.at] = r
 		}
 	}
 	for i := range c.Servers {
@@ -50,20 +42,14 @@ func (m *Machine) carryOver(c *director.VirtualServer, all []*virtual) *virtual 
 	return v
 }
 
-func (m *Machine) newReal(v *virtual, c director.RealServer, old *virtual) *real {
+func (m *Machine) newReal(v *virtual, c director.RealServer, old map[netip.AddrPort]*real) *real {
 	r := &real{RealServer: c, at: At(&v.VirtualServer, &c), checks: make([]result, len(c.Checks))}
 	r.name = endpoint(r.at, v.Protocol)
 	r.alive = !v.Alpha && !c.Alpha || len(c.Checks) == 0
 	for i := range r.checks {
 		r.checks[i].up = r.alive
 	}
-	if old == nil {
-		return r
-	}
-	for _, o := range old.reals {
-		if o.at != r.at {
-			continue
-		}
+	if o := old[r.at]; o != nil {
 		if r.inherit(o); r.alive != o.alive {
 			m.tellReal(v, r)
 		}

@@ -2,23 +2,46 @@ package pool
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/takt-ha/takt/director"
 )
 
-// services is what is to be forwarded.
-func (m *Machine) services() []director.Service {
-	list := []director.Service{}
-	for _, v := range m.virtual {
-		for _, id := range IDs(&v.VirtualServer) {
-			key := id.Key
-			s := director.Service{Key: key, Protocol: id.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
-			s.Servers = v.destinations(key)
-			list = append(list, s)
+// renew brings the table up to date. A change of one virtual server costs little, however many there are: thousands may fail at once.
+func (m *Machine) renew() {
+	if m.anew {
+		m.lay()
+		return
+	}
+	m.table = slices.Clone(m.table)
+	for _, v := range m.changed {
+		for _, i := range v.faces {
+			m.table[i].Servers = v.destinations(m.table[i].Key)
 		}
 	}
-	director.SortServices(list)
-	return list
+}
+
+// lay makes the table anew, and notes where in it each virtual server is.
+func (m *Machine) lay() {
+	type face struct {
+		director.Service
+		of *virtual
+	}
+	var all []face
+	for _, v := range m.virtual {
+		v.faces = nil
+		for _, id := range IDs(&v.VirtualServer) {
+			s := director.Service{Key: id.Key, Protocol: id.Protocol, Scheduler: v.Scheduler, SchedFlags: v.SchedFlags, OnePacket: v.OnePacket, Persist: v.Persist}
+			s.Servers = v.destinations(id.Key)
+			all = append(all, face{s, v})
+		}
+	}
+	slices.SortStableFunc(all, func(a, b face) int { return a.ID().Compare(b.ID()) })
+	m.table = make([]director.Service, 0, len(all))
+	for i, f := range all {
+		f.of.faces = append(f.of.faces, i)
+		m.table = append(m.table, f.Service)
+	}
 }
 
 // IDs are the faces of a virtual server: one, or those of its group.
@@ -54,7 +77,7 @@ func IDs(v *director.VirtualServer) (list []director.ID) {
 // serves, nobody else gets anything new.
 func (v *virtual) destinations(key director.ServiceKey) []director.Destination {
 	sorry := v.Sorry != nil && !v.up
-	var list []director.Destination
+	list := make([]director.Destination, 0, len(v.reals)+1)
 	for _, r := range v.reals {
 		switch {
 		case r.alive && !sorry:
@@ -69,6 +92,7 @@ func (v *virtual) destinations(key director.ServiceKey) []director.Destination {
 	case v.Sorry != nil && v.SorryInhibit:
 		list = append(list, destination(v.Sorry, key, 0))
 	}
+	slices.SortFunc(list, func(a, b director.Destination) int { return a.Addr.Compare(b.Addr) })
 	return list
 }
 
