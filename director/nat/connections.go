@@ -47,15 +47,33 @@ func serves(s *director.Service, at netip.AddrPort) bool {
 	})
 }
 
+// lost says whether a service had servers that it has no more.
+func lost(had, has *director.Service) bool {
+	return slices.ContainsFunc(had.Servers, func(d director.Destination) bool { return !serves(has, d.Addr) })
+}
+
 // endConnections ends those of services that are gone, and those to servers that are not in service any more: what the
-// kernel follows it would send there for ever. A server of weight 0 keeps its own.
-func (f *Forwarder) endConnections(gone, changed []director.Service) error {
+// kernel follows it would send there for ever. A server of weight 0 keeps its own. Where no service has lost anybody nothing is looked at:
+// a look at all connections takes its time. What fails is done by the next call.
+func (f *Forwarder) endConnections(want map[director.ID]director.Service) error {
+	var gone, smaller []director.Service
+	for _, s := range f.gone {
+		if _, back := want[s.ID()]; !back {
+			gone = append(gone, s)
+		}
+	}
+	for id := range f.smaller {
+		if s, ok := want[id]; ok {
+			smaller = append(smaller, s)
+		}
+	}
+	director.SortServices(smaller)
 	for _, fam := range families {
 		mine := func(s director.Service) bool { return familyOf(&s).ipv6 == fam.ipv6 }
-		if !slices.ContainsFunc(gone, mine) && !slices.ContainsFunc(changed, mine) {
+		if !slices.ContainsFunc(gone, mine) && !slices.ContainsFunc(smaller, mine) {
 			continue
 		}
-		dead, living := newIndex(gone), newIndex(changed)
+		dead, living := newIndex(gone), newIndex(smaller)
 		_, err := netif.ForgetConnections(fam.ipv6, func(c netif.Connection) bool {
 			if s := dead.of(c); s != nil && s.Key.Mark == 0 {
 				return true
@@ -67,6 +85,7 @@ func (f *Forwarder) endConnections(gone, changed []director.Service) error {
 			return err
 		}
 	}
+	f.gone, f.smaller = nil, map[director.ID]bool{}
 	return nil
 }
 

@@ -30,10 +30,12 @@ type Forwarder struct {
 	resting bool                             // there are no tables of ours
 	homes   map[string][]string              // in the kernel, with have: sets and chains of persistence, by service
 	pending map[string][]string              // the same of the transaction that is made
+	gone    []director.Service               // whose connections are still to be ended
+	smaller map[director.ID]bool             // those that have lost servers whose connections are still to be ended
 }
 
 // New returns the forwarder of a director, whose name becomes part of the tables' names: a letter, then letters, digits and dashes.
-func New(name string) *Forwarder { return &Forwarder{name: name} }
+func New(name string) *Forwarder { return &Forwarder{name: name, smaller: map[director.ID]bool{}} }
 
 // Usable says why nothing can be forwarded here.
 func (f *Forwarder) Usable() error {
@@ -72,14 +74,20 @@ func (f *Forwarder) Apply(list []director.Service) error {
 	for _, s := range list {
 		want[s.ID()] = s
 	}
-	gone := f.gone(want)
+	gone := f.unwanted(want)
 	if err := f.drop(c, gone); err != nil {
 		return err
 	}
+	f.gone = append(f.gone, gone...)
 	var changed []director.Service
 	for _, s := range list {
-		if have, ok := f.have[s.ID()]; !ok || !reflect.DeepEqual(have, s) {
-			changed = append(changed, s)
+		have, ok := f.have[s.ID()]
+		if ok && reflect.DeepEqual(have, s) {
+			continue
+		}
+		changed = append(changed, s)
+		if !ok || have.Scheduler == "" || lost(&have, &s) { // "": an earlier process made it
+			f.smaller[s.ID()] = true
 		}
 	}
 	for _, part := range f.portions(changed) {
@@ -88,7 +96,7 @@ func (f *Forwarder) Apply(list []director.Service) error {
 			return err
 		}
 	}
-	return f.endConnections(gone, changed)
+	return f.endConnections(want)
 }
 
 // rest takes all away when there is nothing to forward: rules that translate addresses make the kernel follow all connections of the machine,
@@ -103,11 +111,12 @@ func (f *Forwarder) rest(c *nftables.Conn) error {
 			fam.adopt(c, f.name, f.have)
 		}
 	}
-	gone := f.gone(nil)
+	gone := f.unwanted(nil)
 	if err := f.clear(c); err != nil {
 		return err
 	}
-	if err := f.endConnections(gone, nil); err != nil {
+	f.gone = append(f.gone, gone...)
+	if err := f.endConnections(nil); err != nil {
 		return err
 	}
 	f.resting = true
@@ -141,8 +150,8 @@ func roomy(c *netlink.Conn) error {
 // buffer is in bytes.
 const buffer = 4 << 20
 
-// gone are the services that are not wanted any more.
-func (f *Forwarder) gone(want map[director.ID]director.Service) (list []director.Service) {
+// unwanted are the services that are not wanted any more.
+func (f *Forwarder) unwanted(want map[director.ID]director.Service) (list []director.Service) {
 	for id, s := range f.have {
 		if _, ok := want[id]; !ok {
 			list = append(list, s)
