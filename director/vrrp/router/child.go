@@ -51,7 +51,9 @@ func Spawn(opt Options, args ...string) (*Child, error) {
 	if opt.Notify == nil {
 		opt.Notify = func(vrrp.Notify) {}
 	}
-	c := &Child{opt: opt, args: args, conf: opt.Config, ended: make(chan struct{}), waits: map[uint64]chan *answer{}}
+	conf := ours(opt.Config)
+	opt.Config = nil
+	c := &Child{opt: opt, args: args, conf: conf, ended: make(chan struct{}), waits: map[uint64]chan *answer{}}
 	c.ctx, c.cancel = context.WithCancel(context.Background())
 	wait, err := c.start()
 	if err != nil {
@@ -60,6 +62,13 @@ func Spawn(opt Options, args ...string) (*Child, error) {
 	}
 	go c.supervise(wait)
 	return c, nil
+}
+
+// ours is a configuration without what is none of VRRP's business: there may be thousands of virtual servers.
+func ours(c *director.Config) *director.Config {
+	less := *c
+	less.Servers = nil
+	return &less
 }
 
 // start runs one process, and returns how to wait for its end.
@@ -202,6 +211,7 @@ func (c *Child) ask(o order) (*answer, error) {
 
 // Reload is Router.Reload. If there is no process now, the next one gets the configuration.
 func (c *Child) Reload(cfg *director.Config) error {
+	cfg = ours(cfg)
 	c.mu.Lock()
 	c.conf = cfg
 	c.mu.Unlock()
