@@ -33,6 +33,12 @@ func (d *directors) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&d.dir, "dir", "/run/takt", "where its socket is")
 	cmd.Flags().StringVar(&d.name, "name", "default", "of the director, where several run on this machine")
 	_ = cmd.MarkFlagDirname("dir") // of a flag that is there
+	cmd.PreRunE = func(cmd *cobra.Command, _ []string) error {
+		if !directorName.MatchString(d.name) {
+			return usage(cmd, fmt.Errorf("--name %q: want a letter, then at most 30 letters, digits and dashes", d.name))
+		}
+		return nil
+	}
 }
 
 func (d *directors) client() *daemon.Client { return daemon.NewClient(d.dir, d.name) }
@@ -52,9 +58,6 @@ func newDirectorRunCommand(g *globals) *cobra.Command {
 		Example: "  takt director check && takt director run\n  takt director run /etc/keepalived/keepalived.conf\n  takt director run --name inner inner.conf",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !directorName.MatchString(d.name) {
-				return usage(cmd, fmt.Errorf("--name %q: want a letter, then letters, digits and dashes", d.name))
-			}
 			tell := readyPipe()
 			err := d.run(cmd, args, func() { tell("ok") })
 			if err != nil {

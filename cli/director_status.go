@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -39,6 +41,9 @@ func renderDirector(w io.Writer, p painter, s daemon.Status) {
 	if s.Forwarding != "" {
 		fmt.Fprintf(w, "%s\n", p.paint(bad, "the kernel does not forward as it should: "+s.Forwarding))
 	}
+	if s.VRRP != "" {
+		fmt.Fprintf(w, "%s\n", p.paint(bad, "nobody looks after the addresses at the moment: "+clean(s.VRRP)))
+	}
 	for _, words := range s.Warnings {
 		fmt.Fprintf(w, "%s\n", p.paint(bad, clean(words)))
 	}
@@ -54,6 +59,9 @@ func renderDirector(w io.Writer, p painter, s daemon.Status) {
 			t.add(instanceRow(i)...)
 		}
 		t.write(w)
+		for _, i := range s.Instances {
+			renderRefused(w, p, i)
+		}
 	}
 	for _, v := range s.Servers {
 		renderVirtual(w, p, v)
@@ -83,12 +91,19 @@ func instanceRow(i daemon.Instance) []cell {
 	return []cell{{i.Name, bold}, state, {fmt.Sprintf("%s, router %d", i.Interface, i.VRID), plain}, {priority, plain}, {last, dim}}
 }
 
+// renderRefused says which adverts an instance did not heed: a peer that is configured otherwise, or somebody who should not send any.
+func renderRefused(w io.Writer, p painter, i daemon.Instance) {
+	for _, why := range slices.Sorted(maps.Keys(i.Refused)) {
+		fmt.Fprintf(w, "  %s\n", p.paint(warn, fmt.Sprintf("%s has ignored %s: %s", i.Name, count(int(i.Refused[why]), "advert"), why)))
+	}
+}
+
 func renderVirtual(w io.Writer, p painter, v daemon.VirtualStatus) {
 	state := p.paint(good, "up")
 	if !v.Up {
 		state = p.paint(bad, "no quorum")
 	}
-	fmt.Fprintf(w, "\n%s %s, weight %d of %d, %s\n", p.paint(bold, v.Name), state, v.Weight, v.Quorum, v.Scheduler)
+	fmt.Fprintf(w, "\n%s %s, weight %d (quorum %d), %s\n", p.paint(bold, v.Name), state, v.Weight, v.Quorum, v.Scheduler)
 	if v.Sorry != "" {
 		fmt.Fprintf(w, "  %s\n", p.paint(warn, "the sorry server "+v.Sorry+" serves"))
 	}

@@ -77,7 +77,7 @@ func finish(cmd *cobra.Command) {
 	if check := cmd.Args; check != nil {
 		cmd.Args = func(cmd *cobra.Command, args []string) error {
 			if err := check(cmd, args); err != nil {
-				return usage(cmd, err)
+				return usage(cmd, argumentError(cmd, args, err))
 			}
 			return nil
 		}
@@ -85,6 +85,18 @@ func finish(cmd *cobra.Command) {
 	for _, c := range cmd.Commands() {
 		finish(c)
 	}
+}
+
+// argumentError says in words what cobra's checks of arguments say.
+func argumentError(cmd *cobra.Command, args []string, err error) error {
+	most := 0
+	switch _, scan := fmt.Sscanf(err.Error(), "accepts at most %d arg(s)", &most); {
+	case scan == nil:
+		return fmt.Errorf("it takes at most %s, not %d", count(most, "argument"), len(args))
+	case strings.HasPrefix(err.Error(), "unknown command") && !cmd.HasSubCommands():
+		return fmt.Errorf("it takes no arguments, but there is %q", args[0])
+	}
+	return err
 }
 
 func unknownSubcommand(cmd *cobra.Command, args []string) error {

@@ -29,6 +29,7 @@ type Status struct {
 	Loaded     time.Time         `json:"configuration_since"`
 	Priority   string            `json:"process_priority,omitempty"` // what the heartbeats of VRRP run with
 	Instances  []Instance        `json:"instances"`
+	VRRP       string            `json:"vrrp_error,omitempty"` // why nothing is known of the instances
 	Servers    []VirtualStatus   `json:"virtual_servers"`
 	Forwarding string            `json:"forwarding_error,omitempty"`   // why the kernel does not forward as it should
 	Warnings   []string          `json:"warnings,omitempty"`           // what on this machine keeps it from working
@@ -106,6 +107,8 @@ func (d *Daemon) Status() Status {
 	if r != nil { // not under the lock, for it may be telling us something
 		if st, err := r.Status(); err == nil {
 			s.Instances, s.Priority = instances(st.Instances), st.Priority
+		} else {
+			s.VRRP = err.Error()
 		}
 	}
 	if failed != nil {
@@ -227,7 +230,7 @@ func (c *Client) do(ctx context.Context, method, path string) (*http.Response, e
 	case errors.Is(err, fs.ErrPermission):
 		return nil, errs.E("ask", errs.Permission, "director "+c.name, "Be root.", nil)
 	case errors.Is(err, fs.ErrNotExist), errors.Is(err, syscall.ECONNREFUSED):
-		return nil, errs.E("ask", errs.Unavailable, "director "+c.name, "Start it: takt director run.", errors.New("it does not run"))
+		return nil, errs.E("ask", errs.Unavailable, "director "+c.name, "Start it: takt director start.", errors.New("it does not run"))
 	}
 	return resp, err
 }

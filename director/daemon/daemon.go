@@ -87,6 +87,9 @@ type Daemon struct {
 	stop    func()        // ends it in order
 	ended   chan struct{} // closed when all is given up
 
+	reloading sync.Mutex // one after the other
+	over      bool       // guarded by reloading: no more of them
+
 	mu     sync.Mutex
 	static *router.Static               // guarded by mu; nil: nothing static was ever asked for
 	conf   *director.Config             // guarded by mu
@@ -227,17 +230,26 @@ func (d *Daemon) takeServers(c *director.Config) error {
 
 // Reload reads the configuration again and takes it over, or refuses it as a whole.
 func (d *Daemon) Reload() error {
+	d.reloading.Lock()
+	defer d.reloading.Unlock()
+	if d.over {
+		return errs.E("reload", errs.Unavailable, "director "+d.o.Name, "", errors.New("it is about to end"))
+	}
 	c, err := d.o.Load()
 	if err != nil {
 		return err
 	}
+	if idle(c) && !idle(d.conf) { // only takeServers changes it, below
+		return errs.E("reload", errs.Invalid, "", "Is the file whole? To give everything up: takt director stop.",
+			errors.New("the new configuration has no vrrp_instance, no virtual_server and nothing static"))
+	}
 	if err := d.openPipes(c); err != nil {
 		return err
 	}
-	if err := d.setStatic(c.Static); err != nil {
+	if err := d.takeServers(c); err != nil {
 		return err
 	}
-	if err := d.takeServers(c); err != nil {
+	if err := d.setStatic(c.Static); err != nil {
 		return err
 	}
 	d.mu.Lock()
@@ -257,6 +269,11 @@ func (d *Daemon) Reload() error {
 	}
 	d.o.Log.Info("a new configuration is in force")
 	return err
+}
+
+// idle says whether a configuration asks for nothing: a file that is being written often looks so.
+func idle(c *director.Config) bool {
+	return len(c.Instances)+len(c.Servers)+len(c.Static.Addresses)+len(c.Static.Routes)+len(c.Static.Rules) == 0
 }
 
 // wait reloads until the end.
@@ -283,6 +300,9 @@ const mailLimit = time.Second
 
 // end gives everything up: first the addresses, so that the others take over at once.
 func (d *Daemon) end(remove bool) error {
+	d.reloading.Lock()
+	d.over = true
+	d.reloading.Unlock()
 	var failed error
 	if d.router != nil {
 		failed = d.router.Close()

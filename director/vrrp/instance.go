@@ -138,12 +138,30 @@ func (m *Machine) toMaster(i *instance) {
 	i.wait, i.down, i.wants, i.preemptAt, i.leftover = i.conf.Advert, never, false, never, false
 	i.advertAt = m.now + i.conf.Advert
 	i.listens = false
+	reason := m.alone(i)
 	m.send(i, i.priority)
 	if e := i.estate(); !e.empty() {
 		m.emit(AddAddresses{Of: i.conf, Estate: e, Owner: i.owner()})
 	}
-	m.enter(i, Master, "")
+	m.enter(i, Master, reason)
 	m.announceNew(i)
+}
+
+// alone says why nobody else is master.
+func (m *Machine) alone(i *instance) string {
+	heard, who := i.since, "nobody was heard"
+	switch {
+	case i.owner() && i.since == m.now:
+		return "the addresses are this machine's own"
+	case i.rival.addr.IsValid() && i.rival.at >= i.since && i.rival.priority == 0:
+		return fmt.Sprintf("%s gave up", i.rival.addr)
+	case i.rival.addr.IsValid() && i.rival.at >= i.since:
+		heard, who = i.rival.at, i.rival.addr.String()+" was not heard"
+		if i.rival.priority < i.priority {
+			return fmt.Sprintf("%s has priority %d", i.rival.addr, i.rival.priority)
+		}
+	}
+	return fmt.Sprintf("%s for %s", who, (m.now - max(heard, i.wokeAt)).Round(time.Millisecond))
 }
 
 // toFault gives up what cannot be served.

@@ -224,7 +224,7 @@ func (m *Machine) end(i *instance, event Event) {
 		return
 	}
 	from := i.state
-	i.state = Init
+	i.state, i.reason = Init, ""
 	m.give(i, from == Master)
 	if from == Master {
 		m.send(i, 0)

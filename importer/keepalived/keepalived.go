@@ -123,6 +123,9 @@ func Load(src Source, o Options) Result {
 	r.top(tree)
 	r.finish()
 	r.verify()
+	if len(tree) == 0 && len(out.list) == 0 {
+		out.add(Warning, director.Pos{File: src.Path, Line: 1, Col: 1}, "there is nothing in it: a director with it does nothing")
+	}
 	res := Result{Findings: out.sorted(files), Files: files}
 	if res.Count(Error) == 0 {
 		res.Config = &r.cfg

@@ -182,7 +182,11 @@ func (r *Router) say(e *vrrp.Notify) {
 	if e.Group {
 		kind = "group"
 	}
-	r.log.Info(string(e.Event), kind, e.Name, "priority", e.Priority, "because", e.Reason)
+	args := []any{kind, e.Name, "priority", e.Priority}
+	if e.Reason != "" {
+		args = append(args, "because", e.Reason)
+	}
+	r.log.Info(string(e.Event), args...)
 }
 
 func (r *Router) send(e *vrrp.Send) {
