@@ -1,7 +1,7 @@
 package ipvs
 
 import (
-	"errors"
+	"maps"
 	"net/netip"
 	"os/exec"
 	"slices"
@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/sys/unix"
 	"pgregory.net/rapid"
 
 	"github.com/takt-ha/takt/director"
@@ -44,16 +43,6 @@ func watched(t *testing.T, dir string) (*Forwarder, *[]command) {
 		return &listener{k, all}, err
 	}
 	return f, all
-}
-
-type listener struct {
-	kernel
-	all *[]command
-}
-
-func (l *listener) do(c command) error {
-	*l.all = append(*l.all, c)
-	return l.kernel.do(c)
 }
 
 func ipvsadm(t *testing.T, args ...string) string {
@@ -187,5 +176,101 @@ func agrees(t rapid.TB, list []director.Service) {
 	}
 }
 
-var _ = errors.Is
-var _ = unix.ENOENT
+// TestKernelEdits: from any table to any other, with one command for each thing that differs.
+func TestKernelEdits(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	f, commands := watched(t, t.TempDir())
+	schedulers := []string{"rr", "wrr", "lc", "wlc", "lblc", "lblcr", "dh", "sh", "sed", "nq", "fo", "ovf", "mh"}
+	rapid.Check(t, func(t *rapid.T) {
+		var list []director.Service
+		for n := range 4 {
+			if !rapid.Bool().Draw(t, "wanted") {
+				continue
+			}
+			s := director.Service{Key: director.ServiceKey{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 7, 0, byte(n)}), 80)}, Protocol: director.TCP,
+				Scheduler: rapid.SampledFrom(schedulers).Draw(t, "scheduler"), Persist: director.Persistence{Timeout: time.Duration(rapid.IntRange(0, 2).Draw(t, "persistence")) * time.Minute}}
+			for i := range 3 {
+				if w := rapid.IntRange(-1, 3).Draw(t, "weight"); w >= 0 {
+					d := director.Destination{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 8, 0, byte(i)}), 80), Weight: w, Upper: 2 * w, Lower: w,
+						Method: rapid.SampledFrom([]string{"NAT", "DR", "TUN"}).Draw(t, "method")}
+					if d.Method == "TUN" {
+						d.Tunnel = rapid.SampledFrom([]director.Tunnel{{}, {Kind: "gue", Port: 6080}, {Kind: "gre", Checksum: "csum"}}).Draw(t, "tunnel")
+					}
+					s.Servers = append(s.Servers, d)
+				}
+			}
+			list = append(list, s)
+		}
+		if err := f.Apply(list); err != nil {
+			t.Fatal(err)
+		}
+		agrees(t, list)
+		*commands = nil
+		if err := f.Apply(list); err != nil || len(*commands) > 0 {
+			t.Fatalf("%v; once more: %v", err, *commands)
+		}
+	})
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+	agrees(t, nil)
+}
+
+// TestKernelStories: the stories of the forwarder, on the kernel itself.
+func TestKernelStories(t *testing.T) {
+	if inKernel(t) {
+		for _, name := range slices.Sorted(maps.Keys(stories)) {
+			t.Run(name, func(t *testing.T) { stories[name](t, openKernel) })
+			ipvsadm(t, "-C")
+		}
+	}
+}
+
+// TestKernelDaemons: sync daemons and timeouts as ipvsadm shows them.
+func TestKernelDaemons(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	f := New("test", t.TempDir())
+	want := director.Tuning{Timeouts: director.Timeouts{TCP: 700 * time.Second, UDP: 30 * time.Second}, Role: director.SyncBoth,
+		Sync: &director.SyncDaemon{Interface: "lo", SyncID: 7, MaxLen: 1200, Port: 8850, TTL: 3, Group: netip.MustParseAddr("224.0.0.99")}}
+	if err := f.Tune(want); err != nil {
+		t.Fatal(err)
+	}
+	if have := ipvsadm(t, "-L", "--timeout"); !strings.Contains(have, "Timeout (tcp tcpfin udp): 700 120 30") {
+		t.Error(have)
+	}
+	have := ipvsadm(t, "-L", "--daemon")
+	for _, l := range []string{"master sync daemon (mcast=lo, syncid=7, maxlen=1200, group=224.0.0.99, port=8850, ttl=3)", "backup sync daemon (mcast=lo, syncid=7, maxlen=1200, group=224.0.0.99, port=8850, ttl=3)"} {
+		if !slices.Contains(lines(have), l) {
+			t.Errorf("%s is not in\n%s", l, have)
+		}
+	}
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+	if have := ipvsadm(t, "-L", "--daemon"); strings.TrimSpace(have) != "" {
+		t.Error(have)
+	}
+}
+
+// TestKernelFamilies: connections are not synchronized where a server is of another family, and the words say so.
+func TestKernelFamilies(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	f := New("test", t.TempDir())
+	if err := f.Tune(director.Tuning{Role: director.SyncBoth, Sync: &director.SyncDaemon{Interface: "lo"}}); err != nil {
+		t.Fatal(err)
+	}
+	s := director.Service{Key: director.ServiceKey{Addr: at("10.7.0.1:80")}, Protocol: director.TCP, Scheduler: "rr",
+		Servers: []director.Destination{{Addr: at("[fd08::1]:80"), Method: "TUN", Weight: 1}, {Addr: at("10.8.0.1:80"), Method: "TUN", Weight: 1}}}
+	if err := f.Apply([]director.Service{s}); err == nil || !strings.Contains(err.Error(), "take lvs_sync_daemon out, or the server") {
+		t.Error(err)
+	}
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+}
