@@ -16,6 +16,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"sync"
 	"time"
 
@@ -86,6 +87,7 @@ type Daemon struct {
 	mail    *mailer
 	stop    func()        // ends it in order
 	ended   chan struct{} // closed when all is given up
+	read    chan struct{} // a configuration was read: much memory is free again
 
 	reloading sync.Mutex // one after the other
 	over      bool       // guarded by reloading: no more of them
@@ -112,7 +114,7 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), conf: c, pool: pool.New(), roles: map[string]director.SyncRole{}, run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
+	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), read: make(chan struct{}, 1), conf: c, pool: pool.New(), roles: map[string]director.SyncRole{}, run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
 	if !c.Global.Startup.None() {
 		if err := runOne(ctx, &c.Global, c.Global.Startup, orDefault(c.Global.StartupLimit, 10*time.Second)); err != nil {
 			o.Log.Error("the startup script failed", "program", c.Global.Startup.Args[0], "error", err)
@@ -132,6 +134,7 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	work.Go(func() { failed <- serve(serving, l, d, o.Log) })
 	work.Go(func() { d.followAddresses(ctx) })
 	ready()
+	d.tidy()
 	err = d.wait(ctx, reload, failed)
 	stop()
 	err = errors.Join(err, d.end(true))
@@ -268,12 +271,21 @@ func (d *Daemon) Reload() error {
 		d.tellStates(&c.Global, router)
 	}
 	d.o.Log.Info("a new configuration is in force")
+	d.tidy()
 	return err
 }
 
 // idle says whether a configuration asks for nothing: a file that is being written often looks so.
 func idle(c *director.Config) bool {
 	return len(c.Instances)+len(c.Servers)+len(c.Static.Addresses)+len(c.Static.Routes)+len(c.Static.Rules) == 0
+}
+
+// tidy asks for memory to be given back, a moment later: to read a large configuration takes several times of what is kept of it.
+func (d *Daemon) tidy() {
+	select {
+	case d.read <- struct{}{}:
+	default:
+	}
 }
 
 // wait reloads until the end.
@@ -284,6 +296,8 @@ func (d *Daemon) wait(ctx context.Context, reload <-chan os.Signal, failed <-cha
 			if err := d.Reload(); err != nil {
 				d.o.Log.Error("the new configuration is refused; the old one stays in force", "error", err)
 			}
+		case <-d.read:
+			debug.FreeOSMemory()
 		case err := <-failed:
 			return err
 		case <-ctx.Done():
