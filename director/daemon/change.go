@@ -40,7 +40,11 @@ func (d *Daemon) do(effects []pool.Effect) {
 			if e.Bad {
 				log = d.o.Log.Warn
 			}
-			log(e.Words, "virtual", e.Virtual, "real", e.Real)
+			args := []any{"virtual", e.Virtual}
+			if e.Real != "" {
+				args = append(args, "real", e.Real)
+			}
+			log(e.Words, args...)
 		}
 	}
 }
