@@ -101,7 +101,7 @@ func written(check string, raise int, options string) string {
 	if strings.Contains(f[1], ":") {
 		vip = "2001:db8::1"
 	}
-	return fmt.Sprintf("virtual_server %s %d {\n%s\n delay_loop 1\n lvs_method NAT\n protocol TCP\n real_server %s %s {\n retry 0\n connect_timeout 1\n %s\n }\n}\n",
+	return fmt.Sprintf("virtual_server %s %d {\n%s\n delay_loop 1\n lvs_method NAT\n protocol TCP\n real_server %s %s {\n retry 1\n delay_before_retry 1\n connect_timeout 1\n %s\n }\n}\n",
 		vip, port+raise, options, f[1], f[2], strings.NewReplacer("{", "{\n", "}", "\n}\n", ";", "\n").Replace(checker))
 }
 
