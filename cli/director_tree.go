@@ -131,6 +131,11 @@ func instanceBranch(i *director.Instance) branch {
 	w.add(i.Master, "starts as master")
 	w.add(i.Auth.Kind == "pass", "password")
 	w.add(i.Auth.Kind == "ah", "AH")
+	if h := i.HMAC; h != nil {
+		w.add(true, "HMAC with key %d", h.Active)
+		w.add(len(h.Keys) > 1, "%d keys are taken", len(h.Keys))
+		w.add(h.Mode != director.HMACEnforce, "%s", h.Mode)
+	}
 	w.add(i.NoPreempt, "no preemption")
 	w.add(i.PreemptDelay > 0, "preemption after %v", i.PreemptDelay)
 	w.add(i.DownAdverts != 3, "dead after %d adverts", i.DownAdverts)

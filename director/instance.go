@@ -25,6 +25,7 @@ type Instance struct {
 	Priority     int           // 1 to 255; 255 is the owner of the addresses
 	Advert       time.Duration // 10 ms to 255 s; whole seconds in version 2 on the wire
 	Auth         Auth
+	HMAC         *HMAC // auth_hmac; nil: none
 	NoPreempt    bool
 	PreemptDelay time.Duration
 	StartupDelay time.Duration
@@ -60,6 +61,32 @@ type Instance struct {
 type Auth struct {
 	Kind string // "", "pass" or "ah"
 	Pass Secret // at most 8 bytes count
+}
+
+// HMAC is how adverts of either version prove by whom and when they were made: by a trailer with a keyed checksum and the time
+// (draft-cassen-vrrp-auth-hmac, as keepalived 2.4 has it).
+type HMAC struct {
+	Keys      []HMACKey     // that are accepted, by ID
+	Active    int           // the ID of the one that is used to send
+	Monotonic bool          // anti_replay monotonic: what is newer than the last is fresh, whatever the time is
+	Window    time.Duration // time_window: how far a time may be from ours
+	Mode      HMACMode
+}
+
+// HMACMode is what becomes of adverts without an HMAC, and whether ours have one.
+type HMACMode string
+
+// The modes.
+const (
+	HMACEnforce     HMACMode = "enforce"
+	HMACPermissive  HMACMode = "permissive"   // adverts without one are taken
+	HMACReceiveOnly HMACMode = "receive-only" // and ours have none
+)
+
+// HMACKey is a key of 32 to 64 bytes.
+type HMACKey struct {
+	ID  int // 1 to 255
+	Key Secret
 }
 
 // Secret is never printed.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"io"
 	"net"
 	"net/netip"
 	"os"
@@ -16,7 +17,7 @@ import (
 
 // thisMachine answers what only this machine knows. Interfaces, addresses and table names are those of now.
 func thisMachine() keepalived.Machine {
-	m := keepalived.Machine{Program: program, Table: tableNames("/usr/share/iproute2", "/etc/iproute2")}
+	m := keepalived.Machine{Program: program, Secret: secret, Table: tableNames("/usr/share/iproute2", "/etc/iproute2")}
 	m.User = func(name string) bool { _, err := user.Lookup(name); return err == nil }
 	m.Group = func(name string) bool { _, err := user.LookupGroup(name); return err == nil }
 	if list, err := net.Interfaces(); err == nil {
@@ -36,6 +37,26 @@ func thisMachine() keepalived.Machine {
 		m.Own = func(a netip.Addr) bool { return own[a] }
 	}
 	return m
+}
+
+// secret reads a key. One that everybody may read is none.
+func secret(path string) (string, error) {
+	f, err := os.Open(path) //nolint:gosec // the configuration names it
+	if err != nil {
+		return "", cause(err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	switch {
+	case err != nil:
+		return "", cause(err)
+	case !info.Mode().IsRegular():
+		return "", errors.New("it is no file")
+	case info.Mode()&0o007 != 0:
+		return "", errors.New("everybody may get at it (chmod o= it)")
+	}
+	data, err := io.ReadAll(io.LimitReader(f, 4096))
+	return string(data), err
 }
 
 // program finds a program as a shell does, and looks whether it can be run.

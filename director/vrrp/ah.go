@@ -29,9 +29,10 @@ type Path struct {
 // over IPv6, what follows the header. The kernel puts in the header's own sum.
 func (s *Send) Packet(p Path) []byte {
 	if p.Src.Is6() {
-		return s.Advert.encode(make([]byte, 0, s.Advert.size()), p.Src, p.Dst)
+		b := s.Advert.encode(make([]byte, 0, s.Advert.size()+trailerSize), p.Src, p.Dst)
+		return s.seal.put(b, 0, p)
 	}
-	size, proto := ipv4Size+s.Advert.size(), byte(Protocol)
+	size, proto := ipv4Size+s.Advert.size()+s.seal.size(), byte(Protocol)
 	if s.Advert.auth == authAH {
 		size, proto = size+ahSize, ProtocolAH
 	}
@@ -43,7 +44,7 @@ func (s *Send) Packet(p Path) []byte {
 	copy(b[12:], src[:])
 	copy(b[16:], dst[:])
 	if s.Advert.auth != authAH {
-		return s.Advert.encode(b, p.Src, p.Dst)
+		return s.seal.put(s.Advert.encode(b, p.Src, p.Dst), ipv4Size, p)
 	}
 	b = append(b, Protocol, ahWords, 0, 0)
 	b = append(b, src[:]...)

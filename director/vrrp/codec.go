@@ -41,6 +41,7 @@ type Advert struct {
 	Addresses []netip.Addr // of one family, at most 255
 	auth      byte
 	pass      [passSize]byte
+	sealed    []byte // message and trailer, as they were received; nil: it has no HMAC
 }
 
 // size returns how many bytes a takes on the wire.
@@ -140,16 +141,25 @@ func (d *Datagram) decode() (Advert, Reason) {
 	return a, a.decodeBody(b, d)
 }
 
-// decodeBody reads what follows the head, and checks the sum over all.
+// decodeBody reads what follows the head, and checks the sum over all. Over IPv6 that of an advert with an HMAC covers the trailer, too, for the
+// kernel makes it; over IPv4 it does not.
 func (a *Advert) decodeBody(b []byte, d *Datagram) Reason {
 	count, width, tail := int(b[3]), d.Src.BitLen()/8, 0
 	if a.Version == 2 {
 		tail = passSize
 	}
-	if len(b) != headSize+count*width+tail {
+	summed := b
+	switch size := headSize + count*width + tail; len(b) {
+	case size:
+	case size + trailerSize:
+		a.sealed, b = b, b[:size]
+		if d.Src.Is4() {
+			summed = b
+		}
+	default:
 		return BadLength
 	}
-	if sum(b, a.Version, d.Src, d.Dst) != 0 {
+	if sum(summed, a.Version, d.Src, d.Dst) != 0 {
 		return BadSum
 	}
 	a.Addresses = make([]netip.Addr, count)

@@ -16,6 +16,7 @@ type Send struct {
 	Advert   Advert
 	key      [passSize]byte
 	sequence uint32
+	seal     *seal // nil: it has no HMAC
 }
 
 // AddAddresses makes this machine hold what is listed. What is there already stays.

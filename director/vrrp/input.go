@@ -7,13 +7,17 @@ import (
 	"github.com/takt-ha/takt/director"
 )
 
-// Input is something that happened: one of Start, Packet, Tick, Link, Source, Track, Paused, Reload, Stop.
+// Input is something that happened: one of Start, Clock, Packet, Tick, Link, Source, Track, Paused, Reload, Stop.
 type Input interface{ input() }
 
 // Start begins: until then the Machine only learns (Link, Source, Track).
 type Start struct {
 	Sequence uint32 // of AH, to begin with: more than at any start before, such as the time in seconds
 }
+
+// Clock says what the wall clock says, as the time since 1970. It comes before Start, and again when somebody has set the clock. Adverts with an
+// HMAC need it, and nothing else does.
+type Clock struct{ Unix time.Duration }
 
 // Packet is a datagram. All that were received come before the Tick that judges by them.
 type Packet struct {
@@ -65,6 +69,7 @@ type Reload struct{ Config *director.Config }
 type Stop struct{}
 
 func (Start) input()  {}
+func (Clock) input()  {}
 func (Packet) input() {}
 func (Tick) input()   {}
 func (Link) input()   {}

@@ -34,6 +34,8 @@ type instance struct {
 	listens   bool          // MASTER: silent until advertAt, because it was paused
 	leftover  bool          // BACKUP since the start: an earlier process may have left the addresses here
 	sequence  uint32        // AH: the greatest sent or heard
+	stamp     stamp         // HMAC: of the last advert sent
+	marks     []mark        // HMAC: the last that was heard from each
 	rival     rival
 	again     again
 	sent      uint64

@@ -68,6 +68,7 @@ type Machine struct {
 	running   bool
 	stopped   bool
 	now       time.Duration
+	wall      time.Duration // what the wall clock is ahead of now
 	out       []Effect
 }
 
@@ -88,6 +89,8 @@ func (m *Machine) Step(now time.Duration, in Input) []Effect {
 	switch in := in.(type) {
 	case Start:
 		m.start(in.Sequence)
+	case Clock:
+		m.wall = in.Unix - now
 	case Packet:
 		m.receive(&in)
 	case Tick:
@@ -261,5 +264,5 @@ func (m *Machine) send(i *instance, priority int) {
 	if i.auth == authPass {
 		a.pass = i.pass
 	}
-	m.emit(Send{Of: i.conf, Source: i.source, Advert: a, key: i.pass, sequence: i.sequence})
+	m.emit(Send{Of: i.conf, Source: i.source, Advert: a, key: i.pass, sequence: i.sequence, seal: i.seal(m.now + m.wall)})
 }

@@ -18,17 +18,18 @@ const (
 	BadVRID             // nobody here has this virtual router id
 	BadTTL              // it was routed: somebody outside the link sent it
 	BadAuth             // another kind of authentication, or another password
-	Replayed            // its sequence number has been seen (AH)
+	Replayed            // its sequence number has been seen (AH, HMAC)
 	BadInterval         // another advert_int than ours (version 2: all must have the same)
 	BadAddresses        // other addresses than ours
 	BadPeer             // the sender is none of the unicast peers
 	OwnAdvert           // sent by ourselves
+	Stale               // its time is too far from ours (HMAC)
 	reasons
 )
 
 var reasonWords = [reasons]string{"", "its length does not fit", "it has another version", "it is no advertisement", "its checksum is wrong",
 	"no instance here has this virtual_router_id", "its TTL is not what it must be", "its authentication does not fit", "it is a replay",
-	"its advert_int is not ours", "its addresses are not ours", "its sender is no unicast_peer", "it is our own"}
+	"its advert_int is not ours", "its addresses are not ours", "its sender is no unicast_peer", "it is our own", "its time is not ours"}
 
 // String says it in words, after "advert ignored: ".
 func (r Reason) String() string {

@@ -30,7 +30,7 @@ func (m *Machine) receive(p *Packet) {
 	}
 	detail := ""
 	if why == Fine {
-		why, detail = i.check(p, &a)
+		why, detail = i.check(p, &a, m.now+m.wall)
 	}
 	if why != Fine {
 		if i.refused.note(why, m.now) {
@@ -94,8 +94,8 @@ func (i *instance) peer(addr netip.Addr) int {
 	return -1
 }
 
-// check says whether an advert is one that this instance listens to.
-func (i *instance) check(p *Packet, a *Advert) (Reason, string) {
+// check says whether an advert is one that this instance listens to; wall is what the wall clock says.
+func (i *instance) check(p *Packet, a *Advert, wall time.Duration) (Reason, string) {
 	if p.Src == i.source {
 		return OwnAdvert, ""
 	}
@@ -106,6 +106,9 @@ func (i *instance) check(p *Packet, a *Advert) (Reason, string) {
 		return why, detail
 	}
 	if why, detail := i.checkAuth(p, a); why != Fine {
+		return why, detail
+	}
+	if why, detail := i.checkHMAC(p, a, wall); why != Fine {
 		return why, detail
 	}
 	if a.Version == 2 && a.Interval/time.Second != i.conf.Advert/time.Second || a.Interval <= 0 && a.Version == 3 {

@@ -163,6 +163,7 @@ func (i *instance) with(n *instance) *instance {
 	i.notBefore, i.advertAt, i.listens, i.leftover = old.notBefore, old.advertAt, old.listens, old.leftover
 	i.sentAt, i.wokeAt = old.sentAt, old.wokeAt
 	i.sequence, i.rival, i.again = old.sequence, old.rival, old.again
+	i.stamp, i.marks = old.stamp, old.marks
 	i.sent, i.heard, i.refused, i.priority = old.sent, old.heard, old.refused, old.priority
 	if i.conf.Version == 2 || i.state != Backup || i.rival.addr == (netip.Addr{}) {
 		i.wait = i.conf.Advert

@@ -35,7 +35,9 @@ type router struct {
 	source map[string]netip.Addr // by instance
 	links  map[string]bool
 	tracks []Track
-	m      *Machine // nil: off
+	m      *Machine      // nil: off
+	wall   time.Duration // what its wall clock is ahead of the others'
+	last   Datagram      // that it heard
 	pause  time.Duration
 	frozen bool     // with its network: nothing is queued meanwhile
 	queue  []Packet // received while paused
@@ -67,7 +69,13 @@ func (n *network) start(r *router) {
 	for _, t := range r.tracks {
 		n.step(r, t)
 	}
+	n.step(r, n.clock(r))
 	n.step(r, Start{Sequence: uint32(n.now/time.Second) + 1})
+}
+
+// clock is what a router's wall clock says: it is 2025.
+func (n *network) clock(r *router) Clock {
+	return Clock{Unix: time.Duration(1750000000)*time.Second + n.now + r.wall}
 }
 
 // crash ends a router; keep leaves its addresses where they are, as a killed process does.
@@ -170,6 +178,7 @@ func (n *network) fly(r *router, s *Send, dst netip.Addr, only *netip.Addr) {
 		if to == r || only != nil && !slices.Contains(addresses(to), *only) || n.lost(r, to, d.Interface) {
 			continue
 		}
+		to.last = d
 		n.flights = append(n.flights, flight{n.now + n.delay(), to, Packet{Datagram: d}})
 	}
 }

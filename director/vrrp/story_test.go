@@ -1,6 +1,7 @@
 package vrrp
 
 import (
+	"cmp"
 	"encoding/hex"
 	"fmt"
 	"net/netip"
@@ -86,6 +87,11 @@ func command(t *testing.T, n *network, cut map[[2]string]bool, d *datadriven.Tes
 		n.step(r, Reload{now.cfg})
 	case "packet":
 		n.step(r, parsePacket(t, d, n.now))
+	case "again": // what it heard last
+		n.step(r, Packet{n.now, r.last})
+	case "clock": // is set forward, or back
+		r.wall += span(1)
+		n.step(r, n.clock(r))
 	case "status":
 		printStatus(n)
 	default:
@@ -261,6 +267,13 @@ func parseInstance(f []string, v settings) director.Instance {
 	}
 	if kind, pass, ok := strings.Cut(v["auth"], ":"); ok {
 		i.Auth = director.Auth{Kind: kind, Pass: director.Secret(pass)}
+	}
+	if active, keys, ok := strings.Cut(v["hmac"], ":"); ok {
+		i.HMAC = &director.HMAC{Mode: director.HMACMode(cmp.Or(v["mode"], "enforce")), Window: v.span("window", 5*time.Second), Monotonic: v["monotonic"] != ""}
+		i.HMAC.Active, _ = strconv.Atoi(active)
+		for k, key := range strings.Split(keys, ",") {
+			i.HMAC.Keys = append(i.HMAC.Keys, director.HMACKey{ID: k + 1, Key: director.Secret(key)})
+		}
 	}
 	for _, ip := range strings.Split(v["peer"], ",") {
 		if ip != "" {

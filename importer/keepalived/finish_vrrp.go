@@ -81,6 +81,7 @@ func (r *reader) finishInstance(i *instance) {
 	i.Garp = r.garp(i)
 	r.finishAdvert(i)
 	r.finishAuth(i)
+	r.finishHMAC(i)
 	r.finishMAC(i)
 	r.finishStart(i)
 }

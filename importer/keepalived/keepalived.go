@@ -74,6 +74,8 @@ type Machine struct {
 	// Own says whether an address is one that this machine has by itself. Who does not own an address and
 	// claims it with priority 255 gets a warning.
 	Own func(netip.Addr) bool
+	// Secret returns what is in a file that holds a key.
+	Secret func(path string) (string, error)
 	// Table returns the number of a routing table that has a name (/etc/iproute2/rt_tables).
 	Table func(name string) (int, bool)
 }

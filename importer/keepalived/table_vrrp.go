@@ -31,6 +31,7 @@ func vrrpTables() []table {
 			choice("auth_type", "a password in clear text, or a keyed checksum (VRRP 2 alone)", func(r *reader) *string { return &r.inst.Auth.Kind }, "PASS", "AH"),
 			takes("auth_pass", "<STRING>", "of which eight letters count", 1, 1, authPass),
 		}},
+		hmacTable(),
 		{block: "unicast_peer", item: unicastPeer},
 		{block: "garp_group", rows: []row{
 			secs("garp_interval", "between two gratuitous ARPs", 0, 86400, func(r *reader) *time.Duration { return given(&r.garpGrp.garp.interval) }),
@@ -98,6 +99,7 @@ func instanceRows() []row {
 		num("virtual_router_id", "the virtual router's number on its interface", 1, 255, func(r *reader) *int { return &r.inst.VRID }),
 		num("priority", "the highest is master; 255 owns the addresses (default: 100, and 255 for state MASTER)", 1, 255, func(r *reader) *int { return given(&r.inst.priority) }),
 		blockOf("authentication", "", "how adverts prove that they are meant", "authentication", 0, 0, nil, nil),
+		blockOf("auth_hmac", "", "the same by a keyed checksum and the time, in both versions (keepalived 2.4)", "auth_hmac", 0, 0, nil, nil),
 		blockOf("virtual_ipaddress", "", "the addresses, which are in the adverts", "virtual_ipaddress", 0, 0, func(r *reader, _ *call) { r.addrs, r.static = &r.inst.Addresses, false }, nil),
 		blockOf("virtual_ipaddress_excluded", "", "addresses that are held alike, but are not in the adverts", "virtual_ipaddress", 0, 0, func(r *reader, _ *call) { r.addrs, r.static = &r.inst.Excluded, false }, nil),
 		flag("promote_secondaries", "other addresses of a network stay when its first one goes", inst(func(i *instance) *bool { return &i.Promote })),

@@ -89,6 +89,7 @@ type variant struct {
 	group   bool
 	mac     bool
 	base    bool // vmac_xmit_base
+	hmac    bool // which the keepalived of Debian 12 does not know: both sides are Takt
 }
 
 var variants = []variant{
@@ -167,7 +168,7 @@ func newPair(t *testing.T, v variant, taktPriority, keepalivedPriority int) *pai
 		ns := fmt.Sprintf("tv%s%d", id, k)
 		run(t, "ip", "netns", "add", ns)
 		t.Cleanup(func() { _ = exec.Command("ip", "netns", "del", ns).Run() })
-		p.sides[k] = &side{t: t, v: v, takt: k == 0, ns: ns, dir: t.TempDir(), number: k + 1, priority: []int{taktPriority, keepalivedPriority}[k], pair: p}
+		p.sides[k] = &side{t: t, v: v, takt: k == 0 || v.hmac, ns: ns, dir: t.TempDir(), number: k + 1, priority: []int{taktPriority, keepalivedPriority}[k], pair: p}
 	}
 	for _, link := range []string{"eth0", "eth1"} {
 		run(t, "ip", "link", "add", link, "netns", p.sides[0].ns, "type", "veth", "peer", "name", link, "netns", p.sides[1].ns)
@@ -384,6 +385,9 @@ func (s *side) config() *director.Config {
 			CheckEach: true, Accept: !s.shut, NoPreempt: s.nopreempt, Addresses: s.addresses(k)}
 		if s.v.auth != "" {
 			i.Auth = director.Auth{Kind: s.v.auth, Pass: "topSecret"}
+		}
+		if s.v.hmac {
+			i.HMAC = &director.HMAC{Keys: []director.HMACKey{{ID: 1, Key: "a key that both of them have, of 36 b"}}, Active: 1, Window: 5 * time.Second, Mode: director.HMACEnforce}
 		}
 		if s.v.unicast {
 			i.Unicast = []director.Unicast{{Addr: netip.MustParseAddr(s.own(k, 3-s.number))}}

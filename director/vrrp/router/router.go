@@ -45,6 +45,7 @@ type Router struct {
 	hands   *hands
 	socks   sockets
 	clock   clock
+	ahead   time.Duration // what the wall clock is ahead of it, as the machine knows
 	began   time.Time
 	words   string            // what priority was reached
 	said    map[string]string // by instance: the last warning
@@ -94,6 +95,7 @@ func (r *Router) Run(ctx context.Context) error {
 	defer cancel()
 	r.began = time.Now()
 	r.look()
+	r.tellTime(r.clock.now())
 	r.step(vrrp.Start{Sequence: uint32(r.began.Unix())})
 	watcher.Go(func() { netif.Watch(watch, func() { r.post(r.look) }) })
 	r.log.Info("VRRP runs", "instances", len(r.cfg.Instances), "priority", r.words)
@@ -131,6 +133,7 @@ func (r *Router) turn() error {
 		return err
 	}
 	now := r.clock.now()
+	r.tellTime(now)
 	if late := now - planned; late >= time.Millisecond {
 		r.stepAt(now, vrrp.Paused{For: late})
 	}
@@ -140,6 +143,18 @@ func (r *Router) turn() error {
 		r.stepAt(now, vrrp.Tick{})
 	}
 	return nil
+}
+
+// clockSlack is how far the wall clock may drift until the machine is told: much less than any window for times.
+const clockSlack = 10 * time.Millisecond
+
+// tellTime tells the machine what the wall clock says, when that is not what it follows from the last time: somebody has set it.
+func (r *Router) tellTime(now time.Duration) {
+	unix := time.Duration(time.Now().UnixNano())
+	if ahead := unix - now; (ahead - r.ahead).Abs() > clockSlack {
+		r.ahead = ahead
+		r.stepAt(now, vrrp.Clock{Unix: unix})
+	}
 }
 
 func (r *Router) stop() {

@@ -209,3 +209,33 @@ func TestNoAccept(t *testing.T) {
 		}
 	}
 }
+
+// TestHMAC: two of Takt with one key hand over and take over as without; nothing of what they send is refused.
+func TestHMAC(t *testing.T) {
+	ready(t)
+	for _, v := range []variant{
+		{name: "v2-unicast", version: 2, advert: time.Second, unicast: true, hmac: true},
+		{name: "v3", version: 3, advert: 200 * time.Millisecond, hmac: true},
+		{name: "v3-ipv6", version: 3, advert: 200 * time.Millisecond, v6: true, hmac: true},
+		{name: "v3-ipv6-unicast", version: 3, advert: 200 * time.Millisecond, v6: true, unicast: true, hmac: true},
+	} {
+		t.Run(v.name, func(t *testing.T) {
+			t.Parallel()
+			p := newPair(t, v, 150, 100)
+			for _, s := range p.sides {
+				s.start()
+			}
+			p.expect("MASTER", "BACKUP")
+			p.sides[0].stop()
+			p.expect("STOP", "MASTER")
+			p.sides[0].start()
+			p.expect("MASTER", "BACKUP")
+			p.sides[0].crash()
+			p.expect("STOP", "MASTER")
+			p.finish(1)
+			if logs := p.logs(); strings.Contains(logs, "an advert was ignored") {
+				t.Error(logs)
+			}
+		})
+	}
+}
