@@ -94,6 +94,9 @@ func forwardFindings(c *director.Config, ways []daemon.Named) (out []keepalived.
 	for _, u := range daemon.NotRouted(c) {
 		out = append(out, keepalived.Finding{Severity: keepalived.Warning, Pos: u.Pos, Words: u.Words})
 	}
+	if words := daemon.Untuned(&c.Global, ways); words != "" {
+		out = append(out, keepalived.Finding{Severity: keepalived.Warning, Pos: c.Global.TuningPos, Words: words})
+	}
 	plan := daemon.Plan(c, ways)
 	for i := range c.Servers {
 		v := &c.Servers[i]

@@ -88,11 +88,19 @@ func directorGlobal(g *director.Global) []branch {
 	if s := g.SyncDaemon; s != nil {
 		add(true, "connections", "synchronized on %s, id %d%s", s.Interface, s.SyncID, with(" with instance ", s.Instance))
 	}
-	add(g.FlushIPVS, "IPVS", "services of others go at the start")
+	add(g.Timeouts != (director.Timeouts{}), "idle connections", "%s", timeouts(g.Timeouts))
 	if len(has) == 0 {
 		return nil
 	}
 	return []branch{{What: "global", Has: has}}
+}
+
+func timeouts(t director.Timeouts) string {
+	var w phrases
+	w.add(t.TCP > 0, "TCP %v", t.TCP)
+	w.add(t.TCPFin > 0, "TCP that ends %v", t.TCPFin)
+	w.add(t.UDP > 0, "UDP %v", t.UDP)
+	return w.String()
 }
 
 func reader(c director.Command) string {

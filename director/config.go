@@ -5,7 +5,8 @@
 //	pool        which real servers get traffic, from what the checks say (pure)
 //	check       the checks themselves, thousands of them
 //	track       scripts, files and processes that priorities depend on
-//	nat         forwarding by nftables
+//	ipvs        forwarding by the kernel's IP virtual server
+//	nat         forwarding by nftables, where there is none
 //	realserver  the machines behind a director: the address, and silence about it
 //	share       no director at all: each node takes its share by a hash
 //	daemon      the process that holds them together
@@ -67,15 +68,15 @@ type Global struct {
 	ServersScript Command       //
 	StartupDelay  time.Duration // vrrp_startup_delay: no instance leaves its first state before
 	SyncDaemon    *SyncDaemon   // lvs_sync_daemon
-	FlushIPVS     bool          // lvs_flush: services of others go at the start
 	Startup       Command       // run once before anything else
 	StartupLimit  time.Duration // and given up after: 10 s
 	Shutdown      Command       // run once after everything else
 	ShutdownLimit time.Duration // 10 s
 	Delays        []InterfaceDelay
-	PriorityLines bool // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
-	ReloadLines   bool // fifo_write_vrrp_states_on_reload
-	Timeouts      Timeouts
+	PriorityLines bool     // vrrp_notify_priority_changes: changed priorities are told on the FIFOs
+	ReloadLines   bool     // fifo_write_vrrp_states_on_reload
+	Timeouts      Timeouts // lvs_timeouts
+	TuningPos     Pos      // of lvs_sync_daemon, or else of lvs_timeouts
 	CheckDefaults CheckDefaults
 }
 

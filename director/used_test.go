@@ -13,10 +13,10 @@ import (
 // elsewhere are the fields that no room of the director reads, and why that is right.
 var elsewhere = map[string]string{
 	"Pos.Col":                      "for people",
+	"Global.TuningPos":             "for people",
 	"Global.VRRPVersion":           "the importer gives it to each instance",
 	"Global.CheckDefaults":         "the importer gives it to each check",
 	"CheckDefaults.LogAllFailures": "the importer gives it to each check",
-	"Global.FlushIPVS":             "the importer warns: services of others are never touched",
 	"VirtualServer.VirtualHost":    "the importer gives it to each check",
 }
 

@@ -31,6 +31,7 @@ type kernel struct {
 	have    []director.Service
 	fails   int // so many calls of Apply
 	removed bool
+	tuning  director.Tuning
 }
 
 func (k *kernel) Usable() error { return nil }
@@ -51,6 +52,17 @@ func (k *kernel) Apply(list []director.Service) error {
 	return nil
 }
 func (k *kernel) Counts() (map[director.ID]director.Counts, error) { return nil, nil }
+func (k *kernel) Tune(t director.Tuning) error {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.tuning = t
+	return nil
+}
+func (k *kernel) role() director.SyncRole {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return k.tuning.Role
+}
 func (k *kernel) Remove() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -290,6 +302,40 @@ func TestVRRPIsTold(t *testing.T) {
 			t.Errorf("the pipe says %q, want %q: %v", line, want, err)
 		}
 	}
+}
+
+// What the kernel does about the connections of a pair follows the instance that is named; without one it does both.
+func TestSynchronized(t *testing.T) {
+	s := newScene(t, nil)
+	group := netip.MustParseAddr("224.0.0.9")
+	conf := func(instance string, udp time.Duration) *director.Config {
+		return &director.Config{Instances: []director.Instance{{Name: "VI_1"}, {Name: "VI_2"}},
+			Global: director.Global{Timeouts: director.Timeouts{UDP: udp}, SyncDaemon: &director.SyncDaemon{Interface: "lo", Instance: instance, SyncID: 7, Group: group}}}
+	}
+	s.conf = conf("VI_1", time.Minute)
+	end := s.begin()
+	s.await("settings", func() bool {
+		s.kernel.mu.Lock()
+		defer s.kernel.mu.Unlock()
+		return s.kernel.tuning.Sync != nil && s.kernel.tuning.Sync.Group == group && s.kernel.tuning.Timeouts.UDP == time.Minute && s.kernel.tuning.Role == director.SyncUnknown
+	})
+	for _, n := range []struct {
+		event vrrp.Event
+		want  director.SyncRole
+	}{{vrrp.BecameBackup, director.SyncBackup}, {vrrp.BecameMaster, director.SyncMaster}, {vrrp.BecameFault, director.SyncBackup}, {vrrp.BecameMaster, director.SyncMaster}} {
+		s.router.o.Notify(vrrp.Notify{Name: "VI_2", Event: vrrp.BecameFault})
+		s.router.o.Notify(vrrp.Notify{Name: "VI_1", Event: vrrp.BecameBackup, Group: true})
+		s.router.o.Notify(vrrp.Notify{Name: "VI_1", Event: n.event})
+		s.await("the role after "+string(n.event), func() bool { return s.kernel.role() == n.want })
+	}
+	for instance, want := range map[string]director.SyncRole{"VI_2": director.SyncBackup, "": director.SyncBoth, "VI_1": director.SyncMaster} {
+		s.set(conf(instance, 0), nil)
+		if err := s.client.Reload(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		s.await("the role with instance "+instance, func() bool { return s.kernel.role() == want })
+	}
+	end()
 }
 
 // mails is a mail server that keeps what it gets.

@@ -90,26 +90,9 @@ func (f *forwarding) tune(t director.Tuning) {
 		return
 	}
 	f.nudge()
-	if why := f.untuned(&t); why != "" {
+	if why := untuned(&t, f.ways); why != "" {
 		f.log.Warn(why)
 	}
-}
-
-// untuned says why settings cannot be carried out.
-func (f *forwarding) untuned(t *director.Tuning) string {
-	if t.Sync == nil && t.Timeouts == (director.Timeouts{}) || slices.ContainsFunc(f.ways, tunes) {
-		return ""
-	}
-	what := "lvs_timeouts has"
-	if t.Sync != nil {
-		what = "lvs_sync_daemon (and lvs_timeouts) has"
-	}
-	return what + " no effect: there is no IPVS here"
-}
-
-func tunes(w Named) bool {
-	_, is := w.Forwarder.(Tuner)
-	return is
 }
 
 func (f *forwarding) nudge() {
@@ -182,12 +165,18 @@ func (f *forwarding) give(parts [][]director.Service) (failed error) {
 			_ = w.Apply(slices.Concat(parts[i], moving[i])) // what fails, fails below again
 		}
 	}
+	had := make([][]director.Service, len(parts))
 	for i, w := range f.ways {
+		had[i] = parts[i]
 		if err := w.Apply(parts[i]); err != nil {
 			failed = errors.Join(failed, fmt.Errorf("%s: %w", w.Name, err))
+			had[i] = nil // what it has now is not known
+			if len(f.parts) > 0 {
+				had[i] = f.parts[i]
+			}
 		}
 	}
-	f.parts = parts
+	f.parts = had
 	return failed
 }
 

@@ -44,11 +44,36 @@ func Plan(c *director.Config, ways []Named) map[director.ID]Way {
 		}
 	}
 	for id, w := range out {
-		if w.Forwarder == "" && len(f.ways) == 0 && missing != nil {
+		switch {
+		case w.Forwarder != "" || missing == nil:
+		case len(f.ways) == 0:
 			out[id] = Way{Error: missing.Error()}
+		default:
+			out[id] = Way{Error: missing.Error() + "\n" + w.Error}
 		}
 	}
 	return out
+}
+
+// Untuned says which settings of a configuration no way of forwarding here carries out; "" if there are none.
+func Untuned(g *director.Global, ways []Named) string {
+	usable := slices.DeleteFunc(slices.Clone(ways), func(w Named) bool { return w.Usable() != nil })
+	return untuned(&director.Tuning{Timeouts: g.Timeouts, Sync: g.SyncDaemon}, usable)
+}
+
+func untuned(t *director.Tuning, ways []Named) string {
+	tunes := func(w Named) bool {
+		_, is := w.Forwarder.(Tuner)
+		return is
+	}
+	if t.Sync == nil && t.Timeouts == (director.Timeouts{}) || slices.ContainsFunc(ways, tunes) {
+		return ""
+	}
+	what := "lvs_timeouts has"
+	if t.Sync != nil {
+		what = "lvs_sync_daemon (and lvs_timeouts) has"
+	}
+	return what + " no effect: there is no IPVS here"
 }
 
 // ForwarderStatus is a way of forwarding that this machine does not have.

@@ -189,7 +189,7 @@ func alive(c net.Conn) bool {
 func (f *farm) nothing() {
 	f.t.Helper()
 	f.director.Run("nft", "add table ip theirs; add chain ip theirs c { type nat hook prerouting priority dstnat; }; add rule ip theirs c ip daddr 192.0.2.1 counter accept")
-	if out := f.director.Output("nft", "list", "ruleset"); strings.Contains(out, "tcp-") {
+	if out := f.director.Output("nft", "list", "ruleset"); strings.Contains(out, "takt") { // the kernel follows no connections for nothing
 		f.t.Errorf("left are\n%s", out)
 	}
 	f.director.Do(func() {
@@ -338,6 +338,29 @@ func TestTakeover(t *testing.T) {
 	}
 	f.apply()
 	f.nothing()
+}
+
+// TestRest: a new process that has nothing to forward takes away what an earlier one left, and begins anew when there is something.
+func TestRest(t *testing.T) {
+	if !directortest.Inside(t, "nft") {
+		return
+	}
+	f := newFarm(t, false)
+	f.apply(f.service("rr", director.TCP, 1, 1, 1))
+	f.f = nat.New("test")
+	f.apply()
+	if got := f.answers(1); got != "-" {
+		t.Errorf("%s answers", got)
+	}
+	f.nothing()
+	for range 2 {
+		f.apply(f.service("rr", director.TCP, 1, 1, 1))
+		if got := f.answers(3); !rotation(got, "abc") {
+			t.Errorf("it is back, and %s answer", got)
+		}
+		f.apply()
+		f.apply()
+	}
 }
 
 // Datagrams go by flows; marks and all ports make services, too.

@@ -88,7 +88,7 @@ func globalRows() []row {
 		device("default_interface", "where static addresses go that name none (default: eth0)", func(r *reader) *string { return &r.ifDefault }),
 		takes("lvs_sync_daemon", "<INTERFACE> [[inst] <VRRP_INSTANCE>] [id <0..255>] [maxlen <1..65507>] [port <PORT>] [ttl <1..255>] [group <IPADDR>]", "IPVS connections are synchronized between directors", 1, -1, syncDaemon),
 		takes("lvs_timeouts", "[tcp <SECS>] [tcpfin <SECS>] [udp <SECS>]", "how long IPVS keeps idle connections", 2, -1, lvsTimeouts),
-		unheeded(flag("lvs_flush", "IPVS services of others go at the start", global(func(g *director.Global) *bool { return &g.FlushIPVS })), "what others have put into the kernel is never touched"),
+		ignored("lvs_flush", "", "what others have put into the kernel is never touched"),
 		command("startup_script", "run once before anything else", g(func(g *director.Global) *director.Command { return &g.Startup })),
 		secs("startup_script_timeout", "and given up after (default: 10)", 1, 1000, func(r *reader) *time.Duration { return &r.cfg.Global.StartupLimit }),
 		command("shutdown_script", "run once after everything else", g(func(g *director.Global) *director.Command { return &g.Shutdown })),
@@ -225,11 +225,14 @@ func syncDaemon(r *reader, c *call) {
 		return true
 	})
 	r.cfg.Global.SyncDaemon = s
-	r.shared.syncPos = c.args[0].pos
+	r.cfg.Global.TuningPos, r.shared.syncPos = c.pos, c.args[0].pos
 }
 
 func lvsTimeouts(r *reader, c *call) {
 	t := &r.cfg.Global.Timeouts
+	if r.cfg.Global.SyncDaemon == nil {
+		r.cfg.Global.TuningPos = c.pos
+	}
 	r.words(c, 0, form(c.row), func(name word, v *call) bool {
 		to := map[string]*time.Duration{"tcp": &t.TCP, "tcpfin": &t.TCPFin, "udp": &t.UDP}[name.text]
 		if to == nil {

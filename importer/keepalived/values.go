@@ -35,12 +35,6 @@ func under(k row, opens string) row {
 	return k
 }
 
-// unheeded is a keyword whose values are read, and go to nobody who heeds them.
-func unheeded(k row, words string) row {
-	k.fate, k.words = Ignored, words
-	return k
-}
-
 // again lets a keyword stand several times in a block.
 func again(k row) row {
 	k.multi = true
