@@ -3,7 +3,7 @@ GO      ?= go
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 export CGO_ENABLED ?= 0
 
-.PHONY: build demo test test-guest test-vrrp sim bench bench-scheduler bench-director bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
+.PHONY: build demo test test-guest test-kernel test-vrrp sim bench bench-scheduler bench-director bench-volume bench-volume-drbd lint clean man scheduler-cases scheduler-fuzz
 
 build:
 	$(GO) build -trimpath -ldflags "-s -w -X github.com/takt-ha/takt/cli.Version=$(VERSION)" -o bin/takt ./cmd/takt
@@ -21,6 +21,10 @@ test: build
 # Volumes as block devices in a virtual machine with a stock kernel of Debian, which is downloaded once.
 test-guest: build
 	CGO_ENABLED=0 TAKT_BIN=$(CURDIR)/bin/takt TAKT_GUEST=$(CURDIR)/bench/out/guest $(GO) test -count=1 -v -timeout 30m -run 'TestGuest$$' ./volume/torture
+
+# Directors with IPVS and real traffic in a virtual machine, all in one boot; TAKT_STORY picks tests.
+test-kernel: build
+	CGO_ENABLED=0 TAKT_BIN=$(CURDIR)/bin/takt TAKT_GUEST=$(CURDIR)/bench/out/guest $(GO) test -count=1 -v -p 1 -timeout 20m -run 'Test(Kernel|Run|Limit)$$' ./lab/vm ./lab/vm/kernel
 
 # Takt beside the real keepalived, in network namespaces; needs root, and skips without keepalived.
 test-vrrp:
