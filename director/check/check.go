@@ -15,6 +15,7 @@ import (
 
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/pool"
+	"github.com/takt-ha/takt/director/program"
 )
 
 // Runner runs checks. Its methods may be called by any goroutine.
@@ -31,6 +32,8 @@ type Runner struct {
 	all   map[pool.CheckID]*entry // guarded by mu
 	due   queue                   // guarded by mu
 	rests map[string]bool         // guarded by mu; by virtual server
+
+	starved time.Time // guarded by mu; when it was last said that checks cannot be made
 }
 
 // entry is one check.
@@ -189,6 +192,10 @@ func (r *Runner) ended(e *entry, add int, err error) (pool.Checked, bool) {
 	if r.all[e.id] != e {
 		return pool.Checked{}, false // the configuration has gone on without it
 	}
+	if program.Starved(err) {
+		r.starvedLocked(e, err)
+		return pool.Checked{}, false
+	}
 	tell, next := e.clock.ended(err == nil, time.Now())
 	out := pool.Checked{ID: e.id, Up: e.clock.up, Add: add}
 	switch {
@@ -204,6 +211,19 @@ func (r *Runner) ended(e *entry, add int, err error) (pool.Checked, bool) {
 	heap.Push(&r.due, e)
 	r.nudge()
 	return out, tell
+}
+
+// starvedLocked puts off a check that could not be made: what is known of the server stays. r.mu is held.
+func (r *Runner) starvedLocked(e *entry, err error) {
+	now := time.Now()
+	if r.starved.IsZero() || now.Sub(r.starved) > time.Minute {
+		r.starved = now
+		r.log.Error("checks cannot be made, for this machine is at its limits; what is known of the servers stays. Is LimitNOFILE (ulimit -n) high enough?",
+			"why", err, "checks", len(r.all), "virtual", e.id.Virtual, "real", e.id.Real.String())
+	}
+	e.at = now.Add(max(e.clock.timing.RetryDelay, time.Second))
+	heap.Push(&r.due, e)
+	r.nudge()
 }
 
 // queue is entries by when they are due. It is a heap.Interface.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"net/http"
 	"regexp"
@@ -18,8 +19,12 @@ import (
 	"github.com/takt-ha/takt/director"
 )
 
-// maxBody is how much of an answer is read: 16 MiB. What a check looks for in a page is not behind that.
-const maxBody = 16 << 20
+// How much of an answer is read at most, in bytes: of its head; and of its body where a regular expression looks into it, which has to have
+// all of it in memory. A digest is made while it comes, until the time is over.
+const (
+	maxHead = 64 << 10
+	maxBody = 1 << 20
+)
 
 // web is an HTTP_GET or SSL_GET.
 type web struct {
@@ -118,7 +123,8 @@ func (w *web) get(ctx context.Context, g *page) error {
 	if _, err := io.WriteString(c, g.text); err != nil {
 		return plain(err, w.timeout)
 	}
-	answer, err := http.ReadResponse(bufio.NewReader(io.LimitReader(c, maxBody)), &http.Request{Method: "GET"})
+	limited := &io.LimitedReader{R: c, N: maxHead}
+	answer, err := http.ReadResponse(bufio.NewReader(limited), &http.Request{Method: "GET"})
 	if err != nil {
 		return w.broken(err)
 	}
@@ -126,6 +132,7 @@ func (w *web) get(ctx context.Context, g *page) error {
 	if !g.accepts(answer.StatusCode) {
 		return fmt.Errorf("status %d", answer.StatusCode)
 	}
+	limited.N = math.MaxInt64
 	return w.look(g, answer.Body)
 }
 
@@ -165,14 +172,21 @@ func (w *web) look(g *page, body io.Reader) error {
 	if g.Digest == "" && g.regex == nil {
 		return nil
 	}
-	text, err := io.ReadAll(body)
+	sum := md5.New()
+	seen := io.TeeReader(body, sum)
+	var text []byte
+	var err error
+	if g.regex != nil {
+		text, err = io.ReadAll(io.LimitReader(seen, maxBody))
+	}
+	if g.Digest != "" && err == nil {
+		_, err = io.Copy(io.Discard, seen)
+	}
 	if err != nil {
 		return w.broken(err)
 	}
-	if g.Digest != "" {
-		if sum := md5.Sum(text); !strings.EqualFold(hex.EncodeToString(sum[:]), g.Digest) {
-			return fmt.Errorf("the digest is %x", sum)
-		}
+	if got := hex.EncodeToString(sum.Sum(nil)); g.Digest != "" && !strings.EqualFold(got, g.Digest) {
+		return fmt.Errorf("the digest is %s", got)
 	}
 	if g.regex != nil {
 		if found := g.found(text); found == g.RegexNot {

@@ -155,6 +155,9 @@ func (w *Watcher) once(ctx context.Context, g *director.Global, s *director.Scri
 	switch {
 	case out.Cancelled:
 		return false, ""
+	case program.Starved(out.Err):
+		w.log.Error("a tracked script cannot be run, for this machine is at its limits; it counts as before", "script", s.Name, "why", out.Err)
+		return false, ""
 	case out.Err != nil:
 		why = out.Err.Error()
 	case out.TimedOut:

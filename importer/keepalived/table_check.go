@@ -169,7 +169,7 @@ func urlRows() []row {
 		}),
 		takes("status_code", "<100..999>[-<100..999>] ...", "which are good (default: 200-299)", 1, -1, statusCodes),
 		text("virtualhost", "<STRING>", "the Host", func(r *reader) *string { return &r.url.Host }),
-		text("regex", "<STRING>", "must be found in the page (RE2, which has no look-around and no back-references)", func(r *reader) *string { return &r.url.Regex }),
+		text("regex", "<STRING>", "must be found in the first MiB of the page (RE2, which has no look-around and no back-references)", func(r *reader) *string { return &r.url.Regex }),
 		flag("regex_no_match", "must not be found", func(r *reader) *bool { return &r.url.RegexNot }),
 		takes("regex_options", "<OPTIONS>", "caseless, dotall, multiline, ungreedy; others are ignored", 1, -1, regexOptions),
 		harmless("regex_stack", "<START> <MAX>", "the expression needs no stack"),
