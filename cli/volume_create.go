@@ -135,7 +135,23 @@ func (v *volumes) newConfig(name, size, disk, meta, address, protocol string, pe
 			c.Self = volume.NodeID(i)
 		}
 	}
+	c.Minor = v.freeMinor()
 	return c.WithDefaults(), nil
+}
+
+// freeMinor is the smallest number that no volume of this node has, so that the lines of "status --proc" differ.
+func (v *volumes) freeMinor() (minor int) {
+	used := map[int]bool{}
+	names, _ := v.all() // a file that cannot be read has no number
+	for _, name := range names {
+		if f, err := v.read(name); err == nil {
+			used[f.Minor] = true
+		}
+	}
+	for used[minor] {
+		minor++
+	}
+	return minor
 }
 
 func random(n int) string {

@@ -121,7 +121,7 @@ func (m *Machine) onlyPrimary(p *peer, theirs Hello) bool {
 
 // splitHooks runs the handlers that concern diverged data.
 func (m *Machine) splitHooks(p *peer, v verdict) {
-	if !v.split {
+	if !v.split || v.refuse == "" && p.lost == "pri-lost-after-sb" {
 		return
 	}
 	m.hook("initial-split-brain", p)
@@ -142,6 +142,7 @@ func (m *Machine) refuse(p *peer, words string) {
 func (m *Machine) standAlone(p *peer, words string) {
 	wasMet := p.met
 	m.lose(p)
+	p.lost = ""
 	m.setConn(p, volume.StandAlone, words)
 	if wasMet {
 		p.met = false
@@ -154,10 +155,11 @@ func (m *Machine) later(p *peer, v verdict) {
 	if v.giveUp < 0 {
 		m.stop(v.again)
 		p.discard = p.discard || v.solved != ""
-		if v.solved != "" {
-			m.hook("pri-lost-after-sb", p)
-		} else {
-			m.hook("pri-lost", p)
+	}
+	if lost := v.lost(); v.giveUp != 0 && p.lost != lost {
+		p.lost = lost
+		if v.giveUp < 0 {
+			m.hook(lost, p)
 		}
 	}
 	m.lose(p)
@@ -166,10 +168,19 @@ func (m *Machine) later(p *peer, v verdict) {
 	m.emit(Drop{Peer: p.id, Retry: true, Why: v.again})
 }
 
+// lost is the handler of a primary that has to give up.
+func (v verdict) lost() string {
+	if v.solved != "" {
+		return "pri-lost-after-sb"
+	}
+	return "pri-lost"
+}
+
 // join makes the peer a peer: what it says of itself counts from now on.
 func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	back := !p.up()
 	m.backFrom(p, theirs.Boot)
+	p.lost = ""
 	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
 	p.stopped = theirs.Stopped && theirs.Role == volume.Primary
 	p.theirTwo = theirs.TwoPrimary

@@ -43,6 +43,7 @@ type peer struct {
 	found     int64  // bytes that the last verify found, and no resync has copied since
 	verified  bool   // marks are from a verify that was begun here
 	unproven  string // why the last verify did not come to its end; "": it did, or there was none, or one runs
+	lost      string // the handler for a primary with old data that has to give up before the two can meet: it was called
 	theirTwo  bool   // it allows two primaries
 	wasThere  bool   // it was up to date and in contact once since the start: its loss is a loss
 	fencing   bool   // fence-peer runs
