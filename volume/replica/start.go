@@ -161,7 +161,7 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 		c.Why = p.trouble
 	}
 	d := p.r.disk.Load()
-	if d != nil {
+	if d != nil && p.node.Disk != "none" { // a node without data cannot lack any
 		c.OutOfSync = d.Bitmap(p.node.ID).Bytes()
 	}
 	if p.sync != nil {

@@ -117,6 +117,27 @@ func TestDiskless(t *testing.T) {
 	settled(t, s)
 }
 
+// TestClient: a node without data writes through a peer, which never says that it lacks what it has written.
+func TestClient(t *testing.T) {
+	s := pairOf(t, 2, 4<<20, nil)
+	for i := range s {
+		s[i].cfg.Nodes[1].Disk = "none"
+		s[i].up()
+	}
+	s[0].must(state.Asked{Verb: "primary", Force: true})
+	s[0].write(0, fill(4096, 1))
+	s[0].must(state.Asked{Verb: "secondary"})
+	s[1].until("connected", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
+	s[1].must(state.Asked{Verb: "primary"})
+	s[1].write(4096, fill(8192, 2))
+	if got := s[1].read(4096, 8192); !bytes.Equal(got, fill(8192, 2)) {
+		t.Error("a read through the peer brings something else")
+	}
+	if n := s[0].r.Status().Peers[0].OutOfSync; n != 0 {
+		t.Errorf("%d bytes differ from a node that has none", n)
+	}
+}
+
 // TestResyncBesideDiskless: a primary without a disk writes to a replica while another one resyncs that.
 func TestResyncBesideDiskless(t *testing.T) {
 	s := begun(t, 3, 16<<20, nil)
