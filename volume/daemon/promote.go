@@ -2,20 +2,22 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/state"
 )
 
 // newsTakes is how long such a word may be under way.
 const newsTakes = time.Second
 
-// patiently asks again, once, if a change of role was refused because of something that is just going away: a
+// patiently asks again, if a change of role was refused because of something that is just going away: a
 // primary that has stepped down, whose word is under way, or a client that has hung up and whose goodbye is.
 func patiently(ctx context.Context, inTheWay func() bool, ask func() (string, error)) (string, error) {
 	text, err := ask()
-	if errs.KindOf(err) != errs.Conflict || !inTheWay() {
+	if errs.KindOf(err) != errs.Conflict || !inTheWay() && !errors.Is(err, state.ErrPrimary) {
 		return text, err
 	}
 	tick := time.NewTicker(20 * time.Millisecond)
@@ -26,8 +28,11 @@ func patiently(ctx context.Context, inTheWay func() bool, ask func() (string, er
 		case <-ctx.Done():
 			return text, err
 		}
-		if !inTheWay() {
-			return ask()
+		if inTheWay() {
+			continue
+		}
+		if text, err = ask(); !errors.Is(err, state.ErrPrimary) { // another peer may not have heard it yet
+			break
 		}
 	}
 	return text, err

@@ -3,6 +3,7 @@ package state
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
@@ -35,6 +36,10 @@ const (
 	stageAsk
 	stageSet
 )
+
+// ErrPrimary is why a promotion is refused while another node is primary, or was when a peer last told of it: with
+// several peers the word that it has stepped down takes its time to reach all of them.
+var ErrPrimary = errors.New("is primary")
 
 // promotionTime is how long a promotion waits for the cluster's store.
 const promotionTime = 20 * time.Second
@@ -164,7 +169,7 @@ func (m *Machine) mayPromote(p *promotion) error {
 			continue
 		}
 		if others := q.primaries &^ bit(m.cfg.Self); others != 0 {
-			return m.conflict(op, "node "+m.names(others)+" is primary", "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.")
+			return errs.E(op, errs.Conflict, "volume "+m.cfg.Name, "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.", fmt.Errorf("node %s %w", m.names(others), ErrPrimary))
 		}
 	}
 	if m.granted != nil {
@@ -337,9 +342,9 @@ func (m *Machine) whyNot(p *peer) string {
 	_, primaries := m.contacts()
 	switch others := primaries &^ bit(p.id) &^ bit(m.cfg.Self); {
 	case others != 0 && !both:
-		return "node " + m.names(others) + " is primary"
+		return "node " + m.names(others) + " " + ErrPrimary.Error()
 	case m.role == volume.Primary && !both:
-		return "node " + m.self.Name + " is primary"
+		return "node " + m.self.Name + " " + ErrPrimary.Error()
 	case m.granted != nil && m.granted != p:
 		return "node " + m.granted.node.Name + " is being promoted at the same time"
 	case m.promotion != nil && m.promotion.stage >= stageAsk && m.cfg.Self < p.id:
@@ -355,6 +360,10 @@ func (m *Machine) onAnswer(p *peer, s Said) {
 	}
 	pr.waiting &^= bit(p.id)
 	if s.Kind == "no" && pr.reject == nil {
-		pr.reject = m.conflict("make primary", s.Words, "Make the other node secondary first, or wait for it.")
+		why := errors.New(s.Words)
+		if before, ok := strings.CutSuffix(s.Words, ErrPrimary.Error()); ok {
+			why = fmt.Errorf("%s%w", before, ErrPrimary)
+		}
+		pr.reject = errs.E("make primary", errs.Conflict, "volume "+m.cfg.Name, "Make the other node secondary first, or wait for it.", why)
 	}
 }
