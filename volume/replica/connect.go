@@ -17,6 +17,7 @@ import (
 type meeting struct {
 	mu   sync.Mutex
 	half map[string]net.Conn // pair and stream → the first of two
+	told map[string]string   // host → why it was refused the last time
 }
 
 // listen accepts the peers with a higher id; those with a lower one are dialled.
@@ -30,7 +31,7 @@ func (r *Replica) listen() (net.Listener, error) {
 		l.Close()
 	})
 	r.all.Go(func() {
-		m := &meeting{half: map[string]net.Conn{}}
+		m := &meeting{half: map[string]net.Conn{}, told: map[string]string{}}
 		for {
 			c, err := l.Accept()
 			if errors.Is(err, net.ErrClosed) {
@@ -66,7 +67,7 @@ func (r *Replica) accept(m *meeting, tcp *net.TCPConn) {
 	c, g, err := r.welcome(w)
 	if err != nil {
 		w.Close()
-		r.log.Warn("a connection was not accepted", "from", from, "error", err)
+		r.notAccepted(m, from, err)
 		return
 	}
 	p := r.peers[g.From]
@@ -102,6 +103,42 @@ func (r *Replica) accept(m *meeting, tcp *net.TCPConn) {
 	}
 	p.serve(data, control)
 }
+
+// notAccepted says why somebody was refused: once, since a stranger tries again each second. If the address is that of one
+// missing peer alone, its status says so, too.
+func (r *Replica) notAccepted(m *meeting, from string, err error) {
+	var alert *net.OpError // of crypto/tls; the kind of an alert cannot be asked
+	if errors.As(err, &alert) && alert.Op == "remote error" && alert.Err.Error() == "tls: bad certificate" {
+		err = errWrongKey // so he says of ours
+	}
+	host, _, _ := net.SplitHostPort(from) // of a connection that stands
+	m.mu.Lock()
+	news := m.told[host] != err.Error()
+	if len(m.told) > mostStrangers {
+		clear(m.told)
+	}
+	m.told[host] = err.Error()
+	m.mu.Unlock()
+	if news {
+		r.log.Warn("a connection was not accepted", "from", from, "error", err)
+	}
+	var missing []*peer
+	r.eachPeer(func(p *peer) {
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if at, _, _ := net.SplitHostPort(p.node.Address); at == host && p.link == nil && p.dial && p.node.ID > r.cfg.Self {
+			missing = append(missing, p)
+		}
+	})
+	if len(missing) == 1 {
+		missing[0].mu.Lock()
+		missing[0].stranger = err.Error()
+		missing[0].mu.Unlock()
+	}
+}
+
+// mostStrangers is how many hosts are remembered that were refused.
+const mostStrangers = 64
 
 // dialler connects to a peer with a lower id for as long as that is wanted.
 func (p *peer) dialler() {
@@ -167,7 +204,7 @@ func (p *peer) serve(data, control net.Conn) {
 		l.close()
 		return
 	}
-	p.link, p.trouble, p.ring, p.recent = l, "", ring{}, recent{}
+	p.link, p.trouble, p.stranger, p.ring, p.recent = l, "", "", ring{}, recent{}
 	for _, e := range p.kept {
 		p.recent.add(e.off, e.n, false)
 	}

@@ -37,6 +37,7 @@ type peer struct {
 	received atomic.Uint64 // likewise
 	lastWord time.Time
 	trouble  string        // why there is no connection
+	stranger string        // why somebody at its address was refused since it was connected
 	again    chan struct{} // try to connect now
 }
 

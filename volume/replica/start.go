@@ -160,6 +160,9 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 	if c.Why == "" && p.link == nil {
 		c.Why = p.trouble
 	}
+	if p.stranger != "" && p.link == nil && c.State == volume.Connecting {
+		c.Why = p.stranger
+	}
 	d := p.r.disk.Load()
 	if d != nil && p.node.Disk != "none" { // a node without data cannot lack any
 		c.OutOfSync = d.Bitmap(p.node.ID).Bytes()

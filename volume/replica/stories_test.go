@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -387,6 +388,7 @@ func TestStrangers(t *testing.T) {
 	s[1].up()
 	s[1].until("it says why", func(st volume.Status) bool { return st.Peers[0].Why != "" })
 	t.Log(s[1].r.Status().Peers[0].Why)
+	s[0].until("the other side says it, too", func(st volume.Status) bool { return strings.Contains(st.Peers[0].Why, "another secret") })
 	if st := s[0].r.Status(); st.Peers[0].State != volume.Connecting {
 		t.Errorf("a stranger is %v", st.Peers[0].State)
 	}

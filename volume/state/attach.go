@@ -19,7 +19,7 @@ func (m *Machine) onAttached(in Attached) {
 		m.answerAttach(m.conflict("attach the disk of", "its metadata belong to another volume", "Check the disk in the configuration; takt volume dump-md shows what is on it."))
 		return
 	}
-	m.crashed = 0
+	m.crashed, m.diskLost = 0, ""
 	if in.Super.Crashed {
 		for _, p := range m.peers {
 			if p.hasDisk() {
@@ -73,7 +73,9 @@ func (m *Machine) answerAttach(err error) {
 
 func (m *Machine) onDiskGone(in DiskGone) {
 	words := "the disk failed (" + in.Op + "): " + in.Err
+	m.diskLost = words
 	if in.Op == "attach" {
+		m.diskLost = in.Err
 		m.setDisk(volume.Diskless, in.Err)
 		hint := in.Hint
 		if hint == "" {

@@ -37,6 +37,7 @@ type Machine struct {
 	capacity int64
 	disk     volume.DiskState
 	crashed  uint16 // peers that the marks of a crash concern still
+	diskLost string // why there is no disk, where one is meant to be; "": a user wanted it so
 	attachID uint64 // the Asked that waits for Attached
 
 	role      volume.Role

@@ -62,7 +62,7 @@ func (m *Machine) advice() []string {
 	case m.attached && m.super.Gen.Fresh() && m.allStandStill():
 		add("This disk has never held data. On the node whose data shall count: takt volume primary --force " + m.cfg.Name)
 	case m.disk == volume.Diskless && m.selfHasDisk() && m.attachID == 0:
-		add("The disk is not attached: repair or replace it, then: takt volume attach " + m.cfg.Name)
+		add("The disk is not attached" + because(m.diskLost) + ". Repair or replace it, then: takt volume attach " + m.cfg.Name)
 	case m.disk == volume.Outdated && m.outdated():
 		add("A user has called the data here old. A new connection to a node whose data is UpToDate makes it good: takt volume disconnect " + m.cfg.Name + ", then connect.")
 	case m.disk == volume.Outdated:
