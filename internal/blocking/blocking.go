@@ -14,7 +14,8 @@ import (
 // system call; on the way back the thread wakes the monitor anew. That doubles what a mirrored
 // write costs. So the goroutine calls Take before each read, and goes through the scheduler every few milliseconds.
 //
-// It must not be locked to its thread: to go through the scheduler would change threads twice.
+// One that is locked to its thread changes threads twice each time it goes through the scheduler; that is dear, but
+// still the least of the evils. Who need not be locked should not.
 // The zero value is ready; a Turn belongs to one goroutine.
 type Turn struct{ last time.Duration }
 

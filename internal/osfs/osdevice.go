@@ -2,8 +2,10 @@ package osfs
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
+	"regexp"
 	"syscall"
 	"unsafe"
 
@@ -176,9 +178,28 @@ func (f *osFile) NextData(off int64) (start, end int64, err error) {
 }
 
 func (f *osFile) InMemory() bool {
+	if f.block() {
+		return f.ramDisk()
+	}
 	var st unix.Statfs_t
-	if f.block() || f.do(func(fd int) error { return unix.Fstatfs(fd, &st) }) != nil {
+	if f.do(func(fd int) error { return unix.Fstatfs(fd, &st) }) != nil {
 		return false
 	}
 	return st.Type == unix.TMPFS_MAGIC || st.Type == unix.RAMFS_MAGIC || st.Type == unix.HUGETLBFS_MAGIC
 }
+
+// ramDisk says whether a block device is the kernel's ram disk, compressed memory, or memory that keeps its content: by the name
+// that their drivers (brd, zram, nvdimm) give, since nothing else tells them from a disk. A partition's folder lies in its disk's.
+func (f *osFile) ramDisk() bool {
+	var st unix.Stat_t
+	if f.do(func(fd int) error { return unix.Fstat(fd, &st) }) != nil {
+		return false
+	}
+	path, err := os.Readlink(fmt.Sprintf("/sys/dev/block/%d:%d", unix.Major(st.Rdev), unix.Minor(st.Rdev)))
+	if err != nil {
+		return false
+	}
+	return ramDiskName.MatchString(path)
+}
+
+var ramDiskName = regexp.MustCompile(`/block/(z?ram|pmem)[0-9]+(/|$)`)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"syscall"
+	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/osfs"
@@ -51,7 +52,13 @@ func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 		return 0, err
 	}
 	defer d.use.RUnlock()
-	return d.data.WriteAt(p, off)
+	if d.fast {
+		return d.data.WriteAt(p, off)
+	}
+	began := time.Now()
+	n, err := d.data.WriteAt(p, off)
+	d.quick.took(n, time.Since(began))
+	return n, err
 }
 
 // WriteDurable is a WriteAt that is durable when it returns (unless Options.NoFlush).

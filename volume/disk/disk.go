@@ -51,13 +51,14 @@ func (o *Options) metaPath() string {
 
 // Disk is an open replica. All methods may be called by any goroutine.
 type Disk struct {
-	o    Options
-	fast bool // data is in memory
-	data osfs.Device
-	meta osfs.Device // data, if the metadata is internal
-	id   [16]byte
-	self volume.NodeID
-	size atomic.Int64
+	o     Options
+	fast  bool // data is in memory
+	quick quick
+	data  osfs.Device
+	meta  osfs.Device // data, if the metadata is internal
+	id    [16]byte
+	self  volume.NodeID
+	size  atomic.Int64
 
 	superMu sync.Mutex // held over writes of the superblock
 	super   meta.Super // guarded by stateMu; changed only with superMu held, too

@@ -3,6 +3,8 @@ package replica
 import (
 	"encoding/binary"
 	"errors"
+	"math/bits"
+	"sync"
 	"syscall"
 
 	"github.com/takt-ha/takt/volume"
@@ -50,17 +52,20 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 		in.applyTarget(t, d, h, append([]byte(nil), payload...), length, lack)
 		return nil
 	}
-	if in.inline(d) {
+	if in.inline(d) || likelyAtOnce(d, h.Kind == proto.Write, h.Flags&proto.FlagFUA != 0) && in.l.jobs.empty() {
 		in.finished(h, in.write(d, h, payload, length, lack))
 		return nil
 	}
-	in.later(d, h, append([]byte(nil), payload...), length, lack)
+	in.later(d, h, payload, length, lack)
 	return nil
 }
 
 // inline says whether what comes in may be done at once: the disk answers at once, and nothing that came before is still being done
 // in the background, which it would overtake.
 func (in *inbox) inline(d *disk.Disk) bool { return d.Fast() && in.l.jobs.empty() }
+
+// likelyAtOnce says whether a change is best done by whoever has it, because it is a write that will hardly have to wait.
+func likelyAtOnce(d *disk.Disk, write, fua bool) bool { return write && !fua && d.Quick() }
 
 // write does it, and keeps the books. lack are the peers that did not get it when it came.
 func (in *inbox) write(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) error {
@@ -106,11 +111,13 @@ func (in *inbox) finished(h proto.Header, err error) {
 	in.answer(proto.Ack, h.Seq)
 }
 
-// later lets a worker write. Its acknowledgement goes out by itself.
+// later lets a worker write a copy. Its acknowledgement goes out by itself.
 func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) {
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
+	kept := keep(payload)
 	in.queue(h.Offset, n, func() {
-		err := in.write(d, h, payload, n, lack)
+		err := in.write(d, h, *kept, n, lack)
+		forget(kept)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
 			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
@@ -182,3 +189,22 @@ func (in *inbox) serve(h proto.Header) {
 	}
 	in.queue(h.Offset, int64(h.Span), func() { do(); in.l.kick() })
 }
+
+// kept are buffers for what is written later, by the power of two that is their size: without them a disk that takes its time
+// makes the collector run after a few dozen writes.
+var kept [26]sync.Pool
+
+// keep copies p.
+func keep(p []byte) *[]byte {
+	class := bits.Len(uint(max(len(p), 1) - 1))
+	b, _ := kept[class].Get().(*[]byte)
+	if b == nil {
+		b = new([]byte)
+		*b = make([]byte, 1<<class)
+	}
+	*b = (*b)[:copy((*b)[:cap(*b)], p)]
+	return b
+}
+
+// forget gives such a buffer back.
+func forget(b *[]byte) { kept[bits.Len(uint(cap(*b)-1))].Put(b) }

@@ -12,8 +12,23 @@ import (
 // Size is the size of the volume in bytes; 0 while it is not known.
 func (r *Replica) Size() int64 { return r.size.Load() }
 
+// atOnce is how much data one step of a batch has, in bytes: little enough that it is still in the processor's cache when it has been
+// summed, sent and written, and that a peer writes one step while the next is on its way.
+const atOnce = 256 << 10
+
 // Submit begins requests: see front.Device.
 func (r *Replica) Submit(batch []*front.Request) {
+	for len(batch) > 0 {
+		n, bytes := 0, 0
+		for ; n < len(batch) && (n == 0 || bytes+len(batch[n].Data) <= atOnce); n++ {
+			bytes += len(batch[n].Data)
+		}
+		r.submit(batch[:n])
+		batch = batch[n:]
+	}
+}
+
+func (r *Replica) submit(batch []*front.Request) {
 	later := laters.Get().(*later)
 	for _, req := range r.gate.pass(batch) {
 		r.begin(req, later)
@@ -183,7 +198,7 @@ func (r *Replica) here(o *op, d *disk.Disk, s *sinks) {
 		return
 	}
 	o.shares.Add(1)
-	if d.Fast() {
+	if d.Fast() || likelyAtOnce(d, o.req.Op == front.Write, o.req.FUA) {
 		r.write(o, d, s)
 		return
 	}

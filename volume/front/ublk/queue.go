@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"github.com/takt-ha/takt/internal/blocking"
 	"github.com/takt-ha/takt/volume/front"
 )
 
@@ -39,6 +40,7 @@ type queue struct {
 	batch  []*front.Request
 	left   int // tags that the kernel has not taken back
 	dead   *atomic.Bool
+	turn   blocking.Turn
 
 	waiting atomic.Bool
 	mu      sync.Mutex
@@ -93,6 +95,7 @@ func (q *queue) run() error {
 	}
 	q.listen()
 	for q.left > 0 {
+		q.turn.Take()
 		if err := q.ring.enter(q.patience()); err != nil {
 			return err
 		}
