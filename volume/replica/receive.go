@@ -18,6 +18,7 @@ type inbox struct {
 	sinks   sinks
 	answers []awaited    // of answered
 	ack     proto.Header // Ack that is being put together: consecutive numbers are one message
+	came    int          // requests and answers since the last read
 }
 
 // readBuffer is how much is asked for at once: many small messages cost one system call.
@@ -40,9 +41,13 @@ func (in *inbox) run(c net.Conn) error {
 			return err
 		}
 		have += n
+		in.came = 0
 		used, need, err := in.messages(buf[:have])
 		if err != nil {
 			return err
+		}
+		if w, ok := c.(interface{ came(int) }); ok && in.came > 0 {
+			w.came(in.came)
 		}
 		if s, ok := c.(*sealed); !ok || !s.more() {
 			in.flush() // of what comes in pieces the answers go together
@@ -71,6 +76,10 @@ func (in *inbox) messages(b []byte) (used, need int, err error) {
 		payload := b[used+proto.HeaderSize : end]
 		if err := h.Check(payload); err != nil {
 			return used, 0, err
+		}
+		in.came++
+		if h.Kind == proto.Ack {
+			in.came += int(h.Span) - 1
 		}
 		if err := in.message(h, payload); err != nil {
 			return used, 0, fmt.Errorf("message %d: %w", h.Kind, err)

@@ -73,6 +73,9 @@ func (s *sealed) Write(p []byte) (done int, err error) {
 	return done, err
 }
 
+// came is wire.came.
+func (s *sealed) came(n int) { s.bulk.came(n) }
+
 // more says whether bytes have come in that are not decrypted yet.
 func (s *sealed) more() bool { return len(s.bulk.in) > 0 }
 

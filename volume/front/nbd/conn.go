@@ -9,8 +9,8 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/takt-ha/takt/internal/busypoll"
 	"github.com/takt-ha/takt/volume/front"
-	"github.com/takt-ha/takt/volume/front/busypoll"
 )
 
 // conn is one client. Its reader is one goroutine (run); answers are

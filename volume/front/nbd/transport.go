@@ -11,7 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/takt-ha/takt/internal/blocking"
-	"github.com/takt-ha/takt/volume/front/busypoll"
+	"github.com/takt-ha/takt/internal/busypoll"
 )
 
 // transport is a connection after the handshake.
