@@ -103,7 +103,7 @@ func renderVirtual(w io.Writer, p painter, v daemon.VirtualStatus) {
 	if !v.Up {
 		state = p.paint(bad, "no quorum")
 	}
-	fmt.Fprintf(w, "\n%s %s, weight %d (quorum %d), %s\n", p.paint(bold, v.Name), state, v.Weight, v.Quorum, v.Scheduler)
+	fmt.Fprintf(w, "\n%s %s, weight %d (quorum %d), %s%s\n", p.paint(bold, v.Name), state, v.Weight, v.Quorum, v.Scheduler, carriers(v.Faces))
 	if v.Sorry != "" {
 		fmt.Fprintf(w, "  %s\n", p.paint(warn, "the sorry server "+v.Sorry+" serves"))
 	}
@@ -127,6 +127,17 @@ func renderVirtual(w io.Writer, p painter, v daemon.VirtualStatus) {
 		t.add(serverRow(r, active)...)
 	}
 	t.write(w)
+}
+
+// carriers says who forwards a virtual server.
+func carriers(faces []daemon.FaceStatus) string {
+	var names []string
+	for _, f := range faces {
+		if f.Forwarder != "" && !slices.Contains(names, f.Forwarder) {
+			names = append(names, f.Forwarder)
+		}
+	}
+	return with(" by ", strings.Join(names, " and "))
 }
 
 func serverRow(r pool.RealStatus, active map[string]int) []cell {

@@ -85,8 +85,7 @@ type SyncRole uint8
 
 // The roles.
 const (
-	SyncUnknown SyncRole = iota // not known yet: what an earlier process has begun goes on
+	SyncBackup SyncRole = iota // also while nobody has said who is master
 	SyncMaster
-	SyncBackup
 	SyncBoth
 )

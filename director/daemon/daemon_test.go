@@ -317,7 +317,7 @@ func TestSynchronized(t *testing.T) {
 	s.await("settings", func() bool {
 		s.kernel.mu.Lock()
 		defer s.kernel.mu.Unlock()
-		return s.kernel.tuning.Sync != nil && s.kernel.tuning.Sync.Group == group && s.kernel.tuning.Timeouts.UDP == time.Minute && s.kernel.tuning.Role == director.SyncUnknown
+		return s.kernel.tuning.Sync != nil && s.kernel.tuning.Sync.Group == group && s.kernel.tuning.Timeouts.UDP == time.Minute && s.kernel.tuning.Role == director.SyncBackup
 	})
 	for _, n := range []struct {
 		event vrrp.Event

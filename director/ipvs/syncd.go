@@ -40,8 +40,8 @@ type syncPlan struct {
 	ours        []syncd // that run afterwards
 }
 
-// syncsOf is which daemons shall run. Until it is known who is master, those of an earlier process go on as they are.
-func syncsOf(t *director.Tuning, ours []syncd) (list []syncd) {
+// syncsOf is which daemons shall run.
+func syncsOf(t *director.Tuning) (list []syncd) {
 	if t.Sync == nil {
 		return nil
 	}
@@ -59,13 +59,6 @@ func syncsOf(t *director.Tuning, ours []syncd) (list []syncd) {
 	case director.SyncBoth:
 		add(sending)
 		add(receiving)
-	case director.SyncUnknown:
-		for _, o := range ours {
-			add(o.State)
-		}
-		if len(list) == 0 {
-			add(receiving)
-		}
 	}
 	return list
 }

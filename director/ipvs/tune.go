@@ -57,7 +57,7 @@ func (f *Forwarder) synchronize(k kernel, t *director.Tuning) error {
 	if err != nil {
 		return err
 	}
-	p := planSyncs(syncsOf(t, f.daemons), have, f.daemons)
+	p := planSyncs(syncsOf(t), have, f.daemons)
 	var failed []error
 	for _, d := range p.stop {
 		if err := k.stopDaemon(d); err != nil && !errors.Is(err, unix.ESRCH) {
