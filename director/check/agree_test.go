@@ -3,6 +3,7 @@ package check
 import (
 	"bufio"
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"regexp"
@@ -21,7 +22,7 @@ func agreed(t *testing.T, checks []string) map[int]bool {
 	for _, c := range checks {
 		text += written(c, 0, "alpha") + written(c, raise, "")
 	}
-	ctx, stop := context.WithTimeout(t.Context(), 60*time.Second)
+	ctx, stop := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer stop()
 	cmd := exec.CommandContext(ctx, "keepalived", "-C", "-n", "-l", "-D", "-f", file(t, dir, "conf", text), "-p", dir+"/p", "-c", dir+"/c")
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
@@ -60,18 +61,38 @@ func agreed(t *testing.T, checks []string) map[int]bool {
 // where the kernel has no IPVS.
 func TestKeepalivedAgrees(t *testing.T) {
 	if os.Getenv("TAKT_TEST_INSIDE") == "" {
+		if os.Geteuid() != 0 {
+			t.Skip("keepalived wants to be started by root")
+		}
 		if _, err := os.Stat("/proc/net/ip_vs"); err != nil {
 			t.Skip("keepalived checks nothing on a kernel without IPVS")
 		}
 	}
-	if !inside(t, "nginx", "keepalived") {
+	if !inside(t, "nginx", "named", "keepalived") {
 		return
 	}
 	dir, digest := webServer(t)
 	checks := webChecks(digest)
+	dns := len(checks) + 1
+	checks = append(checks, dnsChecks(dns)...)
+	mail := func(lines ...string) string {
+		return fmt.Sprintf("127.0.0.1 %d: SMTP_CHECK { }", listen(t, script(lines...)).Port())
+	}
+	checks = append(checks, numbered(len(checks)+1, []verdict{
+		{mail("220 mail.test\r\n", "250 mail.test\r\n", "221 bye\r\n"), ""},
+		{mail("554 not you\r\n"), "the greeting: the server says"},
+		{mail("220 mail.test\r\n", "554 no such name\r\n"), "HELO: the server says"},
+		{"127.0.0.1 1: SMTP_CHECK { }", "the connection is refused"},
+	})...)
 	a := newAsked(t, "", texts(checks)...)
 	start(t, "nginx", "-p", dir, "-c", dir+"/conf")
+	_, conf := dnsServer(t)
+	start(t, "named", "-g", "-c", conf)
 	a.await(2)
+	a.await(uint16(dns))
+	for i, c := range checks {
+		a.expect("serving", uint16(i+1), c.words)
+	}
 	for port, up := range agreed(t, texts(checks)) {
 		if v := checks[port-1]; up != (v.words == "") {
 			t.Errorf("keepalived says up: %v; Takt fails with %q: %s", up, v.words, v.check)

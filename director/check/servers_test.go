@@ -179,41 +179,60 @@ mail  A     192.0.2.25
 www   CNAME mail
 `
 
+// dnsServer writes the files of a name server.
+func dnsServer(t *testing.T) (dir, conf string) {
+	dir = t.TempDir()
+	file(t, dir, "zone", dnsZone)
+	return dir, file(t, dir, "conf", fmt.Sprintf(dnsConf, dir))
+}
+
+// dnsChecks are checks of that server, numbered from a port on.
+func dnsChecks(from int) []verdict {
+	// A question for the SOA of example.test; its answer begins with the same number.
+	const query = "123401000001000000000000" + "07" + "6578616D706C65" + "04" + "74657374" + "00" + "0006" + "0001"
+	return numbered(from, []verdict{
+		{"127.0.0.1 5300: DNS_CHECK { type SOA; name example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type A; name ns.example.test }", ""},
+		{"::1 5300: DNS_CHECK { type AAAA; name ns.example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type MX; name example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type TXT; name example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type CNAME; name www.example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type NS; name example.test }", ""},
+		{"127.0.0.1 5300: DNS_CHECK { type A; name none.example.test }", "the name server answers NXDOMAIN"},
+		{"127.0.0.1 5300: DNS_CHECK { type A; name example.org }", "the name server answers REFUSED"},
+		{"127.0.0.1 5300: UDP_CHECK { payload " + query + "; require_reply 12348XX0 }", ""},
+		{"127.0.0.1 5300: UDP_CHECK { payload " + query + "; require_reply 12358XX0 }", "the answer is not as it should be"},
+		{"127.0.0.1 5300: UDP_CHECK { payload 00 }", ""},
+		{"127.0.0.1 5300: TCP_CHECK { }", ""},
+		{"127.0.0.1 1: UDP_CHECK { payload 00 }", "the connection is refused"},
+		{"127.0.0.1 1: DNS_CHECK { }", "the connection is refused"},
+		{"127.0.0.1 1: PING_CHECK { }", ""},
+		{"198.51.100.9 1: PING_CHECK { }", "network is unreachable"},
+		{"::1 1: PING_CHECK { }", ""},
+	})
+}
+
+// numbered gives checks the ports of their virtual servers.
+func numbered(from int, list []verdict) []verdict {
+	for i := range list {
+		list[i].check = strconv.Itoa(from+i) + " " + list[i].check
+	}
+	return list
+}
+
 // TestBind: DNS_CHECK and UDP_CHECK beside a real name server, which then hangs, ends, and has another zone.
 func TestBind(t *testing.T) {
 	if !inside(t, "named") {
 		return
 	}
-	dir := t.TempDir()
-	conf := file(t, dir, "conf", fmt.Sprintf(dnsConf, dir))
-	file(t, dir, "zone", dnsZone)
-	// A question for the SOA of example.test, and what its answer begins with.
-	const query = "123401000001000000000000" + "07" + "6578616D706C65" + "04" + "74657374" + "00" + "0006" + "0001"
-	a := newAsked(t, "",
-		"1 127.0.0.1 5300: DNS_CHECK { type SOA; name example.test }",
-		"2 127.0.0.1 5300: DNS_CHECK { type A; name ns.example.test }",
-		"3 ::1 5300: DNS_CHECK { type AAAA; name ns.example.test }",
-		"4 127.0.0.1 5300: DNS_CHECK { type MX; name example.test }",
-		"5 127.0.0.1 5300: DNS_CHECK { type TXT; name example.test }",
-		"6 127.0.0.1 5300: DNS_CHECK { type CNAME; name www.example.test }",
-		"7 127.0.0.1 5300: DNS_CHECK { type NS; name example.test }",
-		"8 127.0.0.1 5300: DNS_CHECK { type A; name none.example.test }",
-		"9 127.0.0.1 5300: DNS_CHECK { type A; name example.org }",
-		"10 127.0.0.1 5300: UDP_CHECK { payload "+query+"; require_reply 12348XX0 }",
-		"11 127.0.0.1 5300: UDP_CHECK { payload "+query+"; require_reply 12358XX0 }",
-		"12 127.0.0.1 5300: UDP_CHECK { payload 00 }",
-		"13 127.0.0.1 5300: TCP_CHECK { }")
+	dir, conf := dnsServer(t)
+	checks := dnsChecks(1)
+	a := newAsked(t, "", texts(checks)...)
 	named := start(t, "named", "-g", "-c", conf)
 	a.await(1)
-	for port := uint16(1); port <= 7; port++ {
-		a.expect("serving", port, "")
+	for i, c := range checks {
+		a.expect("serving", uint16(i+1), c.words)
 	}
-	a.expect("serving", 8, "the name server answers NXDOMAIN")
-	a.expect("serving", 9, "the name server answers REFUSED")
-	a.expect("serving", 10, "")
-	a.expect("serving", 11, "the answer is not as it should be")
-	a.expect("serving", 12, "")
-	a.expect("serving", 13, "")
 	named.signal(syscall.SIGSTOP)
 	a.hangs(1)
 	a.expect("hanging", 1, "no answer within 1s")

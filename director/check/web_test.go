@@ -11,14 +11,9 @@ import (
 	"fmt"
 	"math/big"
 	"os"
-	"os/user"
-	"strconv"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/takt-ha/takt/director/directortest"
 )
 
 // authority signs certificates for names into files NAME.pem and NAME.key, and itself into ca.pem.
@@ -74,27 +69,27 @@ http {
 
 // webChecks are checks of that server, and what is wrong with it in their eyes while it serves; keepalived agrees (TestKeepalivedAgrees).
 func webChecks(digest string) []verdict {
-	return []verdict{
-		{"1 127.0.0.1 8080: TCP_CHECK { }", ""},
-		{"2 127.0.0.1 8080: HTTP_GET { url { path / } }", ""},
-		{"3 ::1 8080: HTTP_GET { url { path /; status_code 200 } }", ""},
-		{"4 127.0.0.1 8080: HTTP_GET { url { path /; digest " + digest + " } }", ""},
-		{"5 127.0.0.1 8080: HTTP_GET { url { path /; digest 0123456789abcdef0123456789abcdef } }", "/: the digest is " + digest},
-		{"6 127.0.0.1 8080: HTTP_GET { url { path /busy } }", "/busy: status 503"},
-		{"7 127.0.0.1 8080: HTTP_GET { url { path /busy; status_code 500-503 } }", ""},
-		{"8 127.0.0.1 8080: HTTP_GET { url { path /; regex \"the page of .\" } }", ""},
-		{"9 127.0.0.1 8080: HTTP_GET { url { path /; regex other } }", "regex \"other\": found: false"},
-		{"10 127.0.0.1 8080: HTTP_GET { url { path /; regex other; regex_no_match } }", ""},
-		{"11 127.0.0.1 8080: HTTP_GET { virtualhost b.test; http_protocol 1.1; url { path /; regex \"page of b\" } }", ""},
-		{"12 127.0.0.1 8080: HTTP_GET { url { path /; virtualhost b.test; regex \"page of a\" } }", "found: false"},
-		{"13 127.0.0.1 8080: HTTP_GET { url { path / }; url { path /none } }", "/none: status 404"},
-		{"14 127.0.0.1 8080: HTTP_GET { url { path /moved; status_code 302 } }", ""},
-		{"15 127.0.0.1 8443: SSL_GET { enable_sni; virtualhost a.test; url { path /sni; regex \"asked for a.test\" } }", ""},
-		{"16 127.0.0.1 8443: SSL_GET { enable_sni; virtualhost b.test; url { path /sni; regex \"b was asked for b.test\" } }", ""},
-		{"17 127.0.0.1 8443: SSL_GET { url { path /sni; regex \"asked for \\\\.\" } }", ""},
-		{"18 127.0.0.1 8080: SSL_GET { url { path / } }", "does not look like a TLS handshake"},
-		{"19 127.0.0.1 8443: HTTP_GET { url { path / } }", "status 400"},
-	}
+	return numbered(1, []verdict{
+		{"127.0.0.1 8080: TCP_CHECK { }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path / } }", ""},
+		{"::1 8080: HTTP_GET { url { path /; status_code 200 } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; digest " + digest + " } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; digest 0123456789abcdef0123456789abcdef } }", "/: the digest is " + digest},
+		{"127.0.0.1 8080: HTTP_GET { url { path /busy } }", "/busy: status 503"},
+		{"127.0.0.1 8080: HTTP_GET { url { path /busy; status_code 500-503 } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; regex \"the page of .\" } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; regex other } }", "regex \"other\": found: false"},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; regex other; regex_no_match } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { virtualhost b.test; http_protocol 1.1; url { path /; regex \"page of b\" } }", ""},
+		{"127.0.0.1 8080: HTTP_GET { url { path /; virtualhost b.test; regex \"page of a\" } }", "found: false"},
+		{"127.0.0.1 8080: HTTP_GET { url { path / }; url { path /none } }", "/none: status 404"},
+		{"127.0.0.1 8080: HTTP_GET { url { path /moved; status_code 302 } }", ""},
+		{"127.0.0.1 8443: SSL_GET { enable_sni; virtualhost a.test; url { path /sni; regex \"asked for a.test\" } }", ""},
+		{"127.0.0.1 8443: SSL_GET { enable_sni; virtualhost b.test; url { path /sni; regex \"b was asked for b.test\" } }", ""},
+		{"127.0.0.1 8443: SSL_GET { url { path /sni; regex \"asked for \\\\.\" } }", ""},
+		{"127.0.0.1 8080: SSL_GET { url { path / } }", "does not look like a TLS handshake"},
+		{"127.0.0.1 8443: HTTP_GET { url { path / } }", "status 400"},
+	})
 }
 
 // verdict is a check, and part of the words with which it fails; "" if it does not.
@@ -151,78 +146,4 @@ func TestNginx(t *testing.T) {
 	for _, port := range []uint16{1, 2, 3, 15} {
 		a.expect("ended", port, "the connection is refused")
 	}
-}
-
-const mailMaster = `127.0.0.1:2525 inet n - n - - smtpd
-127.0.0.1:2526 inet n - n - - smtpd
-  -o smtpd_delay_reject=no -o smtpd_client_restrictions=reject
-127.0.0.1:2527 inet n - n - - smtpd
-  -o smtpd_delay_reject=no -o smtpd_helo_restrictions=reject
-cleanup unix n - n - 0 cleanup
-rewrite unix - - n - - trivial-rewrite
-anvil unix - - n - 1 anvil
-postlog unix-dgram n - n - 1 postlogd
-`
-
-const mailMain = `compatibility_level = 3.6
-queue_directory = %[1]s/queue
-data_directory = %[1]s/data
-myhostname = mail.test
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-maillog_file = /dev/stdout
-maillog_file_prefixes = /dev/stdout
-local_recipient_maps =
-alias_maps =
-smtpd_relay_restrictions = reject
-smtputf8_enable = no
-`
-
-// TestPostfix: SMTP_CHECK beside a real mail server, which then hangs, and ends.
-func TestPostfix(t *testing.T) {
-	if os.Geteuid() != 0 {
-		t.Skip("postfix wants to be started by root")
-	}
-	if !inside(t, "postfix") {
-		return
-	}
-	dir := t.TempDir()
-	owner, err := user.Lookup("postfix")
-	if err != nil {
-		t.Skip("postfix has no user:", err)
-	}
-	directortest.Run(t, "sh", "-c", `for d in "$0" "${0%/*}"; do chmod 755 "$d"; done`, dir) // postfix gives root up
-	file(t, dir, "etc/main.cf", fmt.Sprintf(mailMain, dir))
-	file(t, dir, "etc/master.cf", mailMaster)
-	for _, name := range []string{"/queue", "/data"} {
-		if err := os.Mkdir(dir+name, 0o755); err != nil {
-			t.Fatal(err)
-		}
-	}
-	directortest.Run(t, "chown", owner.Uid, dir+"/data")
-	a := newAsked(t, "", "1 127.0.0.1 2525: SMTP_CHECK { }", "2 127.0.0.1 2525: SMTP_CHECK { helo_name \"a.test\" }", "3 127.0.0.1 2526: SMTP_CHECK { }", "4 127.0.0.1 2527: SMTP_CHECK { }")
-	mail := start(t, "postfix", "-c", dir+"/etc", "start-fg")
-	a.await(1)
-	pid, err := os.ReadFile(dir + "/queue/pid/master.pid")
-	master, err2 := strconv.Atoi(strings.TrimSpace(string(pid)))
-	if err != nil || err2 != nil {
-		t.Fatal(err, err2)
-	}
-	all := func(s syscall.Signal) { // its processes are a session of their own
-		if err := syscall.Kill(-master, s); err != nil {
-			t.Error(err)
-		}
-	}
-	t.Cleanup(func() { _ = syscall.Kill(-master, syscall.SIGKILL) }) // if it is still there
-	a.expect("serving", 2, "")
-	a.expect("refusing clients", 3, `the greeting: the server says "554`)
-	a.expect("refusing names", 4, `HELO: the server says "554`)
-	all(syscall.SIGSTOP)
-	a.hangs(1)
-	a.expect("hanging", 1, "the greeting: no answer within 1s")
-	all(syscall.SIGCONT)
-	a.expect("going on", 1, "")
-	all(syscall.SIGTERM)
-	mail.wait()
-	a.expect("ended", 1, "the connection is refused")
 }
