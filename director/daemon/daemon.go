@@ -112,6 +112,10 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 	if err != nil {
 		return err
 	}
+	l, err := listen(o) // before anything is touched: what an earlier process left must not suffer from a full disk
+	if err != nil {
+		return err
+	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	d := &Daemon{o: o, begun: time.Now(), stop: stop, ended: make(chan struct{}), read: make(chan struct{}, 1), conf: c, pool: pool.New(), roles: map[string]director.SyncRole{}, run: newPrograms(o.Log), pipes: newPipes(o.Log), readers: newReaders(o.Log), mail: newMailer(o.Log)}
@@ -121,14 +125,10 @@ func Run(ctx context.Context, o Options, reload <-chan os.Signal, ready func()) 
 		}
 	}
 	if err := d.begin(c); err != nil {
-		return errors.Join(err, d.end(false))
+		return errors.Join(err, l.Close(), d.end(false))
 	}
 	failed := make(chan error, 1)
 	var work sync.WaitGroup
-	l, err := listen(o)
-	if err != nil {
-		return errors.Join(err, d.end(true))
-	}
 	serving, silent := context.WithCancel(context.WithoutCancel(ctx))
 	defer silent()
 	work.Go(func() { failed <- serve(serving, l, d, o.Log) })

@@ -103,14 +103,43 @@ func (f *forwarding) nudge() {
 }
 
 func (f *forwarding) loop() {
+	look := time.NewTicker(lookEvery)
+	defer look.Stop()
 	for {
 		again := f.apply()
 		select {
 		case <-f.wake:
 		case <-again:
+		case <-look.C:
+			f.look()
 		case <-f.stop:
 			f.apply()
 			return
+		}
+	}
+}
+
+// Loser is a forwarder whose work others on the machine undo easily: "nft flush ruleset" is how many a firewall begins.
+type Loser interface {
+	// Lost reports whether what Apply has made is there no more; then Apply makes it anew.
+	Lost() (bool, error)
+}
+
+// lookEvery is how often it is looked whether what was made is still there.
+const lookEvery = 2 * time.Second
+
+// look makes anew what somebody has taken away.
+func (f *forwarding) look() {
+	for _, w := range f.ways {
+		l, is := w.Forwarder.(Loser)
+		if !is {
+			continue
+		}
+		if lost, err := l.Lost(); err == nil && lost { // what cannot be asked is not known to be lost
+			f.log.Warn("somebody has taken away what this director had in the kernel; it is made again", "forwarder", w.Name)
+			f.mu.Lock()
+			f.fresh = true
+			f.mu.Unlock()
 		}
 	}
 }

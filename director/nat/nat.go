@@ -13,6 +13,7 @@ import (
 	"fmt"
 	"net/netip"
 	"reflect"
+	"slices"
 	"sync"
 
 	"github.com/google/nftables"
@@ -97,6 +98,31 @@ func (f *Forwarder) Apply(list []director.Service) error {
 		}
 	}
 	return f.endConnections(want)
+}
+
+// Lost reports whether somebody has taken away the tables that Apply made; then the next Apply makes them anew.
+func (f *Forwarder) Lost() (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.have) == 0 {
+		return false, nil
+	}
+	c, err := nftables.New()
+	if err != nil {
+		return false, err
+	}
+	tables, err := c.ListTables()
+	if err != nil {
+		return false, err
+	}
+	for _, fam := range families {
+		own := fam.table(f.name)
+		if !slices.ContainsFunc(tables, func(t *nftables.Table) bool { return t.Family == own.Family && t.Name == own.Name }) {
+			f.have = nil
+			return true, nil
+		}
+	}
+	return false, nil
 }
 
 // rest takes all away when there is nothing to forward: rules that translate addresses make the kernel follow all connections of the machine,

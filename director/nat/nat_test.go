@@ -363,6 +363,55 @@ func TestRest(t *testing.T) {
 	}
 }
 
+// TestFlushed: rules that somebody has taken away are noticed, and are there again after the next Apply; connections go on meanwhile.
+func TestFlushed(t *testing.T) {
+	if !directortest.Inside(t, "nft") {
+		return
+	}
+	f := newFarm(t, false)
+	sticky := f.other()
+	sticky.Persist.Timeout = time.Minute
+	lost := func() (lost bool) {
+		f.director.Do(func() {
+			var err error
+			if lost, err = f.f.Lost(); err != nil {
+				t.Error(err)
+			}
+		})
+		return lost
+	}
+	if lost() {
+		t.Error("what was never made is lost")
+	}
+	f.apply(f.service("rr", director.TCP, 1, 1, 1), sticky)
+	c, _ := f.dial()
+	if c == nil || lost() {
+		t.Fatal("it does not even begin")
+	}
+	for _, how := range []string{"flush ruleset", "delete table ip takt-director-test", "delete table ip6 takt-director-test"} {
+		f.director.Run("nft", how)
+		if !lost() {
+			t.Errorf("%s: nobody notices", how)
+		}
+		f.apply(f.service("rr", director.TCP, 1, 1, 1), sticky)
+		if got := f.answers(3); !rotation(got, "abc") || lost() || !alive(c) {
+			t.Errorf("%s: afterwards %s", how, got)
+		}
+	}
+	f.director.Run("nft", "delete table ip takt-director-test") // and before anybody looks, a change
+	var err error
+	f.director.Do(func() { err = f.f.Apply([]director.Service{f.service("rr", director.TCP, 1, 1, -1), sticky}) })
+	if err == nil {
+		t.Error("rules in a table that is not there are no error")
+	}
+	f.apply(f.service("rr", director.TCP, 1, 1, -1), sticky)
+	if got := f.answers(2); !rotation(got, "ab") {
+		t.Errorf("after a failure: %s", got)
+	}
+	f.apply()
+	f.nothing()
+}
+
 // Datagrams go by flows; marks and all ports make services, too.
 func TestDatagramsMarksAndPorts(t *testing.T) {
 	if !directortest.Inside(t, "nft") {
