@@ -46,17 +46,14 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 					fresh = false // a resource of drbd.conf, or one that is wrong, which is said below
 				}
 			}
-			if !fresh && o.disk != "" {
-				if c, err := v.load(name); err == nil && selfOf(c).Disk != o.disk {
-					return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file says disk = %q", selfOf(c).Disk))
-				}
-			}
 			var c volume.Config
 			if fresh {
 				c, err = v.newConfig(name, o.size, o.disk, o.meta, o.address, o.protocol, o.peers, o.plain)
 				c.Front = o.front
 			} else {
-				c, err = v.load(name)
+				if c, err = v.load(name); err == nil {
+					err = contradicts(cmd, path, c)
+				}
 			}
 			if err != nil {
 				return err
@@ -98,6 +95,19 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 	f.BoolVar(&o.plain, "plain", false, "no encryption between the nodes; only for a network that nobody else can reach")
 	f.BoolVar(&o.force, "force", false, "although there is something on the disk already: it is lost")
 	return cmd
+}
+
+// contradicts refuses flags that say something else than the file that is there.
+func contradicts(cmd *cobra.Command, path string, c volume.Config) error {
+	self := selfOf(c)
+	for _, x := range []struct{ flag, is string }{
+		{"disk", self.Disk}, {"meta", orElse(self.Meta, "internal")}, {"address", self.Address}, {"front", c.Front},
+	} {
+		if said := cmd.Flags().Lookup(x.flag); said.Changed && said.Value.String() != x.is {
+			return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file says %s = %q", x.flag, x.is))
+		}
+	}
+	return nil
 }
 
 // newConfig makes the configuration of a new volume. The nodes are numbered by their names.

@@ -45,14 +45,19 @@ func selected(s volume.Status, peer string, f func(volume.ConnectionInfo)) {
 	}
 }
 
-// inStep: every peer is connected and has the same data.
+// whole says that nothing is going to happen to a disk: it has everything, or there is none.
+func whole(d volume.DiskState) bool { return d == volume.UpToDate || d == volume.Diskless }
+
+// inStep: every peer is connected and has the same data. Where nobody has any yet, being connected is all there is.
 func inStep(s volume.Status, peer string) (done bool, err error) {
-	done = true
+	data := s.Disk == volume.UpToDate
+	selected(s, "", func(c volume.ConnectionInfo) { data = data || c.Disk == volume.UpToDate })
+	done = s.Disk != volume.Attaching && s.Disk != volume.Negotiating && (!data || whole(s.Disk))
 	selected(s, peer, func(c volume.ConnectionInfo) {
 		switch {
 		case c.State == volume.StandAlone:
 			err = errs.E("connect", errs.Conflict, s.Name+" to "+c.Name, "\"takt volume status\" shows what can be done.", errors.New(orElse(c.Why, "StandAlone")))
-		case c.State != volume.Connected || c.Sync != nil || c.OutOfSync > 0:
+		case c.State != volume.Connected || c.Sync != nil || c.OutOfSync > 0 || data && !whole(c.Disk):
 			done = false
 		}
 	})
@@ -153,6 +158,8 @@ func (l *progressLine) update(s volume.Status, peer string) {
 				words = append(words, fmt.Sprintf("%s: %s%s", c.Name, c.State, because(c.Why)))
 			case c.OutOfSync > 0:
 				words = append(words, fmt.Sprintf("%s: %s, %s, %s differ%s", c.Name, c.State, c.Disk, humanSize(c.OutOfSync), because(c.Why)))
+			case !whole(c.Disk) || !whole(s.Disk):
+				words = append(words, fmt.Sprintf("%s: %s, %s; %s here", c.Name, c.State, c.Disk, s.Disk))
 			}
 			return
 		}
