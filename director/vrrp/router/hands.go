@@ -142,6 +142,10 @@ func (h *hands) add(e *vrrp.AddAddresses) {
 			// A kernel without the switch goes on without it.
 			_ = os.WriteFile("/proc/sys/net/ipv4/conf/"+name+"/promote_secondaries", []byte("1"), 0)
 		}
+		if _, there := h.links[name]; !there {
+			h.log.Warn("an address waits for its interface", "instance", e.Of.Name, "address", a.Prefix, "interface", name)
+			continue
+		}
 		h.door(e.Of, a.Prefix.Addr(), !e.Of.Accept && !e.Owner)
 		existed, err := h.session.Add(address(&a, h.links[name].Index))
 		if err != nil {

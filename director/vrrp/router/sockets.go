@@ -23,6 +23,15 @@ func (c *clock) now() time.Duration {
 	return time.Duration(ts.Nano())
 }
 
+// date is when something came, of which the kernel says the wall clock's time, 0 if it does not; ahead is the machine's time less the
+// wall clock's, now.
+func (c *clock) date(stamp int64, now, ahead time.Duration) time.Duration {
+	if stamp == 0 {
+		return now
+	}
+	return max(c.drained, min(time.Duration(stamp)+ahead, now))
+}
+
 // maxDrain bounds what is read from one socket in a turn: a flood must not keep adverts from going out.
 const maxDrain = 2048
 
@@ -53,17 +62,12 @@ func (s *sockets) wait(wake int, now, planned time.Duration) error {
 	return nil
 }
 
-// drain reads all that is queued. The kernel's stamps are turned into the machine's time; they lie between the last drain
-// and now, whatever the wall clock did meanwhile.
+// drain reads all that is queued. What came is dated between the last drain and now, whatever the wall clock did meanwhile.
 func (s *sockets) drain(c *clock, now time.Duration, take func(vrrp.Packet)) {
 	ahead := now - time.Duration(time.Now().UnixNano())
 	for _, w := range s.list {
 		w.Receive(maxDrain, func(stamp int64, d vrrp.Datagram) {
-			at := now
-			if stamp != 0 {
-				at = max(c.drained, min(time.Duration(stamp)+ahead, now))
-			}
-			take(vrrp.Packet{At: at, Datagram: d})
+			take(vrrp.Packet{At: c.date(stamp, now, ahead), Datagram: d})
 		})
 	}
 	c.drained = now
