@@ -102,6 +102,22 @@ func TestLearns(t *testing.T) {
 	d.says(t, "first: 80", "second: ", "first: 80", "second: 80", "first: ", "second: 80")
 }
 
+// TestShadows: nobody takes the packets of a service that another one carries.
+func TestShadows(t *testing.T) {
+	f, d, first := ways()
+	all, udp, other := port(0, "twos"), port(0, "twos"), port(0, "twos")
+	udp.Protocol = director.UDP
+	other.Key.Addr = netip.MustParseAddrPort("10.0.0.2:0")
+	routes, err := f.forward([]director.Service{all, port(80, "rr"), port(81, "rr"), udp, other})
+	d.says(t, "first: 80 81", "second: 0 0")
+	if way := routes[all.ID()]; err != nil || way.Error != "second would take what comes to 10.0.0.1:80, which first carries: first: there is no twos" {
+		t.Errorf("%+v, %v", way, err)
+	}
+	first.beyond["rr"] = true // then the same one carries both
+	f.forward([]director.Service{all, port(80, "rr")})
+	d.says(t, "first: 80", "second: 0 80", "first: ", "second: 0 80")
+}
+
 // TestUntuned: settings of IPVS that nobody can carry out are told.
 func TestUntuned(t *testing.T) {
 	f, _, _ := ways()

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -84,27 +85,55 @@ type ForwarderStatus struct {
 
 // route gives each service to a forwarder.
 func (f *forwarding) route(want []director.Service) (map[director.ID]Way, [][]director.Service) {
-	routes, parts := map[director.ID]Way{}, make([][]director.Service, len(f.ways))
-	for _, s := range want {
-		var why error
-		for i, w := range f.ways {
-			note, err := w.Can(s)
-			if err == nil {
-				routes[s.ID()] = Way{Forwarder: w.Name, Note: reasons(why, note)}
-				parts[i] = append(parts[i], s)
-				break
-			}
-			why = errors.Join(why, fmt.Errorf("%s: %w", w.Name, err))
-		}
-		if _, ok := routes[s.ID()]; !ok {
-			if why == nil {
-				why = errors.New("this kernel has neither IPVS nor nftables")
-			}
-			routes[s.ID()] = Way{Error: why.Error()}
+	routes, to := map[director.ID]Way{}, make([]int, len(want))
+	for i, s := range want {
+		to[i], routes[s.ID()] = f.choose(s)
+	}
+	shadows(want, to, routes)
+	parts := make([][]director.Service, len(f.ways))
+	for i, s := range want {
+		if routes[s.ID()].Forwarder != "" {
+			parts[to[i]] = append(parts[to[i]], s)
 		}
 		f.tell(s, routes[s.ID()])
 	}
 	return routes, parts
+}
+
+// choose finds the first way that can carry a service.
+func (f *forwarding) choose(s director.Service) (int, Way) {
+	var why error
+	for i, w := range f.ways {
+		note, err := w.Can(s)
+		if err == nil {
+			return i, Way{Forwarder: w.Name, Note: reasons(why, note)}
+		}
+		why = errors.Join(why, fmt.Errorf("%s: %w", w.Name, err))
+	}
+	if why == nil {
+		why = errors.New("this kernel has neither IPVS nor nftables")
+	}
+	return -1, Way{Error: why.Error()}
+}
+
+// shadows refuses services of all ports that would take packets of others: a later way comes first in a packet's way, and does not know
+// what an earlier one carries.
+func shadows(want []director.Service, to []int, routes map[director.ID]Way) {
+	all := map[director.ID]int{}
+	for i, s := range want {
+		if s.Key.Mark == 0 && s.Key.Addr.Port() == 0 && to[i] > 0 {
+			all[s.ID()] = to[i]
+		}
+	}
+	for i, s := range want {
+		id := s.ID()
+		id.Key.Addr = netip.AddrPortFrom(id.Key.Addr.Addr(), 0)
+		if later, is := all[id]; is && to[i] >= 0 && to[i] < later {
+			w := routes[id]
+			routes[id] = Way{Error: fmt.Sprintf("%s would take what comes to %s, which %s carries: %s", w.Forwarder, s.Key, routes[s.ID()].Forwarder, w.Note)}
+			delete(all, id)
+		}
+	}
 }
 
 // reasons are why no better way was taken, and what is done otherwise than asked for.
