@@ -62,15 +62,21 @@ func TestStaticRouting(t *testing.T) {
 	}
 	s := newScene(t, nil)
 	both := director.Routing{Addresses: []director.Address{address("10.5.0.1/24", "s0"), address("10.6.0.1/24", "s1"), address("10.7.0.1/24", "late")},
-		Routes: []director.Route{{To: netip.MustParsePrefix("192.168.7.0/24"), Via: netip.MustParseAddr("10.6.0.9"), Interface: "s1"}},
+		Routes: []director.Route{{To: netip.MustParsePrefix("192.168.7.0/24"), Via: netip.MustParseAddr("10.6.0.9"), Interface: "s1"},
+			{To: netip.MustParsePrefix("192.168.9.0/24"), Via: netip.MustParseAddr("10.6.0.9"), Interface: "s1", NoTrack: true}},
 		Rules:  []director.Rule{{From: netip.MustParsePrefix("192.168.8.0/24"), Table: 77, Priority: 500}}}
 	s.conf = &director.Config{Static: both}
 	end := s.begin()
 	s.await("the address", has(ip("addr", "show", "s1"), "10.6.0.1/24"))
 	s.await("the route", has(ip("route"), "192.168.7.0/24 via 10.6.0.9"))
 	s.await("the rule", has(ip("rule"), "from 192.168.8.0/24 lookup 77"))
-	directortest.Run(t, "ip", "addr", "del", "10.6.0.1/24", "dev", "s1")
+	s.await("the route that is not tracked", has(ip("route"), "192.168.9.0/24 via 10.6.0.9"))
+	directortest.Run(t, "ip", "addr", "del", "10.6.0.1/24", "dev", "s1") // the kernel takes the routes with it
 	s.await("the address again", has(ip("addr", "show", "s1"), "10.6.0.1/24"))
+	s.await("the route again", has(ip("route"), "192.168.7.0/24 via 10.6.0.9"))
+	if strings.Contains(ip("route")(), "192.168.9.0/24") {
+		t.Error("a route with no_track was put back")
+	}
 	directortest.Run(t, "ip", "link", "add", "late", "type", "veth", "peer", "name", "later")
 	s.await("the address that waited", has(ip("addr", "show", "late"), "10.7.0.1/24"))
 	less := both

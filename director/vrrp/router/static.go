@@ -1,6 +1,7 @@
 package router
 
 import (
+	"fmt"
 	"log/slog"
 	"reflect"
 	"slices"
@@ -19,6 +20,7 @@ type Static struct {
 	mu   sync.Mutex
 	want director.Routing   // guarded by mu
 	mine []director.Address // guarded by mu; those of want.Addresses that were added here
+	put  map[string]bool    // guarded by mu; of what has no_track: what was there once, and is not put back
 }
 
 // OpenStatic returns a Static that holds nothing yet. It needs CAP_NET_ADMIN to hold something.
@@ -27,7 +29,7 @@ func OpenStatic(log *slog.Logger) (*Static, error) {
 	if err != nil {
 		return nil, errs.E("open netlink", errs.Permission, "", "Run it as root, or with CAP_NET_ADMIN.", err)
 	}
-	return &Static{hands: &hands{log: log, session: session, links: map[string]netif.Link{}}}, nil
+	return &Static{hands: &hands{log: log, session: session, links: map[string]netif.Link{}}, put: map[string]bool{}}, nil
 }
 
 // Set takes what is no longer wanted away, and adds what is new.
@@ -36,7 +38,7 @@ func (s *Static) Set(want director.Routing) {
 	defer s.mu.Unlock()
 	s.see()
 	old := s.want
-	s.want = want
+	s.want, s.put = want, map[string]bool{}
 	for _, x := range without(old.Rules, want.Rules, func(x *director.Rule) { x.Pos = director.Pos{} }) {
 		s.tell("a static rule cannot be removed", s.hands.session.RemoveRule(rule(&x)))
 	}
@@ -79,17 +81,39 @@ func (s *Static) putLocked(loud bool) {
 			}
 			continue
 		}
+		if noPos(&x); s.leftAlone(x.NoTrack, x) {
+			continue
+		}
 		existed, err := s.hands.session.Add(address(&x, l.Index))
 		say("a static address cannot be added", err)
-		if noPos(&x); err == nil && !existed && !slices.ContainsFunc(s.mine, func(m director.Address) bool { return reflect.DeepEqual(m, x) }) {
+		s.note(x, err)
+		if err == nil && !existed && !slices.ContainsFunc(s.mine, func(m director.Address) bool { return reflect.DeepEqual(m, x) }) {
 			s.mine = append(s.mine, x)
 		}
 	}
 	for _, x := range s.want.Routes {
-		say("a static route cannot be added", s.hands.session.AddRoute(s.hands.route(nowhere, &x)))
+		if !s.leftAlone(x.NoTrack, x) {
+			err := s.hands.session.AddRoute(s.hands.route(nowhere, &x))
+			say("a static route cannot be added", err)
+			s.note(x, err)
+		}
 	}
 	for _, x := range s.want.Rules {
-		say("a static rule cannot be added", s.hands.session.AddRule(rule(&x)))
+		if !s.leftAlone(x.NoTrack, x) {
+			err := s.hands.session.AddRule(rule(&x))
+			say("a static rule cannot be added", err)
+			s.note(x, err)
+		}
+	}
+}
+
+// leftAlone says whether something was there once, and is not put back (no_track). mu is held.
+func (s *Static) leftAlone(noTrack bool, x any) bool { return noTrack && s.put[fmt.Sprint(x)] }
+
+// note keeps in mind what is there now; mu is held.
+func (s *Static) note(x any, err error) {
+	if err == nil {
+		s.put[fmt.Sprint(x)] = true
 	}
 }
 
