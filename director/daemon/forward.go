@@ -52,6 +52,7 @@ type forwarding struct {
 
 	mu     sync.Mutex
 	want   []director.Service  // guarded by mu
+	asked  bool                // guarded by mu; there was a table: before, what an earlier process left is not touched
 	tuning director.Tuning     // guarded by mu
 	fresh  bool                // guarded by mu; want and tuning have not been applied
 	routes map[director.ID]Way // guarded by mu
@@ -75,7 +76,7 @@ func newForwarding(ways []Named, log *slog.Logger) *forwarding {
 // set asks for a table.
 func (f *forwarding) set(want []director.Service) {
 	f.mu.Lock()
-	f.want, f.fresh = want, true
+	f.want, f.asked, f.fresh = want, true, true
 	f.mu.Unlock()
 	f.nudge()
 }
@@ -147,8 +148,8 @@ func (f *forwarding) look() {
 // apply brings the newest table and settings to the kernel; what it returns tells when to try again.
 func (f *forwarding) apply() <-chan time.Time {
 	f.mu.Lock()
-	want, tuning, fresh, before := f.want, f.tuning, f.fresh, f.failed
-	f.fresh = false
+	want, tuning, fresh, before := f.want, f.tuning, f.fresh && f.asked, f.failed
+	f.fresh = f.fresh && !f.asked
 	f.mu.Unlock()
 	if !fresh {
 		return nil

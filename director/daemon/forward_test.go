@@ -118,6 +118,18 @@ func TestShadows(t *testing.T) {
 	d.says(t, "first: 80", "second: 0 80", "first: ", "second: 0 80")
 }
 
+// TestNothingBeforeTheTable: settings that come before the first table touch nothing that an earlier process left.
+func TestNothingBeforeTheTable(t *testing.T) {
+	f, d, _ := ways()
+	f.wake = make(chan struct{}, 1)
+	f.tune(director.Tuning{Timeouts: director.Timeouts{TCP: 1}})
+	f.apply()
+	d.says(t)
+	f.set([]director.Service{port(80, "rr")})
+	f.apply()
+	d.says(t, "first: 80", "second: ")
+}
+
 // TestUntuned: settings of IPVS that nobody can carry out are told.
 func TestUntuned(t *testing.T) {
 	f, _, _ := ways()

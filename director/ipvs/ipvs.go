@@ -238,6 +238,36 @@ func (f *Forwarder) explain(c *command, err error) error {
 	return fmt.Errorf("virtual server %s: %s it (IPVS): %w", s, c.verb, err)
 }
 
+// Lost reports whether services or sync daemons of ours are in the kernel no more (ipvsadm -C); then Apply and Tune make them anew.
+func (f *Forwarder) Lost() (bool, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if len(f.done)+len(f.daemons) == 0 {
+		return false, nil
+	}
+	k, err := f.open()
+	if err != nil {
+		return false, err
+	}
+	defer k.close()
+	list, err := k.services()
+	if err != nil {
+		return false, err
+	}
+	there := owned{}
+	for _, s := range list {
+		there[s.id] = true
+	}
+	for id, e := range f.done {
+		if e.id == id && !there[id] {
+			clear(f.done) // servers may be lost, too
+			return true, nil
+		}
+	}
+	running, err := k.daemons()
+	return err == nil && len(running) < len(f.daemons), err
+}
+
 // Counts returns what went through each service and to each server, and the connections of each server now.
 func (f *Forwarder) Counts() (map[director.ID]director.Counts, error) {
 	f.mu.Lock()

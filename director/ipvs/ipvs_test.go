@@ -219,9 +219,15 @@ func behind(t *testing.T, open func() (kernel, error)) {
 	s.judge(s.f.Apply([]director.Service{one, two}), "")
 	e, wlc := entryOf(&two), tcp("10.7.0.1:80", "wlc")
 	s.other(func(k kernel) error { return k.do(command{verb: dropService, service: e.service}) })
+	if lost, err := s.f.Lost(); !lost || err != nil {
+		t.Errorf("a service is lost: %v, %v", lost, err)
+	}
 	changed := entryOf(&wlc)
 	s.other(func(k kernel) error { return k.do(command{verb: setService, service: changed.service}) })
 	s.apply([]director.Service{one, two}, "", "change tcp 10.7.0.1:80", "add tcp 10.7.0.2:80", "add 10.8.0.1:80 of tcp 10.7.0.2:80")
+	if lost, err := s.f.Lost(); lost || err != nil {
+		t.Errorf("nothing is lost: %v, %v", lost, err)
+	}
 	s.other(func(k kernel) error { return k.do(command{verb: dropService, service: e.service}) })
 	s.apply([]director.Service{one}, "")
 	s.there("tcp 10.7.0.1:80 rr 10.8.0.1 10.8.0.2")
@@ -259,6 +265,14 @@ func roles(t *testing.T, open func() (kernel, error)) {
 	running("sync daemon master on lo (syncid 7)")
 	tune(director.SyncBoth, 8, "")
 	running("sync daemon backup on lo (syncid 8)", "sync daemon master on lo (syncid 8)")
+	s.other(func(k kernel) error { return k.stopDaemon(syncd{State: sending}) })
+	if lost, err := s.f.Lost(); !lost || err != nil {
+		t.Errorf("a sync daemon is lost: %v, %v", lost, err)
+	}
+	tune(director.SyncBoth, 8, "")
+	if lost, err := s.f.Lost(); lost || err != nil {
+		t.Errorf("nothing is lost: %v, %v", lost, err)
+	}
 	s.restart()
 	s.judge(s.f.Remove(), "")
 	running()
