@@ -17,7 +17,7 @@ func TestMain(m *testing.M) {
 }
 
 // others are packages with tests for this kernel, beside this one's stories.
-var others = []struct{ pkg, run string }{{"director/ipvs", "Kernel"}}
+var others = []struct{ pkg, run string }{{"director/ipvs", "Kernel"}, {"director/realserver", "."}, {"director/check", "^TestKeepalivedAgrees$"}}
 
 // TestKernel boots once, and runs everything in the guest.
 func TestKernel(t *testing.T) {
