@@ -39,7 +39,7 @@ func checkerRows() []row {
 }
 
 func checkTables() []table {
-	some := append(timingRows(true), bit("log_all_failures", "each failed check is logged", func(r *reader) *bool { return given(&r.timing.log) }))
+	some := append(timingRows(true, 0), bit("log_all_failures", "each failed check is logged", func(r *reader) *bool { return given(&r.timing.log) }))
 	some = slices.DeleteFunc(some, func(k row) bool { return k.name == "inhibit_on_failure" })
 	all := []string{anyChecker}
 	return []table{

@@ -18,8 +18,8 @@ func serverTables() []table {
 			blockOf("SSL", "", "what SSL_GET shows and trusts", "SSL", 0, 0, nil, nil),
 		}},
 		{block: "virtual_server_group", item: setMember},
-		{block: "virtual_server", rows: append(serverRows(), append(schedulerRows(), timingRows(false)...)...)},
-		{block: "real_server", rows: append(realRows(), timingRows(true)...)},
+		{block: "virtual_server", rows: append(serverRows(), append(schedulerRows(), timingRows(false, 1)...)...)},
+		{block: "real_server", rows: append(realRows(), timingRows(true, 1)...)},
 		{block: "SSL", rows: []row{
 			ignored("password", "<STRING>", "a key with a password cannot be read (openssl pkey takes it off)"),
 			text("ca", "<STRING>", "a file: it must vouch for the servers' certificates, with enable_sni also for their names", func(r *reader) *string { return &r.cfg.TLS.CA }),
@@ -287,8 +287,9 @@ func weightRow(words string, to func(*reader) *int) row {
 	})
 }
 
-// timingRows are the keywords of virtual servers, real servers and checks alike.
-func timingRows(inner bool) []row {
+// timingRows are the keywords of virtual servers, real servers and checks alike; retries are the fewest that may be given, which for keepalived are 0 in
+// a check, and 1 elsewhere.
+func timingRows(inner bool, retries int) []row {
 	t := func(to func(*timing) **time.Duration) func(*reader) *time.Duration {
 		return func(r *reader) *time.Duration { return given(to(r.timing)) }
 	}
@@ -297,7 +298,7 @@ func timingRows(inner bool) []row {
 		secs("connect_timeout", "how long a check may take (default: 5)", 0.001, 4294, t(func(t *timing) **time.Duration { return &t.timeout })),
 		secs("delay_before_retry", "between two checks after a failure (default: 1; HTTP_GET and SSL_GET: 3; DNS_CHECK: as delay_loop)", 0.001, 4294, t(func(t *timing) **time.Duration { return &t.delay })),
 		secs("warmup", "the first check is at a random time up to this (default: as delay_loop)", 0, 4294, t(func(t *timing) **time.Duration { return &t.warmup })),
-		num("retry", "failures in a row that are passed over (default: 1; DNS_CHECK: 3; MISC_CHECK: 0)", 0, math.MaxInt32, func(r *reader) *int { return given(&r.timing.retry) }),
+		num("retry", "failures in a row that are passed over (default: 1; DNS_CHECK: 3; MISC_CHECK: 0)", retries, math.MaxInt32, func(r *reader) *int { return given(&r.timing.retry) }),
 		bit("inhibit_on_failure", "while down a server's weight is 0, and its connections stay", func(r *reader) *bool { return given(&r.timing.inhibit) }),
 	}
 	if inner {
