@@ -45,7 +45,7 @@ bench: build
 bench-scheduler: build
 	$(GO) run ./bench/scheduler -takt $(CURDIR)/bin/takt $(if $(SLOW),-slow) -only '$(ONLY)'
 
-# What is promised of a director, beside keepalived and rules by hand; about 20 minutes. Needs root. SHORT=1: three.
+# What is promised of a director, beside keepalived and rules by hand; about 23 minutes. Needs root. SHORT=1: three.
 bench-director: build
 	$(GO) build -trimpath -o bin/bench-director ./bench/director
 	bin/bench-director -takt $(CURDIR)/bin/takt -out bench/out -only '$(ONLY)' $(if $(SHORT),-quick)

@@ -1,7 +1,7 @@
 // Command director measures what is promised of a director, in network namespaces on this machine, beside the real keepalived where that is
 // installed. It needs root, prints one table, and writes director.json.
 //
-//	bench-director -takt bin/takt                 # everything: about 20 minutes
+//	bench-director -takt bin/takt                 # everything: about 23 minutes
 //	bench-director -only outage,sharing           # some rows
 //	bench-director -quick                         # few and short runs: to see that it works
 //

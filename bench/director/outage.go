@@ -52,7 +52,7 @@ func (b *bench) outage(s step) error {
 	all, lanes := map[string][]float64{}, s.lanes()
 	for lane := range lanes {
 		work.Go(func() {
-			err := b.lane(lane, (b.o.runs+lanes-1-lane)/lanes, s, systems, func(name string, gap time.Duration) {
+			err := b.lane(lane, s, systems, func(name string, gap time.Duration) {
 				mu.Lock()
 				defer mu.Unlock()
 				all[name] = append(all[name], ms(gap))
@@ -91,7 +91,7 @@ func (s step) judge(r row, peer float64) row {
 }
 
 // lane measures in turn on one network, so that all see the same machine.
-func (b *bench) lane(number, runs int, s step, systems []system, tell func(string, time.Duration)) error {
+func (b *bench) lane(number int, s step, systems []system, tell func(string, time.Duration)) error {
 	dir := filepath.Join(b.dir, fmt.Sprint("lane-", number))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
@@ -100,9 +100,10 @@ func (b *bench) lane(number, runs int, s step, systems []system, tell func(strin
 	if err != nil {
 		return err
 	}
-	for range runs {
+	for i := number; i < b.o.runs; i += s.lanes() {
+		phase := s.advert * time.Duration(2*i+1) / time.Duration(2*b.o.runs)
 		for _, sys := range systems {
-			gap, err := net.once(sys, s)
+			gap, err := net.once(sys, s, phase)
 			if err != nil {
 				return fmt.Errorf("%s: %w", sys.name, err)
 			}
@@ -112,8 +113,8 @@ func (b *bench) lane(number, runs int, s step, systems []system, tell func(strin
 	return nil
 }
 
-// once starts both, ends the master, and returns how long the address was away.
-func (n *network) once(s system, what step) (gap time.Duration, err error) {
+// once starts both, ends the master so long after one of its adverts, and returns how long the address was away.
+func (n *network) once(s system, what step, phase time.Duration) (gap time.Duration, err error) {
 	a, err := s.start(n.a, n.dir, instance(150, what.advert))
 	if err != nil {
 		return 0, err
@@ -133,6 +134,9 @@ func (n *network) once(s system, what step) (gap time.Duration, err error) {
 		return 0, err
 	}
 	time.Sleep(100 * time.Millisecond)
+	if err := n.afterAdvert(phase, what.advert); err != nil {
+		return 0, errors.Join(err, fmt.Errorf("%v", p.stop()))
+	}
 	if what.crash {
 		err = n.hub.all("ip link set p-a down")
 		_ = syscall.Kill(-a.Process.Pid, syscall.SIGKILL)

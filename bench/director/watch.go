@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"net/netip"
-	"runtime"
 	"slices"
 	"sync"
 	"syscall"
@@ -50,9 +49,8 @@ func watch(n *network) (*watcher, error) {
 }
 
 func (w *watcher) listen(which, socket int) {
-	runtime.LockOSThread() // for good: nobody else is to have this priority
+	inTime()
 	defer unix.Close(socket)
-	_ = unix.SchedSetAttr(0, &unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_FIFO, Priority: 1}, 0) // without it the times are less exact
 	b := make([]byte, 1<<16)
 	for {
 		select {
