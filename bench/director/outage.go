@@ -22,7 +22,7 @@ func steps() (list []step) {
 	for _, crash := range []bool{true, false} {
 		for _, advert := range []time.Duration{time.Second, 100 * time.Millisecond, 20 * time.Millisecond, 10 * time.Millisecond} {
 			what := map[bool]string{true: "crash", false: "stop"}[crash]
-			list = append(list, step{fmt.Sprintf("%s, adverts of %v", what, advert), advert, crash})
+			list = append(list, step{fmt.Sprintf("%s with adverts of %v", what, advert), advert, crash})
 		}
 	}
 	return list
@@ -31,10 +31,13 @@ func steps() (list []step) {
 // lanes is how many pairs are measured beside each other: where adverts are slow the machine has nothing to do, and a run is
 // little else than waiting.
 func (s step) lanes() int {
-	if s.advert >= time.Second {
+	switch {
+	case s.advert < time.Second:
+		return 1
+	case s.crash:
 		return 5
 	}
-	return 1
+	return 3 // milliseconds count
 }
 
 // outage measures how long an address is away as a client sees it that pings each millisecond, for all systems.
@@ -128,7 +131,7 @@ func (n *network) once(s system, what step, phase time.Duration) (gap time.Durat
 		return 0, err
 	}
 	defer end(b)
-	time.Sleep(max(5*what.advert/2, 300*time.Millisecond)) // both know each other
+	time.Sleep(max(what.advert*11/10, 300*time.Millisecond)) // both know each other
 	p, err := n.ping()
 	if err != nil {
 		return 0, err
@@ -137,6 +140,7 @@ func (n *network) once(s system, what step, phase time.Duration) (gap time.Durat
 	if err := n.afterAdvert(phase, what.advert); err != nil {
 		return 0, errors.Join(err, fmt.Errorf("%v", p.stop()))
 	}
+	p.begin()
 	if what.crash {
 		err = n.hub.all("ip link set p-a down")
 		_ = syscall.Kill(-a.Process.Pid, syscall.SIGKILL)

@@ -13,18 +13,20 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// pinger asks the address every millisecond and keeps the longest time between two answers, by the kernel's clock of their arrival. Its threads
+// pinger asks the address every millisecond and keeps the longest time between two answers since begin, by the kernel's clock of their arrival. Its threads
 // have real-time priority: that the client is late on a loaded machine is not to be in the figures.
 type pinger struct {
 	socket int
 	quit   chan struct{}
 	work   sync.WaitGroup
-	gap    time.Duration
-	last   time.Time
+
+	mu   sync.Mutex
+	gap  time.Duration // guarded by mu
+	last time.Time     // guarded by mu
 }
 
 func (n *network) ping() (*pinger, error) {
-	p := &pinger{quit: make(chan struct{})}
+	p := &pinger{quit: make(chan struct{}), last: time.Now()}
 	err := n.client.do(func() (err error) {
 		p.socket, err = unix.Socket(unix.AF_INET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, unix.IPPROTO_ICMP)
 		if err != nil {
@@ -66,7 +68,6 @@ func (p *pinger) ask() {
 
 func (p *pinger) listen() {
 	inTime()
-	p.last = time.Now()
 	b, control := make([]byte, 1500), make([]byte, 128)
 	for {
 		select {
@@ -81,7 +82,16 @@ func (p *pinger) listen() {
 	}
 }
 
+// begin forgets what was before.
+func (p *pinger) begin() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gap = 0
+}
+
 func (p *pinger) answered(at time.Time) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	p.gap, p.last = max(p.gap, at.Sub(p.last)), at
 }
 
@@ -103,5 +113,7 @@ func (p *pinger) stop() time.Duration {
 	p.work.Wait()
 	_ = unix.Close(p.socket)
 	p.answered(ended)
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.gap
 }
