@@ -284,7 +284,7 @@ func (d *Daemon) askRole(ctx context.Context, op string, a control.Ask, ask func
 	before := now.Current
 	text, err := ask()
 	d.followRole(before) // if the verb failed, the device comes back
-	return text, err
+	return text, naming(err, d.nbd.Clients)
 }
 
 // askResize returns when the block device has the new size, too, so that a file system can be grown next.

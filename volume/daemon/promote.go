@@ -3,6 +3,8 @@ package daemon
 import (
 	"context"
 	"errors"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/internal/errs"
@@ -47,4 +49,17 @@ func (d *Daemon) peerIsPrimary() bool {
 		}
 	}
 	return false
+}
+
+// naming adds who uses the volume to a refusal because of its users.
+func naming(err error, clients func() []string) error {
+	var e *errs.Error
+	if !errors.Is(err, state.ErrOpen) || !errors.As(err, &e) {
+		return err
+	}
+	names := clients()
+	if len(names) == 0 {
+		return err
+	}
+	return errs.E(e.Op, e.Kind, e.Object, e.Hint, fmt.Errorf("%w: %s", e.Err, strings.Join(names, ", ")))
 }

@@ -43,3 +43,22 @@ func TestPatiently(t *testing.T) {
 		})
 	}
 }
+
+// TestNaming: whoever is in the way is named, where that is known.
+func TestNaming(t *testing.T) {
+	open := errs.E("make secondary", errs.Conflict, "volume r0", "Stop it.", fmt.Errorf("somebody: %w", state.ErrOpen))
+	who := func(names ...string) func() []string { return func() []string { return names } }
+	if got := naming(open, who("process 1 (qemu)", "process 2 (fio)")); got.Error() != open.Error()+": process 1 (qemu), process 2 (fio)" || errs.KindOf(got) != errs.Conflict || !errors.Is(got, state.ErrOpen) {
+		t.Error(got)
+	}
+	if got := naming(open, who()); got != error(open) {
+		t.Error(got)
+	}
+	other := errors.New("the disk failed")
+	if got := naming(other, who("process 1 (qemu)")); got != other {
+		t.Error(got)
+	}
+	if naming(nil, who("process 1 (qemu)")) != nil {
+		t.Error("an error out of nothing")
+	}
+}

@@ -1,8 +1,10 @@
 package state
 
 import (
+	"errors"
 	"fmt"
 
+	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/volume"
 )
 
@@ -32,13 +34,23 @@ func (m *Machine) askSecondary(in Asked) {
 	}
 }
 
-func (m *Machine) inUse(op string) error {
-	words := fmt.Sprintf("%d users have it open, %d of them for writing", m.readers+m.writers, m.writers)
-	if m.readers+m.writers == 1 {
-		words = "somebody has it open"
+// ErrOpen is why a volume that is in use is not taken from its users.
+var ErrOpen = errors.New("it is in use")
+
+// inUse says how many users there are; it is ErrOpen.
+type inUse struct{ readers, writers int }
+
+func (u inUse) Error() string {
+	if u.readers+u.writers == 1 {
+		return "somebody has it open"
 	}
-	return m.conflict(op, words,
-		"Unmount it or stop what uses it, then try again; fuser or lsof on the device or socket names them.")
+	return fmt.Sprintf("%d users have it open, %d of them for writing", u.readers+u.writers, u.writers)
+}
+
+func (inUse) Is(target error) bool { return target == ErrOpen }
+
+func (m *Machine) inUse(op string) error {
+	return errs.E(op, errs.Conflict, "volume "+m.cfg.Name, "Unmount it or stop what uses it, then try again.", inUse{m.readers, m.writers})
 }
 
 // stop takes a primary the right to go on, until it is demoted.

@@ -19,6 +19,7 @@ type conn struct {
 	srv   *Server
 	dev   front.Device
 	nc    net.Conn // during the handshake
+	pid   int32    // of the client; 0: unknown
 	terms terms
 	close func() // of Device.Open
 
@@ -60,7 +61,7 @@ const (
 )
 
 func newConn(s *Server, nc net.Conn) *conn {
-	return &conn{srv: s, dev: s.dev, nc: nc, wake: make(chan struct{}, 1)}
+	return &conn{srv: s, dev: s.dev, nc: nc, pid: pidOf(nc), wake: make(chan struct{}, 1)}
 }
 
 // run serves the connection until it ends.
