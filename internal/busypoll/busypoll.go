@@ -13,8 +13,8 @@ package busypoll
 
 import "time"
 
-// Limit is how long to look before the thread sleeps.
-const Limit = 100 * time.Microsecond
+// Limit is how long to look before the thread sleeps, where a Decider says so.
+const Limit = 50 * time.Microsecond
 
 const (
 	// After a look in vain the thread sleeps this many times before it looks again, twice as often after each

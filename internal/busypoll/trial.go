@@ -25,6 +25,9 @@ type Trial struct {
 	off      int           // reads in the last phase without looking
 }
 
+// FarLimit is how long to look where a Trial says so: an answer has twice the way, and somebody's work, behind it.
+const FarLimit = 100 * time.Microsecond
+
 type phase uint8
 
 const (
@@ -39,7 +42,7 @@ const (
 	leastOff = 1024    // reads without looking after a failure
 	mostOff  = 1 << 16 // and after many
 	// patient is how long after one another reads end at most for a look to be worth trying.
-	patient = 4 * Limit
+	patient = 4 * FarLimit
 )
 
 // Look says whether to look before the thread sleeps. Who does reports it with Looked.
@@ -47,7 +50,7 @@ func (t *Trial) Look() bool { return t.phase == looking }
 
 // Looked notes how a look went: whether a message was found, and after how long.
 func (t *Trial) Looked(found bool, took time.Duration) {
-	if found && took <= Limit {
+	if found && took <= FarLimit {
 		return
 	}
 	if t.vain++; t.vain > sample/8 {

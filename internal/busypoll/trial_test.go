@@ -13,7 +13,7 @@ func messages(t *Trial, clock *time.Duration, n, together int, sleeping, awake t
 		if t.Look() {
 			looks++
 			gap = awake
-			t.Looked(gap <= Limit, min(gap, Limit+1))
+			t.Looked(gap <= FarLimit, min(gap, FarLimit+1))
 		}
 		*clock += gap
 		t.Came(together, *clock)
@@ -39,7 +39,7 @@ func TestTrialLooksWhileThatIsFaster(t *testing.T) {
 }
 
 func TestTrialEndsWhatIsInVain(t *testing.T) {
-	for _, gap := range []time.Duration{Limit + Limit/2, time.Millisecond, time.Second} {
+	for _, gap := range []time.Duration{FarLimit + FarLimit/2, time.Millisecond, time.Second} {
 		var d Trial
 		var clock time.Duration
 		if n := messages(&d, &clock, 100_000, 1, gap, gap); n > 10*sample {

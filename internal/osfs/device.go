@@ -26,6 +26,8 @@ type Device interface {
 	// NextData returns the next range at or after off that is not a hole; start is the
 	// file's length if there is none.
 	NextData(off int64) (start, end int64, err error)
+	// ReadCached fills p if no disk has to be waited for. False: it did not, p may be changed in part, and ReadAt knows more.
+	ReadCached(p []byte, off int64) bool
 	// InMemory says that reads and writes never wait for a disk.
 	InMemory() bool
 }

@@ -68,6 +68,16 @@ func deviceContract(t *testing.T, disk osfs.FS, path string, inMemory bool) {
 	if n, err := d.Capacity(); n != 192<<10 || err != nil {
 		t.Errorf("%d bytes, %v", n, err)
 	}
+	cached := make([]byte, 8)
+	switch got := d.ReadCached(cached, 64<<10-4); {
+	case got && string(cached) != "\x00\x00\x00\x00xxxx":
+		t.Errorf("from the cache: %q", cached)
+	case !got && path == "/f": // of Mem; the kernel's tmpfs has no such reads, and need not
+		t.Error("Mem has everything at hand")
+	}
+	if d.ReadCached(cached, 192<<10-4) {
+		t.Error("read beyond the end")
+	}
 	if d.InMemory() != inMemory {
 		t.Errorf("in memory: %v", d.InMemory())
 	}

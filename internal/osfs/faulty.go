@@ -311,6 +311,9 @@ func (f *faultyFile) NextData(off int64) (start, end int64, err error) {
 	return d.NextData(off)
 }
 
+// ReadCached never answers: a fault shows with ReadAt, once.
+func (f *faultyFile) ReadCached([]byte, int64) bool { return false }
+
 func (f *faultyFile) InMemory() bool {
 	d, ok := f.File.(Device)
 	return ok && d.InMemory()

@@ -109,4 +109,9 @@ func (f *memFile) NextData(off int64) (start, end int64, err error) {
 	return min(size, max(off, start)), min(size, max(off, end)), nil
 }
 
+func (f *memFile) ReadCached(p []byte, off int64) bool {
+	n, err := f.ReadAt(p, off)
+	return n == len(p) && err == nil
+}
+
 func (f *memFile) InMemory() bool { return true }

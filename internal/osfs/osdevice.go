@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"regexp"
+	"sync/atomic"
 	"syscall"
 	"unsafe"
 
@@ -16,13 +17,15 @@ import (
 type osFile struct {
 	*os.File
 	raw syscall.RawConn
+	// noCached: the file system does not know reads that do not wait.
+	noCached atomic.Bool
 }
 
 var _ Device = (*osFile)(nil)
 
 func newOSFile(f *os.File) (*osFile, error) {
 	raw, err := f.SyscallConn()
-	return &osFile{f, raw}, err
+	return &osFile{File: f, raw: raw}, err
 }
 
 // do calls with the descriptor, again if a signal interrupts. A Close meanwhile waits for it: the number could
@@ -175,6 +178,28 @@ func (f *osFile) NextData(off int64) (start, end int64, err error) {
 		return off, size, nil
 	}
 	return 0, 0, f.fail("seek data", err)
+}
+
+// ReadCached reads with RWF_NOWAIT.
+func (f *osFile) ReadCached(p []byte, off int64) bool {
+	if len(p) == 0 || f.noCached.Load() {
+		return false
+	}
+	iov := unix.Iovec{Base: unsafe.SliceData(p)}
+	iov.SetLen(len(p))
+	n := 0
+	err := f.do(func(fd int) error {
+		k, _, errno := unix.Syscall6(unix.SYS_PREADV2, uintptr(fd), uintptr(unsafe.Pointer(&iov)), 1, uintptr(off), uintptr(off>>32), unix.RWF_NOWAIT)
+		if errno != 0 {
+			return errno
+		}
+		n = int(k)
+		return nil
+	})
+	if err == syscall.EOPNOTSUPP || err == syscall.ENOSYS {
+		f.noCached.Store(true)
+	}
+	return err == nil && n == len(p)
 }
 
 func (f *osFile) InMemory() bool {

@@ -46,6 +46,15 @@ func (d *Disk) ReadAt(p []byte, off int64) (int, error) {
 	return n, err
 }
 
+// ReadCached is a ReadAt of what is in the system's cache. False: p does not hold the data; ReadAt may have to wait for it.
+func (d *Disk) ReadCached(p []byte, off int64) bool {
+	if d.enter(off, int64(len(p))) != nil {
+		return false
+	}
+	defer d.use.RUnlock()
+	return d.data.ReadCached(p, off)
+}
+
 // WriteAt writes data. It is durable after Sync. Errors hold the system's error number, as ENOSPC.
 func (d *Disk) WriteAt(p []byte, off int64) (int, error) {
 	if err := d.enter(off, int64(len(p))); err != nil {

@@ -108,7 +108,7 @@ func (w *wire) look(p []byte) int {
 		if first && errno == 0 {
 			return int(n)
 		}
-		if took := time.Since(began); errno != unix.EAGAIN || took > busypoll.Limit {
+		if took := time.Since(began); errno != unix.EAGAIN || took > busypoll.FarLimit {
 			w.poll.Looked(errno == 0, took)
 			if errno != 0 {
 				return 0

@@ -8,6 +8,7 @@ import (
 	"os"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -35,16 +36,28 @@ type site struct {
 // slowFS is a disk that does not answer at once.
 type slowFS struct{ osfs.FS }
 
-type slowFile struct{ osfs.Device }
+type slowFile struct {
+	osfs.Device
+	writes *atomic.Int64
+}
 
 func (slowFile) InMemory() bool { return false }
+
+// WriteAt takes its time now and then: what is quick is done by who has it, what follows one that waited by others, for a
+// while, so that both ways meet.
+func (f slowFile) WriteAt(p []byte, off int64) (int, error) {
+	if f.writes.Add(1)%400 == 0 {
+		<-time.After(time.Millisecond)
+	}
+	return f.Device.WriteAt(p, off)
+}
 
 func (f slowFS) OpenFile(op, name string, flag int, perm os.FileMode) (osfs.File, error) {
 	file, err := f.FS.OpenFile(op, name, flag, perm)
 	if err != nil {
 		return nil, err
 	}
-	return slowFile{file.(osfs.Device)}, nil
+	return slowFile{file.(osfs.Device), new(atomic.Int64)}, nil
 }
 
 const diskPath = "/disk"
