@@ -68,7 +68,7 @@ func (v service) String() string {
 			fmt.Fprintf(&b, "  %s\n", o)
 		}
 		if !s.free && proto == "TCP" {
-			b.WriteString("  TCP_CHECK {\n   connect_timeout 2\n   retry 0\n   warmup 0\n  }\n")
+			b.WriteString("  TCP_CHECK {\n   connect_timeout 6\n   retry 0\n   warmup 0\n  }\n")
 		}
 		b.WriteString(" }\n")
 	}

@@ -52,8 +52,12 @@ func TestKernel(t *testing.T) {
 		bin = filepath.Join(dir, "takt")
 		build(ctx, t, "build", "-o", bin, "github.com/takt-ha/takt/cmd/takt")
 	}
+	examples, err := filepath.Abs("../../../../shared/examples")
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range steps {
-		steps[i].Env = append(steps[i].Env, "TAKT_BIN="+bin)
+		steps[i].Env = append(steps[i].Env, "TAKT_BIN="+bin, examplesVariable+"="+examples)
 	}
 	status, err := m.Run(ctx, steps...)
 	if err != nil {

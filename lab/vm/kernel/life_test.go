@@ -1,70 +1,9 @@
 package kernel
 
 import (
-	"fmt"
 	"strings"
 	"testing"
-
-	"github.com/takt-ha/takt/director/directortest"
 )
-
-// pair is the configuration of one of two directors, with a priority.
-func pair(priority int, services ...service) string {
-	instance := func(name, dev, vip string, id int) string {
-		return fmt.Sprintf("vrrp_instance %s {\n interface %s\n version 3\n virtual_router_id %d\n priority %d\n advert_int 0.5\n virtual_ipaddress {\n  %s/32 dev %s\n }\n}\n", name, dev, id, priority, vip, dev)
-	}
-	head := "global_defs {\n router_id test\n lvs_sync_daemon e0 outside id 5\n}\nvrrp_sync_group both {\n group {\n  outside\n  inside\n }\n}\n"
-	return head + instance("outside", "e0", vip4, 51) + instance("inside", "e1", gate4, 52) + strings.TrimPrefix(conf(services...), conf())
-}
-
-// holding reports whether a director has the addresses.
-func (b *balancer) holding() bool {
-	have := output(b.Machine, "ip", "-4", "address")
-	return strings.Contains(have, vip4+"/32") && strings.Contains(have, gate4+"/32")
-}
-
-// syncs reports whether a director's kernel tells others of its connections ("master"), or is told ("backup").
-func (b *balancer) syncs(as string) bool {
-	return strings.Contains(output(b.Machine, "ipvsadm", "--list", "--daemon"), as+" sync daemon")
-}
-
-// TestFailover: the master loses its power. The other one has the addresses, and what connections were there go on.
-func TestFailover(t *testing.T) {
-	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 2, false)
-		s.serve(8000)
-		v := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}
-		first, second := s.directors[0], s.directors[1]
-		first.start(pair(150, v))
-		s.await("the first has the addresses", func() bool { return first.holding() && first.syncs("master") })
-		second.start(pair(100, v))
-		last := "-a -t 192.0.2.10:80 -r 10.0.0.23:8000 -m -w 1"
-		s.await("both forward", func() bool { return first.has(last)() && second.has(last)() && second.syncs("backup") })
-		c, who := s.dial(at(vip4, 80), none)
-		if c == nil {
-			t.Fatal("nobody answers")
-		}
-		s.await("the second knows of the connection", func() bool {
-			if again := c.ask(); again != who {
-				t.Fatalf("the connection to %s was answered by %s", who, again)
-			}
-			return strings.Contains(output(second.Machine, "ipvsadm", "--list", "--numeric", "--connection"), "ESTABLISHED")
-		})
-		for _, device := range []string{"e0", "e1"} {
-			directortest.Run(t, "ip", "link", "set", first.Port(device), "down")
-		}
-		first.kill()
-		s.await("the second has the addresses", func() bool { return second.holding() && second.syncs("master") })
-		if again := c.ask(); again != who {
-			t.Errorf("after the failover the connection to %s was answered by %s", who, again)
-		}
-		s.want("new ones", s.answers(3, vip4+":80"), "r1:1 r2:1 r3:1")
-		second.stop()
-		if second.holding() || second.syncs("master") || second.syncs("backup") || second.table() != "" {
-			t.Errorf("it left\n%s%s%s", output(second.Machine, "ip", "-4", "address"), output(second.Machine, "ipvsadm", "-L", "--daemon"), second.table())
-		}
-	})
-}
 
 // asked is how many connections a service was asked for, and its servers, since they were made. The kernel adds them up every two seconds.
 func (b *balancer) asked(service string) string {
@@ -182,6 +121,39 @@ func TestOthers(t *testing.T) {
 		}
 		if strings.Contains(d.table(), vip4+":80 ") {
 			t.Errorf("ours has not gone:\n%s", d.table())
+		}
+	})
+}
+
+// TestSwitch: a reload moves a virtual server from nftables to IPVS, and back.
+func TestSwitch(t *testing.T) {
+	mine(t, func(t *testing.T) {
+		s := newScene(t, ours, 1, false)
+		d := s.directors[0]
+		s.holds(d)
+		s.serve(8000)
+		v := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}
+		nftables, ipvs := v, v
+		nftables.algo = "twos" // which this kernel has not
+		rules := func() bool { return strings.Contains(output(d.Machine, "nft", "list", "ruleset"), "10.0.0.23") }
+		for range 2 {
+			for _, by := range []service{nftables, ipvs} {
+				if d.cmd == nil {
+					d.start(conf(by))
+				} else {
+					d.reload(conf(by))
+				}
+				s.await("it is forwarded by "+by.algo, func() bool {
+					return d.has("-a -t 192.0.2.10:80 -r 10.0.0.23:8000 -m -w 1")() == (by.algo == "") && rules() == (by.algo != "")
+				})
+				if have := s.answers(6, vip4+":80"); strings.Contains(have, "-") || len(strings.Fields(have)) != 3 {
+					t.Errorf("%q: answered by %s, want all three\n%s", by.algo, have, d.status())
+				}
+			}
+		}
+		d.stop()
+		if rules() || d.table() != "" {
+			t.Errorf("it left\n%s\n%s", output(d.Machine, "nft", "list", "ruleset"), d.table())
 		}
 	})
 }

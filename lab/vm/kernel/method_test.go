@@ -72,9 +72,9 @@ func (s *scene) apply(conf string) {
 }
 
 // serveDirect makes each server answer at the virtual addresses and at its own on the client's network.
-func (s *scene) serveDirect() {
+func (s *scene) serveDirect(more ...string) {
 	s.t.Helper()
-	s.serve(80, vip4, vip6)
+	s.serve(80, append(more, vip4, vip6)...)
 	for i, m := range s.servers {
 		for _, a := range []string{"192.0.2.2%d", "2001:db8:1::2%d"} {
 			m.Serve(netip.AddrPortFrom(netip.MustParseAddr(fmt.Sprintf(a, i+1)), 80))
@@ -82,20 +82,37 @@ func (s *scene) serveDirect() {
 	}
 }
 
-// TestTunnel: packets come to the servers wrapped in others: IP in IP, IPv4 and IPv6, or GRE where it is asked for.
+// TestTunnel: packets come to the servers wrapped in others: IP in IP, IPv4 and IPv6, in GRE, and in UDP (GUE).
 func TestTunnel(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
 		s := newScene(t, k, 1, true)
 		d := s.directors[0]
 		s.holds(d)
+		wrapped := func(kind string) (list []server) {
+			for _, s := range front(80) {
+				s.options = append(s.options, "lvs_method TUN type "+kind)
+				list = append(list, s)
+			}
+			return list
+		}
+		const vip, vip2 = "192.0.2.50", "192.0.2.51"
+		d.Run("ip", "address", "add", vip+"/32", "dev", "e0")
+		d.Run("ip", "address", "add", vip2+"/32", "dev", "e0")
 		conf := conf(
 			service{key: vip4 + " 80", method: "TUN", servers: front(80)},
-			service{key: vip6 + " 80", method: "TUN", servers: over6(front(80))})
+			service{key: vip6 + " 80", method: "TUN", servers: over6(front(80))},
+			service{key: vip + " 80", method: "TUN", servers: wrapped("gre")},
+			service{key: vip2 + " 80", method: "TUN", servers: wrapped("gue port 6080")})
 		s.apply(conf)
-		s.serveDirect()
+		for _, m := range s.servers {
+			m.Run("ip", "fou", "add", "port", "6080", "gue") // as "apply" says
+		}
+		s.serveDirect(vip, vip2)
 		d.start(conf)
-		s.await("all are forwarded", d.has("-a -t 192.0.2.10:80 -r 192.0.2.23:80 -i -w 1 --tun-type ipip", "-a -t [2001:db8:1::10]:80 -r [2001:db8:1::23]:80 -i -w 1 --tun-type ipip"))
-		s.want("IPv4", s.answers(6, vip4+":80"), "r1:2 r2:2 r3:2")
-		s.want("IPv6", s.answers(6, "["+vip6+"]:80"), "r1:2 r2:2 r3:2")
+		s.await("all are forwarded", d.has("-a -t 192.0.2.10:80 -r 192.0.2.23:80 -i -w 1 --tun-type ipip", "-a -t [2001:db8:1::10]:80 -r [2001:db8:1::23]:80 -i -w 1 --tun-type ipip",
+			"-a -t 192.0.2.50:80 -r 192.0.2.23:80 -i -w 1 --tun-type gre --tun-nocsum", "-a -t 192.0.2.51:80 -r 192.0.2.23:80 -i -w 1 --tun-type gue --tun-port 6080 --tun-nocsum"))
+		for _, to := range []string{vip4, "[" + vip6 + "]", vip, vip2} {
+			s.want(to, s.answers(6, to+":80"), "r1:2 r2:2 r3:2")
+		}
 	})
 }

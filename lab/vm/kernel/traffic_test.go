@@ -21,6 +21,14 @@ type connection struct {
 
 // dial opens a TCP connection from the client and returns who answers it; "-" is nobody.
 func (s *scene) dial(to netip.AddrPort, from netip.Addr) (c *connection, who string) {
+	if c = s.connect(to, from); c == nil {
+		return nil, "-"
+	}
+	return c, c.hear()
+}
+
+// connect opens a connection, to a server that may say nothing.
+func (s *scene) connect(to netip.AddrPort, from netip.Addr) *connection {
 	d := net.Dialer{Timeout: 5 * time.Second}
 	if from.IsValid() {
 		d.LocalAddr = &net.TCPAddr{IP: from.AsSlice()}
@@ -29,11 +37,10 @@ func (s *scene) dial(to netip.AddrPort, from netip.Addr) (c *connection, who str
 	var err error
 	s.client.Do(func() { conn, err = d.Dial("tcp", to.String()) })
 	if err != nil {
-		return nil, "-"
+		return nil
 	}
 	s.t.Cleanup(func() { conn.Close() })
-	c = &connection{conn, bufio.NewReader(conn)}
-	return c, c.hear()
+	return &connection{conn, bufio.NewReader(conn)}
 }
 
 // hear returns the next line, or "-".
