@@ -3,6 +3,7 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -105,7 +106,19 @@ func (s *session) daemons() ([]syncd, error) {
 }
 
 func (s *session) startDaemon(d syncd) error { return s.socket.Do(cmdNewDaemon, d.encode()) }
-func (s *session) stopDaemon(d syncd) error  { return s.socket.Do(cmdDelDaemon, d.encode()) }
+
+// stopDaemon looks whether the daemon has gone instead of waiting for an answer: the kernel gives none about a daemon that it stops before
+// its thread has ever run.
+func (s *session) stopDaemon(d syncd) error {
+	if err := s.socket.Tell(cmdDelDaemon, d.encode()); err != nil {
+		return err
+	}
+	have, err := s.daemons()
+	if err == nil && slices.ContainsFunc(have, func(h syncd) bool { return h.State == d.State }) {
+		return errors.New("it still runs")
+	}
+	return err
+}
 
 func (s *session) timeouts() (director.Timeouts, error) {
 	b, err := s.socket.Get(cmdGetConfig, nil)

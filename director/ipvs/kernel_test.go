@@ -1,11 +1,13 @@
 package ipvs
 
 import (
+	"errors"
 	"maps"
 	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -253,6 +255,45 @@ func TestKernelDaemons(t *testing.T) {
 	}
 	if have := ipvsadm(t, "-L", "--daemon"); strings.TrimSpace(have) != "" {
 		t.Error(have)
+	}
+}
+
+// TestKernelHaste: a daemon that is stopped before it has ever run is stopped like any other. The kernel forgets to answer then.
+func TestKernelHaste(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	k, err := openKernel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer k.close()
+	var busy sync.WaitGroup
+	end := make(chan struct{})
+	defer busy.Wait()
+	defer close(end)
+	for range 8 {
+		busy.Go(func() {
+			for {
+				select {
+				case <-end:
+					return
+				default:
+				}
+			}
+		})
+	}
+	for i := range 30 {
+		for _, state := range []uint32{sending, receiving} {
+			d := syncd{State: state, Interface: "lo", ID: 1}
+			began := time.Now()
+			if err := errors.Join(k.startDaemon(d), k.stopDaemon(d)); err != nil {
+				t.Fatalf("round %d, after %s: %v", i, time.Since(began), err)
+			}
+		}
+	}
+	if have, err := k.daemons(); err != nil || len(have) > 0 {
+		t.Error(have, err)
 	}
 }
 

@@ -46,6 +46,11 @@ func (g *Generic) Do(command uint8, attributes []byte) error {
 	return err
 }
 
+// Tell gives a command and hears no answer: whether it was carried out has to be seen. It is carried out before Tell returns.
+func (g *Generic) Tell(command uint8, attributes []byte) error {
+	return g.socket.Socket.Send(g.request(command, 0, attributes))
+}
+
 // Get asks for one thing, and returns its attributes.
 func (g *Generic) Get(command uint8, attributes []byte) ([]byte, error) {
 	list, err := g.execute(command, 0, attributes)
@@ -61,11 +66,7 @@ func (g *Generic) List(command uint8, attributes []byte) ([][]byte, error) {
 }
 
 func (g *Generic) execute(command uint8, flags int, attributes []byte) ([][]byte, error) {
-	r := nl.NewNetlinkRequest(g.family, flags)
-	r.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_GENERIC: g.socket}
-	r.AddData(&nl.Genlmsg{Command: command, Version: g.version})
-	r.AddRawData(attributes)
-	list, err := r.Execute(unix.NETLINK_GENERIC, 0)
+	list, err := g.request(command, flags, attributes).Execute(unix.NETLINK_GENERIC, 0)
 	if err != nil {
 		return nil, err
 	}
@@ -76,4 +77,12 @@ func (g *Generic) execute(command uint8, flags int, attributes []byte) ([][]byte
 		list[i] = list[i][nl.SizeofGenlmsg:]
 	}
 	return list, nil
+}
+
+func (g *Generic) request(command uint8, flags int, attributes []byte) *nl.NetlinkRequest {
+	r := nl.NewNetlinkRequest(g.family, flags)
+	r.Sockets = map[int]*nl.SocketHandle{unix.NETLINK_GENERIC: g.socket}
+	r.AddData(&nl.Genlmsg{Command: command, Version: g.version})
+	r.AddRawData(attributes)
+	return r
 }
