@@ -88,7 +88,7 @@ func serveHTTP(t *testing.T, m *directortest.Machine) {
 	go http.Serve(l, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprintln(w, "page of", m.Name) })) //nolint:errcheck // ends with the listener
 }
 
-// serveMail greets, and likes all that it hears.
+// serveMail greets, and likes all that it hears until it is told to quit.
 func serveMail(t *testing.T, m *directortest.Machine) {
 	l := listen(t, m, 25)
 	go func() {
@@ -101,6 +101,10 @@ func serveMail(t *testing.T, m *directortest.Machine) {
 				defer c.Close()
 				fmt.Fprintf(c, "220 %s ESMTP\r\n", m.Name)
 				for lines := bufio.NewScanner(c); lines.Scan(); {
+					if strings.HasPrefix(lines.Text(), "QUIT") {
+						fmt.Fprint(c, "221 bye\r\n")
+						return
+					}
 					fmt.Fprint(c, "250 good\r\n")
 				}
 			}()
