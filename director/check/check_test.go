@@ -316,6 +316,14 @@ func TestPrograms(t *testing.T) {
 	long.Misc.Timeout = 200 * time.Millisecond
 	_, err = ask(t, long, at)
 	expect(t, "a program that hangs", err, "does not end within 200ms")
+	left := filepath.Join(dir, "left")
+	_, err = ask(t, program("(sleep 1; echo still here >"+left+") >&- 2>&- & exit 0"), at)
+	expect(t, "a program that leaves something behind", err, "")
+	_, err = ask(t, program("sleep 2"), at)
+	expect(t, "a program that takes a while", err, "")
+	if text, err := os.ReadFile(left); err == nil {
+		t.Errorf("what a program has left behind says %q", text)
+	}
 
 	path := filepath.Join(dir, "weight")
 	file := director.Check{Kind: "FILE_CHECK", File: &director.FileCheck{Name: "f", Weight: 3}, Pos: director.Pos{File: path}}

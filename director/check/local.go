@@ -29,6 +29,7 @@ func newMisc(c *director.Config, k *director.Check, weight int) (probe, error) {
 	if err != nil {
 		return nil, err
 	}
+	spec.Sweep = true // or each run would leave something, for ever
 	return func(ctx context.Context) (int, error) {
 		out := command.Run(ctx, spec)
 		switch {

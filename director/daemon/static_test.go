@@ -64,7 +64,7 @@ func TestStaticRouting(t *testing.T) {
 	both := director.Routing{Addresses: []director.Address{address("10.5.0.1/24", "s0"), address("10.6.0.1/24", "s1"), address("10.7.0.1/24", "late")},
 		Routes: []director.Route{{To: netip.MustParsePrefix("192.168.7.0/24"), Via: netip.MustParseAddr("10.6.0.9"), Interface: "s1"},
 			{To: netip.MustParsePrefix("192.168.9.0/24"), Via: netip.MustParseAddr("10.6.0.9"), Interface: "s1", NoTrack: true}},
-		Rules:  []director.Rule{{From: netip.MustParsePrefix("192.168.8.0/24"), Table: 77, Priority: 500}}}
+		Rules: []director.Rule{{From: netip.MustParsePrefix("192.168.8.0/24"), Table: 77, Priority: 500}}}
 	s.conf = &director.Config{Static: both}
 	end := s.begin()
 	s.await("the address", has(ip("addr", "show", "s1"), "10.6.0.1/24"))

@@ -151,6 +151,7 @@ func (w *Watcher) once(ctx context.Context, g *director.Global, s *director.Scri
 	if err != nil {
 		return n.ended(false), err.Error()
 	}
+	spec.Sweep = true // or each run would leave something, for ever
 	out := command.Run(ctx, spec)
 	switch {
 	case out.Cancelled:

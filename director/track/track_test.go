@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -76,15 +77,14 @@ func TestWhoIsMeant(t *testing.T) {
 // values is what a watcher tells, one after the other.
 type values chan Value
 
-func (v values) await(t *testing.T, want Value) {
+// await waits for all of these, in any order.
+func (v values) await(t *testing.T, want ...Value) {
 	t.Helper()
 	limit := time.After(15 * time.Second)
-	for {
+	for len(want) > 0 {
 		select {
 		case got := <-v:
-			if got == want {
-				return
-			}
+			want = slices.DeleteFunc(want, func(w Value) bool { return w == got })
 		case <-limit:
 			t.Fatalf("waited in vain for %+v", want)
 		}
@@ -108,9 +108,7 @@ func TestWatcher(t *testing.T) {
 	w := New(func(x Value) { v <- x }, slog.New(slog.DiscardHandler))
 	defer w.Close()
 	w.Set(c)
-	for _, want := range []Value{{Kind: Script, Name: "s", Up: true}, {Kind: Script, Name: "slow"}} {
-		v.await(t, want)
-	}
+	v.await(t, Value{Kind: Script, Name: "s", Up: true}, Value{Kind: Script, Name: "slow"})
 	if err := os.WriteFile(flag, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package vrrp
 
 import (
 	"bytes"
+	"encoding/binary"
 	"encoding/hex"
 	"net/netip"
 	"slices"
@@ -98,32 +99,61 @@ func TestRoundTrip(t *testing.T) {
 	})
 }
 
-// FuzzReceive: no datagram makes a machine panic, and none that is not in order moves it.
+// FuzzReceive: no datagram makes a machine panic, and none that is not in order moves it. With mend the sums are right, and with key it was made by
+// somebody who has the password.
 func FuzzReceive(f *testing.F) {
 	for _, s := range []string{v2Pass, v2AH, v3} {
 		b, _ := hex.DecodeString(s)
-		f.Add(b[20:], byte(255), b[9] == ProtocolAH)
+		f.Add(b[20:], byte(255), b[9] == ProtocolAH, false, false)
+		f.Add(b[20:], byte(255), b[9] == ProtocolAH, true, true)
 	}
-	f.Fuzz(func(t *testing.T, data []byte, ttl byte, ah bool) {
+	f.Fuzz(func(t *testing.T, data []byte, ttl byte, ah, mend, key bool) {
 		cfg := &director.Config{Instances: []director.Instance{
 			{Name: "v", Interface: "eth0", Version: 2, VRID: 51, Priority: 100, Advert: time.Second, CheckEach: true, Auth: director.Auth{Kind: "ah", Pass: "topSecret"}},
 			{Name: "w", Interface: "eth0", Version: 3, VRID: 52, Priority: 100, Advert: time.Second, CheckEach: true},
-			{Name: "x", Interface: "eth0", Version: 3, VRID: 53, Priority: 100, Advert: time.Second, HMAC: &director.HMAC{Keys: []director.HMACKey{{ID: 1, Key: vectorKey}}, Active: 1}},
+			{Name: "x", Interface: "eth0", Version: 2, VRID: 53, Priority: 100, Advert: time.Second, Auth: director.Auth{Kind: "pass", Pass: "topSecret"}},
 		}}
 		m := New(cfg)
 		m.Step(0, Link{"eth0", true})
-		m.Step(0, Source{"v", netip.MustParseAddr("10.77.0.1")})
-		m.Step(0, Source{"w", netip.MustParseAddr("10.77.0.1")})
-		m.Step(0, Source{"x", netip.MustParseAddr("10.77.0.1")})
+		for _, name := range []string{"v", "w", "x"} {
+			m.Step(0, Source{name, netip.MustParseAddr("10.77.0.1")})
+		}
 		m.Step(0, Start{})
 		header := make([]byte, ipv4Size)
-		d := Datagram{Interface: "eth0", Src: netip.MustParseAddr("10.77.0.2"), Dst: netip.MustParseAddr("224.0.0.18"), TTL: int(ttl), AH: ah, Header: header, Data: data}
+		d := Datagram{Interface: "eth0", Src: netip.MustParseAddr("10.77.0.2"), Dst: netip.MustParseAddr("224.0.0.18"), TTL: int(ttl), AH: ah, Header: header, Data: bytes.Clone(data)}
+		if mend {
+			mendSums(&d, key)
+		}
 		before := m.Next()
-		m.Step(time.Second, Packet{time.Second, d})
-		if ttl != 255 && m.Next() != before {
-			t.Fatal("an advert that was routed counted")
+		for at := time.Second; at < 20*time.Second; at += 1300 * time.Millisecond {
+			m.Step(at, Packet{at, d})
+			if (ttl != 255 || ah && !key) && at == time.Second && m.Next() != before {
+				t.Fatal("an advert that was routed, or whose sender does not have the password, counted")
+			}
+			if m.Step(at, Tick{}); m.Next() <= at {
+				t.Fatalf("at %v it is still due at %v", at, m.Next())
+			}
 		}
 	})
+}
+
+// mendSums puts in the sums that belong there.
+func mendSums(d *Datagram, key bool) {
+	b := d.Data
+	if d.AH {
+		b = b[min(ahSize, len(b)):]
+	}
+	if len(b) >= headSize {
+		b[6], b[7] = 0, 0
+		binary.BigEndian.PutUint16(b[6:], sum(b, int(b[0]>>4), d.Src, d.Dst))
+	}
+	if d.AH && key && len(d.Data) >= ahSize {
+		src := d.Src.As4()
+		copy(d.Data[4:8], src[:])
+		d.Data[1] = ahWords
+		digest := ahDigest([passSize]byte([]byte("topSecret")), d.Header, d.Data)
+		copy(d.Data[ahSumAt:], digest[:])
+	}
 }
 
 // Packets of keepalived 2.2.7, from the IP header on.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"testing"
 )
@@ -71,6 +72,33 @@ func BenchmarkLoad(b *testing.B) {
 		}
 	}
 	b.ReportMetric(float64(lines), "lines/op")
+}
+
+// TestHundredThousandLines: a large configuration costs about as many bytes a line as a small one, while it is read and afterwards; an error in
+// its last line is found and has its place.
+func TestHundredThousandLines(t *testing.T) {
+	text := large(100_000)
+	lines := strings.Count(text, "\n")
+	var before, after, kept runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&before)
+	r := Load(Source{"keepalived.conf", text}, Options{})
+	runtime.ReadMemStats(&after)
+	runtime.GC()
+	runtime.ReadMemStats(&kept)
+	if r.Config == nil {
+		t.Fatal(show(r, true))
+	}
+	made, held := int(after.TotalAlloc-before.TotalAlloc)/lines, (int(kept.HeapAlloc)-int(before.HeapAlloc))/lines
+	if made > 4000 || held > 1000 {
+		t.Errorf("a line costs %d bytes while it is read, and %d afterwards", made, held)
+	}
+	t.Logf("%d lines; a line costs %d bytes while it is read, and %d afterwards", lines, made, held)
+	runtime.KeepAlive(r)
+	bad := Load(Source{"keepalived.conf", text + "virtual_server 10.0.0.1 80 {\n  lb_algo nonsense\n}\n"}, Options{})
+	if bad.Config != nil || bad.Count(Error) == 0 || bad.Findings[len(bad.Findings)-1].Pos.Line != lines+2 {
+		t.Errorf("an error at the end: %v", bad.Findings)
+	}
 }
 
 // TestTimeGrowsWithTheText: work is counted, not time: a text twice as long costs about twice as many allocations, whatever

@@ -40,6 +40,7 @@ type Spec struct {
 	Credential *syscall.Credential // who runs it, nil for ourselves
 	Started    func(pid int)       // called when it runs; pid is also its group and session
 	Signal     syscall.Signal      // first signal at the end of time, SIGTERM if 0
+	Sweep      bool                // its group ends with it: for what runs again and again, and is to leave nothing behind
 }
 
 // Outcome is how it ended. Exactly one of these holds: Err is set (it never
@@ -84,7 +85,12 @@ func Run(ctx context.Context, spec Spec) Outcome {
 		spec.Started(cmd.Process.Pid)
 	}
 	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	go func() {
+		if spec.Sweep {
+			sweep(cmd.Process.Pid)
+		}
+		ended <- cmd.Wait()
+	}()
 	reaped := true
 	select {
 	case <-ended:

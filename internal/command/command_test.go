@@ -82,6 +82,25 @@ func TestTimeoutEndsAll(t *testing.T) {
 	}
 }
 
+// Swept, a program takes with it what it has started, but for what has left its group.
+func TestSweep(t *testing.T) {
+	spec := sh(`sleep 60 >&- 2>&- & echo $!; setsid sleep 60 >&- 2>&- & echo $!; exit 3`)
+	spec.Sweep = true
+	out := command.Run(t.Context(), spec)
+	pids := strings.Fields(out.Stdout)
+	if out.Exit != 3 || len(pids) != 2 {
+		t.Fatalf("got %+v", out)
+	}
+	await(t, "process "+pids[0]+" to end", func() bool { return ended(pids[0]) })
+	own, err := strconv.Atoi(pids[1])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if syscall.Kill(own, syscall.SIGKILL) != nil {
+		t.Error("what has a group of its own was ended, too")
+	}
+}
+
 func TestCancel(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	spec := sh("sleep 60")

@@ -49,6 +49,13 @@ func terminate(pid int, spec Spec, ended <-chan error) bool {
 	}
 }
 
+// sweep waits until pid has ended, and ends what it has left in its group. Nobody has asked how it ended yet, so the number is still its own.
+func sweep(pid int) {
+	for unix.Waitid(unix.P_PID, pid, nil, unix.WEXITED|unix.WNOWAIT, nil) == unix.EINTR {
+	}
+	syscall.Kill(-pid, syscall.SIGKILL) //nolint:errcheck // nobody is left
+}
+
 // pidfds are processes held so that their numbers cannot be mistaken.
 type pidfds []int
 
