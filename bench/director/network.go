@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os/exec"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -149,10 +151,11 @@ func (n *network) holds(m *machine) error {
 	return fmt.Errorf("%s does not get %s", m.name, virtual)
 }
 
+// has asks the kernel itself: programs that are started all the time would be a load.
 func (m *machine) has(address string) (has bool, err error) {
 	err = m.do(func() error {
-		out, err := exec.Command("ip", "-br", "address", "show").Output()
-		has = strings.Contains(string(out), " "+address+"/")
+		all, err := net.InterfaceAddrs()
+		has = slices.ContainsFunc(all, func(a net.Addr) bool { return strings.HasPrefix(a.String(), address+"/") })
 		return err
 	})
 	return has, err
