@@ -123,6 +123,7 @@ func (s *run) haveTheirs() {
 	current := s.p.sync == s
 	if current {
 		s.p.theirs.Store(true)
+		s.farLocked(s.p.r.disk.Load()) // now it is known how much there is to be done
 	}
 	s.p.mu.Unlock()
 	if current {

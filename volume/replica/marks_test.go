@@ -107,6 +107,24 @@ func TestProgress(t *testing.T) {
 	}
 }
 
+// TestTotal: how much a resync has to do is known when both sides' marks are, also if nobody has asked before the first blocks came.
+func TestTotal(t *testing.T) {
+	s := begun(t, 2, 8<<20, nil)
+	p, d := s[1].r.peers[0], s[1].r.disk.Load()
+	p.syncEffect(state.Sync{Peer: 0, Do: "target"})
+	d.Bitmap(0).Set(0, 1<<20)
+	p.mu.Lock()
+	run := p.sync
+	p.mu.Unlock()
+	run.haveTheirs()
+	d.Bitmap(0).Clear(0, 1<<19)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if got := run.progressLocked(d); got.Total != 1<<20 || got.Done != 1<<19 {
+		t.Errorf("%d of %d bytes are done", got.Done, got.Total)
+	}
+}
+
 // rot changes a block on the site's disk behind its back.
 func (s *site) rot(at int64) {
 	s.t.Helper()
