@@ -27,8 +27,8 @@ func (m *Machine) equalThrough() {
 // was never answered, or lack one, and nothing is marked here.
 func (m *Machine) noteMissed() {
 	for _, p := range m.peers {
-		now := m.role == volume.Primary && m.disk != volume.UpToDate && p.inSync()
-		if p.followed && m.role == volume.Primary && !p.inSync() && p.up() {
+		now := m.role == volume.Primary && m.disk != volume.UpToDate && (p.inSync() || m.follows(p))
+		if p.followed && m.role == volume.Primary && !now && !p.inSync() && p.up() {
 			p.missed = true
 		}
 		p.followed = now

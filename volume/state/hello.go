@@ -28,6 +28,8 @@ type Hello struct {
 	Policies   volume.SplitPolicies
 	Contact    uint16 // the nodes that it is in contact with, itself too, a bit a NodeID
 	Primaries  uint16 // those of them that are primary
+	Same       uint16 // those whose data is the same, itself too
+	Crashed    bool   // one of these was primary when it crashed
 }
 
 // Said is a change that a peer tells while connected, in the order of its data stream. The kinds:

@@ -2,6 +2,7 @@ package state
 
 import (
 	"fmt"
+	"math/bits"
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/meta"
@@ -126,14 +127,14 @@ func (j judgement) same() verdict {
 
 // better says whose blocks count where one generation has marks: the primary's; else those of who is in contact
 // with the primary; of who was primary when it crashed; where the verify was begun; of the disk that is worth more; of the
-// lower number. In all these cases no acknowledged write is only at the other. It is an order of all
+// lower number. Who has the same as a third one counts as that one where it is better. In all these cases no acknowledged write is only at the other. It is an order of all
 // replicas, so three of them never copy in a circle.
 func (j judgement) better() int {
 	a, b := j.mine, j.theirs
 	for _, side := range [][2]bool{
 		{a.Role == volume.Primary, b.Role == volume.Primary},
 		{a.Primaries != 0, b.Primaries != 0},
-		{a.Super.Crashed, b.Super.Crashed},
+		{a.Crashed, b.Crashed},
 		{a.Verified, b.Verified},
 		{a.Disk > b.Disk, b.Disk > a.Disk},
 	} {
@@ -141,7 +142,11 @@ func (j judgement) better() int {
 			return order(side[0], side[1])
 		}
 	}
-	return order(j.me() < j.you(), j.you() < j.me())
+	mine, yours := bits.TrailingZeros16(a.Same), bits.TrailingZeros16(b.Same)
+	if mine == yours {
+		mine, yours = int(j.me()), int(j.you())
+	}
+	return order(mine < yours, yours < mine)
 }
 
 // order is 1 if only a, -1 if only b.

@@ -54,7 +54,27 @@ func (m *Machine) hello(p *peer) Hello {
 		Super: m.super, Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Users: m.writers > 0, Stopped: m.role == volume.Primary && m.lastIO.Mode != IOOpen,
 		Size: m.super.Agreed, Capacity: m.capacity, Wanted: m.cfg.Size, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
 		Outdated: p.outdated, Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
+		Same: m.same(), Crashed: m.sameCrashed(),
 	}
+}
+
+// same are the replicas that differ in nothing from this one.
+func (m *Machine) same() uint16 {
+	mask := bit(m.cfg.Self)
+	for _, p := range m.peers {
+		if m.attached && p.inSync() && p.need == needNothing && p.gen.Current == m.super.Gen.Current {
+			mask |= bit(p.id)
+		}
+	}
+	return mask
+}
+
+func (m *Machine) sameCrashed() bool {
+	crashed := m.super.Crashed
+	for _, p := range m.peers {
+		crashed = crashed || p.crashed && m.same()&bit(p.id) != 0
+	}
+	return crashed
 }
 
 func (m *Machine) onGreeted(p *peer, dirty int64) {
@@ -181,9 +201,13 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	back := !p.up()
 	m.backFrom(p, theirs.Boot)
 	p.lost = ""
+	if v.sync != 0 && !m.attached || v.sync < 0 && mine.Disk == volume.Inconsistent && m.disk == volume.UpToDate {
+		v = verdict{} // the disk is gone since the Hello, or a resync has ended
+		m.compareAgain(p)
+	}
 	p.role, p.disk, p.client, p.gen = theirs.Role, theirs.Disk, theirs.Client, theirs.Super.Gen
 	p.stopped = theirs.Stopped && theirs.Role == volume.Primary
-	p.theirTwo = theirs.TwoPrimary
+	p.theirTwo, p.crashed = theirs.TwoPrimary, theirs.Crashed
 	p.capacity, p.contact, p.primaries = theirs.room(), theirs.Contact, theirs.Primaries
 	p.seen, p.expect = theirs.Super.Seen, 0
 	if mine.Discard && v.sync == 0 {
@@ -230,7 +254,7 @@ func (m *Machine) agreesWith(p *peer) bool {
 		return true
 	}
 	for _, q := range m.peers {
-		if q != p && q.inSync() && (q.gen.Current != p.gen.Current || p.missed) {
+		if q != p && q.inSync() && (q.gen.Current != p.gen.Current || p.missed || !p.besides(q)) {
 			return false
 		}
 	}
@@ -243,13 +267,30 @@ func (m *Machine) agreesWith(p *peer) bool {
 	return m.super.Seen == 0 || p.gen.Within(m.super.Seen)
 }
 
+// besides says whether p and q both say that nothing differs between them: marks that one of them has tell more than that both are at
+// one generation.
+func (p *peer) besides(q *peer) bool {
+	return p.inStep&bit(q.id) != 0 && q.inStep&bit(p.id) != 0
+}
+
+// besideAll says whether p is in step with all others that this node works with.
+func (m *Machine) besideAll(p *peer) bool {
+	for _, q := range m.peers {
+		if q != p && q.inSync() && !p.besides(q) {
+			return false
+		}
+	}
+	return true
+}
+
 // agree looks again who has the same data as those that a node without good data of its own reads and writes at.
-func (m *Machine) agree() {
+// whole, if any, is one whose resync from one of them has just ended, beside which it got what is written.
+func (m *Machine) agree(whole *peer) {
 	if m.attached && m.disk == volume.UpToDate {
 		return
 	}
 	for _, p := range m.peers {
-		if p.up() && !p.meeting() && p.disk == volume.UpToDate && !p.missed && p.gen.Current == m.dataGen().Current && (m.super.Seen == 0 || p.gen.Within(m.super.Seen)) {
+		if p.up() && !p.meeting() && p.disk == volume.UpToDate && !p.missed && (p == whole || m.besideAll(p)) && p.gen.Current == m.dataGen().Current && (m.super.Seen == 0 || p.gen.Within(m.super.Seen)) {
 			p.agrees = true
 		}
 	}
@@ -356,9 +397,27 @@ func (m *Machine) lostPeer(p *peer, lostSync, wasPrimary bool, in PeerDown) {
 		}
 	}
 	if wasPrimary && m.role != volume.Primary {
-		for _, q := range m.peers {
-			m.compareAgain(q) // the others may have heard more of it
+		m.anew(p)
+		m.afterPrimary()
+	}
+}
+
+// anew lets a resync begin anew beside which the primary wrote that is lost: what it wrote here counted as newer than the
+// source's, and is older from now on.
+func (m *Machine) anew(primary *peer) {
+	for _, q := range m.peers {
+		if q != primary && q.need == needTarget && q.running {
+			m.tellSync(q, "sync-stop", "node "+m.self.Name+" has lost the primary, node "+primary.node.Name+": the resync begins anew")
+			m.stopSync(q)
+			m.showSync(q)
 		}
+	}
+}
+
+// afterPrimary: there was a primary, and the others may have heard more of it.
+func (m *Machine) afterPrimary() {
+	for _, q := range m.peers {
+		m.compareAgain(q)
 	}
 }
 

@@ -45,6 +45,7 @@ type peer struct {
 	unproven  string // why the last verify did not come to its end; "": it did, or there was none, or one runs
 	lost      string // the handler for a primary with old data that has to give up before the two can meet: it was called
 	theirTwo  bool   // it allows two primaries
+	crashed   bool   // it, or one that has the same, was primary when it crashed
 	wasThere  bool   // it was up to date and in contact once since the start: its loss is a loss
 	fencing   bool   // fence-peer runs
 	fenced    bool   // it was fenced since it was last in step: unfence-peer is owed
@@ -56,7 +57,7 @@ type peer struct {
 	unflushedBoot string // and from which boot that was
 
 	equal       bool // in step with the same primary as this node
-	followed    bool // was in step with this node, a primary, at the end of the last step
+	followed    bool // got what this node, a primary without good data, wrote at the end of the last step
 	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
 	ahead       bool // of missed: it may have, from before its resync is done, what its source lacks
 	left        bool // it cannot have this primary's generation: that began in this reign, and whoever was told of it is in step since

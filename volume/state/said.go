@@ -91,6 +91,7 @@ func (m *Machine) onWork(p *peer, s Said) {
 
 func (m *Machine) onState(p *peer, s Said) {
 	was, wasDisk, wasInSync := p.role, p.disk, p.inSync()
+	followed, whole := m.follows(p), (*peer)(nil)
 	p.blocked = false
 	p.role, p.disk, p.stopped = s.Role, s.Disk, s.Stopped
 	if p.expect == 0 || p.expect == s.Gen.Current {
@@ -116,9 +117,15 @@ func (m *Machine) onState(p *peer, s Said) {
 	}
 	if was == volume.Primary && p.role != volume.Primary {
 		p.dualLost = ""
+		if m.role != volume.Primary {
+			m.afterPrimary() // a demotion of a frozen primary ends writes with errors that some have
+		}
 	}
 	if wasDisk == volume.Inconsistent && p.disk == volume.UpToDate && p.gen.Current == m.dataGen().Current {
 		p.missed, p.ahead = p.missed && p.ahead, false // its resync is done, and it got what was written beside it
+		if followed {
+			whole = p
+		}
 	}
 	if wasInSync && !p.inSync() && m.role == volume.Primary {
 		p.missed = true // it may have a write that was never answered, or lack it
@@ -126,7 +133,7 @@ func (m *Machine) onState(p *peer, s Said) {
 	if wasDisk < volume.Inconsistent && p.disk >= volume.Inconsistent {
 		p.agrees = false // it was attached: what it lacks is known when the two have compared
 	}
-	m.agree()
+	m.agree(whole)
 	if !m.attached && p.inSync() && p.expect == 0 {
 		m.super.Gen = p.gen
 		if m.role != volume.Primary {
