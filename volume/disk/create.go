@@ -67,7 +67,7 @@ func create(st stores, o *Options, s meta.Super) error {
 
 // place decides about sizes and where things are, and makes files long enough.
 func (o *Options) place(st stores, s *meta.Super) error {
-	s.Self, s.Saved, s.Sequence, s.ActlogSize = o.Self, 0, 0, o.Extents
+	s.Self, s.Saved, s.Writer, s.Sequence, s.ActlogSize = o.Self, 0, 0, 0, o.Extents
 	if s.ActlogSize == 0 {
 		s.ActlogSize = meta.DefaultActlog
 	}

@@ -70,6 +70,7 @@ type Disk struct {
 	saveMu sync.Mutex // held over SaveBitmaps
 
 	log      *actlog.Log
+	writer   atomic.Uint32 // super.Writer
 	arrivals queue
 	logMu    sync.Mutex            // held over everything that changes the log but Hold and Drop
 	broken   atomic.Pointer[error] // what is on disk of the metadata is not known: see fail

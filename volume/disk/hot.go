@@ -1,7 +1,6 @@
 package disk
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"sync"
@@ -255,23 +254,5 @@ func (d *Disk) settle(extents []uint32) error {
 func (d *Disk) Reset() error {
 	d.logMu.Lock()
 	defer d.logMu.Unlock()
-	if err := d.failedBefore(); err != nil {
-		return err
-	}
-	hot := d.log.Hot()
-	picked := d.log.Pick(len(hot), nil)
-	if len(picked) != len(hot) {
-		d.log.Keep(picked)
-		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes are still in flight"))
-	}
-	if err := d.evictLocked(picked); err != nil {
-		return err
-	}
-	if len(d.log.Hot()) > 0 {
-		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes were begun meanwhile"))
-	}
-	if err := d.writeTransaction(d.log.Clear()); err != nil {
-		return d.fail(d.failed("write activity log", err))
-	}
-	return nil
+	return d.resetLocked()
 }

@@ -3,7 +3,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/internal/osfs"
@@ -15,7 +14,8 @@ import (
 
 // Open opens a replica and checks everything that can be checked. If it crashed
 // as a primary, the extents of the activity log are marked in every bitmap, durably,
-// before Open returns; the superblock still says Crashed.
+// before Open returns; the superblock still says Crashed. If it crashed as a secondary that keeps the log (see BeginFor), they
+// are marked for all but the writer.
 //
 // Damage that can be read safely is: a damaged page of a bitmap and a damaged activity log
 // count as all marked. See Notes.
@@ -43,6 +43,7 @@ func open(s stores, o Options) (*Disk, error) {
 	d := &Disk{o: o, fast: s.data.InMemory(), data: s.data, meta: s.meta, id: got.super.Volume, self: got.super.Self, super: got.super,
 		idle: make(chan struct{}, 1), closed: make(chan struct{})}
 	d.size.Store(got.super.Size)
+	d.writer.Store(uint32(got.super.Writer))
 	if !got.whole {
 		d.note("one copy of the superblock was damaged or older than the other; it is written anew")
 	}
@@ -155,7 +156,7 @@ func (d *Disk) openLog() error {
 		return err
 	}
 	r := actlog.Replay(ring, d.super.Volume, actlog.Extents(d.super.Size))
-	if d.super.Crashed {
+	if d.super.Crashed || d.super.Writer != 0 {
 		if err := d.markHot(r); err != nil {
 			return err
 		}
@@ -177,15 +178,12 @@ func (d *Disk) openLog() error {
 	return d.writeTransaction(d.log.Clear())
 }
 
-// markHot marks the extents that may differ after a crash, for each peer.
+// markHot marks the extents that may differ after a crash, for each peer that they may differ on.
 func (d *Disk) markHot(r actlog.Replayed) error {
 	if r.All {
-		d.note("%s; every block counts as different on every peer", r.Why)
+		d.note("%s; every block counts as different", r.Why)
 	}
-	for p := range volume.NodeID(meta.Nodes) {
-		if p == d.self || d.maps[p] == nil && len(d.o.Peers) > 0 && !slices.Contains(d.o.Peers, p) {
-			continue
-		}
+	for _, p := range d.doubtful() {
 		m := d.Bitmap(p)
 		if r.All {
 			m.SetAll()

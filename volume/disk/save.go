@@ -24,13 +24,13 @@ func writeDurable(f osfs.Device, p []byte, off int64) error {
 }
 
 // WriteSuper replaces the superblock; it is durable when WriteSuper returns. Sequence,
-// Volume, Self, Size, ActlogSize, Layout and Saved are the disk's own: what s says about
+// Volume, Self, Size, ActlogSize, Layout, Saved and Writer are the disk's own: what s says about
 // them does not count. After an error either the old or the new one is on disk.
 func (d *Disk) WriteSuper(s meta.Super) error {
 	d.superMu.Lock()
 	defer d.superMu.Unlock()
 	now := d.Super()
-	s.Volume, s.Self, s.Size, s.ActlogSize, s.Layout, s.Saved = now.Volume, now.Self, now.Size, now.ActlogSize, now.Layout, now.Saved
+	s.Volume, s.Self, s.Size, s.ActlogSize, s.Layout, s.Saved, s.Writer = now.Volume, now.Self, now.Size, now.ActlogSize, now.Layout, now.Saved, now.Writer
 	return d.writeSuperLocked(s)
 }
 

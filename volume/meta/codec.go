@@ -55,7 +55,7 @@ func Encode(s Super) []byte {
 	b = le.AppendUint64(b, uint64(s.Size))
 	b = le.AppendUint32(b, uint32(s.ActlogSize))
 	b = le.AppendUint16(b, s.Members)
-	b = append(b, mask(s.FullSync), mask(s.SyncTargetOf), mask(s.PeerOutdated), 0)
+	b = append(b, mask(s.FullSync), mask(s.SyncTargetOf), mask(s.PeerOutdated), s.Writer)
 	for _, v := range [...]uint64{s.MembersVersion, uint64(s.Created), uint64(s.Written), uint64(s.Agreed), uint64(s.Seen),
 		uint64(s.Layout.Super), uint64(s.Layout.Actlog), uint64(s.Layout.Bitmaps), uint64(s.Layout.Bitmap)} {
 		b = le.AppendUint64(b, v)
@@ -112,6 +112,7 @@ func (s *Super) decode(b []byte) {
 	s.ActlogSize = int(le.Uint32(b[48:]))
 	s.Members = le.Uint16(b[52:])
 	s.FullSync, s.SyncTargetOf, s.PeerOutdated = unmask(b[54]), unmask(b[55]), unmask(b[56])
+	s.Writer = b[57]
 	b = b[58:]
 	next := func() uint64 { v := le.Uint64(b); b = b[8:]; return v }
 	s.MembersVersion, s.Created, s.Written = next(), int64(next()), int64(next())
@@ -133,6 +134,8 @@ func (s *Super) Check() error {
 		return fmt.Errorf("node %d: want 0 to %d", s.Self, Nodes-1)
 	case s.Disk < volume.Inconsistent || s.Disk > volume.UpToDate || s.Disk == volume.DUnknown:
 		return fmt.Errorf("disk state %v: want Inconsistent, Outdated, Consistent or UpToDate", s.Disk)
+	case s.Writer > Nodes && s.Writer != Several:
+		return fmt.Errorf("writer %d: want 0 to %d, or %d", s.Writer, Nodes, Several)
 	case s.ActlogSize < MinActlog || s.ActlogSize > MaxActlog:
 		return fmt.Errorf("al-extents %d: want %d to %d", s.ActlogSize, MinActlog, MaxActlog)
 	}

@@ -31,7 +31,7 @@ func supers() *rapid.Generator[Super] {
 			FullSync: flags.Draw(t, "full"), SyncTargetOf: flags.Draw(t, "target"), PeerOutdated: flags.Draw(t, "outdated"),
 			Members: rapid.Uint16().Draw(t, "members"), MembersVersion: rapid.Uint64().Draw(t, "version"),
 			ActlogSize: rapid.IntRange(MinActlog, MaxActlog).Draw(t, "extents"), Created: rapid.Int64().Draw(t, "created"),
-			Written: rapid.Int64().Draw(t, "written"), Saved: rapid.Byte().Draw(t, "saved"),
+			Written: rapid.Int64().Draw(t, "written"), Saved: rapid.Byte().Draw(t, "saved"), Writer: rapid.SampledFrom([]uint8{0, 1, Nodes, Several}).Draw(t, "writer"),
 		}
 		copy(s.Volume[:], rapid.SliceOfN(rapid.Byte(), 16, 16).Draw(t, "volume"))
 		s.Gen.Current = volume.Generation(rapid.Uint64().Draw(t, "current"))

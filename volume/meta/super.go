@@ -39,7 +39,16 @@ type Super struct {
 	// with older data. 0: none.
 	Seen volume.Generation
 
-	// Layout and Saved belong to volume/disk, which sets them itself.
+	// Layout, Saved and Writer belong to volume/disk, which sets them itself.
 	Layout Layout
+	// Writer says on a secondary whose writes the activity log holds: WriterOf one replica, or Several. 0: nobody's, the log
+	// matters only if Crashed.
+	Writer uint8
 	Saved  uint8 // bitmaps that are on disk, a bit a NodeID; the others were never written and are clear
 }
+
+// Several is the Writer of a log that holds writes of more than one replica.
+const Several = 255
+
+// WriterOf is the Writer that stands for one replica.
+func WriterOf(n volume.NodeID) uint8 { return uint8(n) + 1 }

@@ -53,8 +53,14 @@ func (in *inbox) apply(h proto.Header, payload []byte) error {
 		return nil
 	}
 	if in.inline(d) || likelyAtOnce(d, h.Kind == proto.Write, h.Flags&proto.FlagFUA != 0) && in.l.jobs.empty() {
-		in.finished(h, in.write(d, h, payload, length, lack))
-		return nil
+		if held, ok := in.hold(d, h.Offset, length); ok {
+			err := in.write(d, h, payload, length, lack)
+			if held {
+				d.End(h.Offset, length)
+			}
+			in.finished(h, err)
+			return nil
+		}
 	}
 	in.later(d, h, payload, length, lack)
 	return nil
@@ -99,7 +105,7 @@ func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Hea
 	} else {
 		d.Bitmap(from).Clear(h.Offset, n)
 	}
-	r.eachPeer(func(p *peer) { p.mayLack(from, h, n, lack) })
+	r.eachPeer(func(p *peer) { p.mayLack(d, from, h, n, lack) })
 	return nil
 }
 
@@ -116,7 +122,7 @@ func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, la
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
 	kept := keep(payload)
 	in.queue(h.Offset, n, func() {
-		err := in.write(d, h, *kept, n, lack)
+		err := in.logged(d, h, *kept, n, func(h proto.Header, payload []byte, n int64) error { return in.write(d, h, payload, n, lack) })
 		forget(kept)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {

@@ -119,7 +119,7 @@ func (in *inbox) applyTarget(t *run, d *disk.Disk, h proto.Header, payload []byt
 		if h.Flags&proto.FlagSync == 0 && t.p != in.p {
 			t.completed(d, h.Offset, n)
 		}
-		err := in.writeTarget(t, d, h, payload, n, lack)
+		err := in.logged(d, h, payload, n, func(h proto.Header, payload []byte, n int64) error { return in.writeTarget(t, d, h, payload, n, lack) })
 		r.locks.drop(s)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {
@@ -136,8 +136,16 @@ func (in *inbox) applySource(t *run, d *disk.Disk, h proto.Header, payload []byt
 	if !in.p.r.locks.take(s, make(freed)) {
 		return false
 	}
-	in.finished(h, in.writeTarget(t, d, h, payload, n, lack))
-	in.p.r.locks.drop(s)
+	defer in.p.r.locks.drop(s)
+	held, ok := in.hold(d, h.Offset, n)
+	if !ok {
+		return false
+	}
+	err := in.writeTarget(t, d, h, payload, n, lack)
+	if held {
+		d.End(h.Offset, n)
+	}
+	in.finished(h, err)
 	return true
 }
 

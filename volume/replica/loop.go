@@ -220,7 +220,10 @@ func (r *Replica) attach() state.Input {
 		return state.DiskGone{Op: "attach", Err: err.Error(), Hint: errs.HintOf(err)}
 	}
 	in := state.Attached{Super: d.Super(), Capacity: has}
-	d.OnEvict(r.flushPeers)
+	d.OnEvict(func(extents []uint32) error {
+		r.leaving(d, extents)
+		return r.flushPeers()
+	})
 	r.size.Store(in.Super.Size)
 	r.unjudged.Store(true) // before anybody sees the disk
 	r.alone.Lock()
@@ -232,13 +235,18 @@ func (r *Replica) attach() state.Input {
 // detach closes the disk when nobody uses it any more.
 func (r *Replica) detach() {
 	if d := r.disk.Load(); d != nil {
-		r.dropDisk(d)
+		r.putAway(d, d.Finish)
 	}
 }
 
-// dropDisk takes the disk out of the data path. It is closed when the requests that
-// have it in hand are through.
+// dropDisk takes a disk that failed out of the data path.
 func (r *Replica) dropDisk(d *disk.Disk) bool {
+	return r.putAway(d, func() error { return nil })
+}
+
+// putAway takes the disk out of the data path. It is closed when the requests that
+// have it in hand are through, and finish has been called.
+func (r *Replica) putAway(d *disk.Disk, finish func() error) bool {
 	closed := make(chan struct{})
 	r.dropped.Lock()
 	if !r.disk.CompareAndSwap(d, nil) {
@@ -250,8 +258,14 @@ func (r *Replica) dropDisk(d *disk.Disk) bool {
 	r.eachPeer((*peer).stopSync)
 	r.all.Go(func() {
 		defer close(closed)
-		_ = d.Drain(r.ctx) // if all ends: as a crash would
-		if err := d.Close(); err != nil {
+		err := d.Drain(r.ctx) // if all ends: as a crash would
+		if err == nil {
+			err = finish()
+		}
+		if cerr := d.Close(); err == nil {
+			err = cerr
+		}
+		if err != nil {
 			r.log.Warn("the disk did not close cleanly", "error", err)
 		}
 	})
@@ -337,7 +351,7 @@ func (r *Replica) settle() {
 
 // flushPeers returns when every connected peer has made durable what it has; a peer that
 // is lost meanwhile has its blocks marked. The disk asks before extents leave the activity log.
-func (r *Replica) flushPeers(_ []uint32) error {
+func (r *Replica) flushPeers() error {
 	var waits []chan struct{}
 	r.eachPeer(func(p *peer) {
 		done := make(chan struct{})

@@ -15,6 +15,7 @@ import (
 type inbox struct {
 	p       *peer
 	l       *link
+	logs    bool // see peer.logs
 	sinks   sinks
 	answers []awaited    // of answered
 	ack     proto.Header // Ack that is being put together: consecutive numbers are one message
@@ -26,7 +27,7 @@ const readBuffer = 256 << 10
 
 // receive reads the data stream until it ends.
 func (p *peer) receive(l *link) {
-	in := &inbox{p: p, l: l}
+	in := &inbox{p: p, l: l, logs: p.logs()}
 	err := in.run(l.data)
 	in.queue(0, 1<<62, func() { close(l.silent) })
 	p.lost(l, err)

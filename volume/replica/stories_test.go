@@ -216,7 +216,7 @@ func TestAhead(t *testing.T) {
 	p.syncEffect(state.Sync{Peer: 2, Do: "target"})
 	p.r.mark(2, 0, 1<<20) // what the source says
 	p.setFlow(state.FlowMark)
-	p.mayLack(0, proto.Header{Offset: 2 << 20}, 4096, nil)
+	p.mayLack(d, 0, proto.Header{Offset: 2 << 20}, 4096, nil)
 	s[1].r.markAll(state.MarkAll{Peer: 2, Clear: true})
 	if bits := d.Bitmap(2); bits.Bytes() != volume.BlockSize || !bits.Any(2<<20, 4096) {
 		t.Errorf("%d bytes are marked, want the one block that the source does not have", bits.Bytes())
@@ -350,7 +350,7 @@ func TestDoubts(t *testing.T) {
 	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
 	a, c := b.peers[0], b.peers[2]
 	write := func(block int64) {
-		c.mayLack(0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize, nil)
+		c.mayLack(s[1].r.disk.Load(), 0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize, nil)
 	}
 	write(1)
 	a.flushedHere(1000)
@@ -369,7 +369,7 @@ func TestDoubts(t *testing.T) {
 	late := (&inbox{p: a}).lacking()
 	b.markAll(state.MarkAll{Peer: 2, Clear: true})
 	c.setFlow(state.FlowSend)
-	c.mayLack(0, proto.Header{Offset: 9 * volume.BlockSize}, volume.BlockSize, late)
+	c.mayLack(b.disk.Load(), 0, proto.Header{Offset: 9 * volume.BlockSize}, volume.BlockSize, late)
 	if got := b.disk.Load().Bitmap(2).Bytes(); got != 0 {
 		t.Errorf("%d bytes are marked of a write that came before c was in step", got)
 	}
@@ -413,7 +413,7 @@ func TestDoubtsOutliveAWipe(t *testing.T) {
 	s[0].r.flushRound()
 	b := s[1].r
 	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
-	b.peers[2].mayLack(0, proto.Header{Offset: volume.BlockSize}, volume.BlockSize, nil)
+	b.peers[2].mayLack(b.disk.Load(), 0, proto.Header{Offset: volume.BlockSize}, volume.BlockSize, nil)
 	b.markDoubts(0)
 	b.markAll(state.MarkAll{Peer: 2, Clear: true})
 	b.endDoubts(0)

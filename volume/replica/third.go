@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"github.com/takt-ha/takt/volume"
+	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
@@ -60,7 +61,7 @@ func (k *lack) hasLocked(p *peer) bool {
 func (p *peer) getsLocked() bool { return p.link != nil && p.flow == state.FlowSend }
 
 // mayLack notes, on this peer, that it may not have what the writer wrote here.
-func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack *lack) {
+func (p *peer) mayLack(disk *disk.Disk, writer volume.NodeID, h proto.Header, n int64, lack *lack) {
 	if p.node.ID == writer {
 		return
 	}
@@ -70,7 +71,8 @@ func (p *peer) mayLack(writer volume.NodeID, h proto.Header, n int64, lack *lack
 		return
 	}
 	if !p.getsLocked() || lack.hasLocked(p) || h.Flags&proto.FlagSync != 0 {
-		p.markLocked(h.Offset, n) // nobody will tell us; if it has the block, a resync finds it the same
+		p.markLocked(h.Offset, n)               // nobody will tell us; if it has the block, a resync finds it the same
+		disk.Bitmap(p.node.ID).Set(h.Offset, n) // also where that is being detached
 		return
 	}
 	d := &p.doubts[writer]

@@ -141,8 +141,8 @@ func (Shutdown) effect()       {}
 // PeerFlow is what the data path does with writes for one peer: on a primary with its own writes; on a
 // secondary with those that the primary sends, where the peer may also be that primary (FlowMark: it has lost its disk). When a
 // secondary's flow goes from FlowSend to FlowMark, what it remembers for the peer is marked, too, durably before
-// what follows. What is remembered should survive a crash; volume/replica keeps it in memory until the
-// primary is lost (rule 8 in volume/DESIGN.md says what that costs).
+// what follows. What is remembered must survive a crash, or what may be concerned be marked after it (rule 8 in
+// volume/DESIGN.md).
 type PeerFlow uint8
 
 // The flows.

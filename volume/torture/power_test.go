@@ -98,7 +98,12 @@ func (s *site) fs() osfs.FS {
 }
 
 func (s *site) options() disk.Options {
-	o := disk.Options{Volume: s.cfg.Name, Path: diskPath, Self: s.cfg.Self, Size: s.cfg.Size, Extents: s.cfg.Disk.Extents, Peers: []volume.NodeID{1 - s.cfg.Self}}
+	o := disk.Options{Volume: s.cfg.Name, Path: diskPath, Self: s.cfg.Self, Size: s.cfg.Size, Extents: s.cfg.Disk.Extents}
+	for _, n := range s.cfg.Nodes {
+		if n.ID != s.cfg.Self {
+			o.Peers = append(o.Peers, n.ID)
+		}
+	}
 	id, _ := hex.DecodeString(s.cfg.ID)
 	copy(o.ID[:], id)
 	return o
@@ -119,7 +124,8 @@ func (s *site) format() {
 // up begins the replica.
 func (s *site) up() {
 	s.t.Helper()
-	r, err := replica.New(replica.Options{Config: s.cfg, Boot: s.bootID(), OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs(), s.options()) }})
+	r, err := replica.New(replica.Options{Config: s.cfg, Boot: s.bootID(), OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs(), s.options()) },
+		Event: func(e state.Event) { s.t.Log(s.name, e.Kind, e.Words) }})
 	if err != nil {
 		s.t.Fatal(err)
 	}
