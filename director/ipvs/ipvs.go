@@ -13,6 +13,7 @@ package ipvs
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"path/filepath"
 	"slices"
@@ -122,7 +123,7 @@ func (f *Forwarder) load() error {
 
 // own remembers what is ours. f.mu is held.
 func (f *Forwarder) own(ours owned) error {
-	if slices.Equal(ours.sorted(), f.ours.sorted()) {
+	if maps.Equal(ours, f.ours) {
 		return nil
 	}
 	if err := saveState(f.path, ours, f.daemons); err != nil {

@@ -315,3 +315,40 @@ func TestKernelFamilies(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestKernelLarge: among thousands of servers one change is one command, also for a new process.
+func TestKernelLarge(t *testing.T) {
+	if !inKernel(t) {
+		return
+	}
+	var list []director.Service
+	for n := range 500 {
+		s := director.Service{Key: director.ServiceKey{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 7, byte(n >> 8), byte(n)}), 80)}, Protocol: director.TCP, Scheduler: "wlc"}
+		for i := range 5 {
+			s.Servers = append(s.Servers, director.Destination{Addr: netip.AddrPortFrom(netip.AddrFrom4([4]byte{10, 8, byte(n), byte(i)}), 80), Method: "DR", Weight: 1})
+		}
+		list = append(list, s)
+	}
+	dir := t.TempDir()
+	f, commands := watched(t, dir)
+	apply := func(what string, want int) {
+		t.Helper()
+		*commands = nil
+		began := time.Now()
+		if err := f.Apply(list); err != nil || len(*commands) != want {
+			t.Errorf("%s: %d commands, %v", what, len(*commands), err)
+		}
+		t.Logf("%s: %v", what, time.Since(began))
+	}
+	apply("all", 500*6)
+	list[77].Servers[3].Weight = 0
+	apply("one server", 1)
+	f, commands = watched(t, dir)
+	apply("a new process", 0)
+	list[78].Servers = list[78].Servers[1:]
+	apply("one server less", 1)
+	agrees(t, list)
+	if err := f.Remove(); err != nil {
+		t.Error(err)
+	}
+}
