@@ -25,7 +25,8 @@ func newVolumeUpCommand(v *volumes) *cobra.Command {
 		Use:   "up NAME...|all",
 		Short: "Start the process of a volume: it attaches its disk and connects",
 		Long: "The volume is described by NAME.toml or, without one, by the resource NAME in drbd.conf or drbd.d.\n" +
-			"The command ends when the volume can be spoken to; with --wait when its data is in step with all peers.",
+			"The command ends when the volume can be spoken to; with --wait when its data is in step with all peers.\n" +
+			"\"all\" passes over those that are up; the name of a resource of drbd.conf with several volumes stands for all of them.",
 		Example:           "  takt volume up r0\n  takt volume up all\n  takt volume up r0 --wait --timeout 5m",
 		Args:              nameArgs(false),
 		ValidArgsFunction: v.completeVolumes(true, false),

@@ -26,7 +26,8 @@ type verb struct {
 var verbs = map[string]verb{
 	"down": {
 		short: "Take a volume down: its process ends", all: true, flags: forceFlag("although it is in use here: what its users have not flushed is lost"),
-		long:    "Makes it secondary, disconnects, closes the disk, and ends the process. A volume that is in use here is left alone.",
+		long: "Makes it secondary, disconnects, closes the disk, and ends the process. A volume that is in use here is left alone.\n" +
+			"\"all\" passes over those that are down.",
 		example: "  takt volume down r0\n  takt volume down all",
 	},
 	"adjust": {
@@ -63,7 +64,8 @@ var verbs = map[string]verb{
 	"verify": {
 		short: "Compare the data with the peers', while everything goes on", peer: true, all: true, flags: verifyFlags, wait: &awaiting{until: verified, end: "no difference was found"},
 		long: "Compares hashes block by block. Blocks that differ are marked and counted, no data is changed;\n" +
-			"\"disconnect\" and \"connect\" copy them. With --wait the command fails if there are any.",
+			"\"disconnect\" and \"connect\" copy them. With --wait the command fails if there are any, and if\n" +
+			"the verify is ended before its end: by a lost connection, a promotion, a disk that fails.",
 		example: "  takt volume verify r0\n  takt volume verify r0 beta --wait\n  takt volume verify r0 --start 1G --stop 2G",
 	},
 	"invalidate": {
@@ -76,7 +78,7 @@ var verbs = map[string]verb{
 	},
 	"resize": {
 		short: "Grow a volume, on all nodes, while it is in use", flags: resizeFlags, wait: &awaiting{until: inStep},
-		long:    "Grow the disks on all nodes first. The new part is resynced.",
+		long:    "Grow the disks on all nodes first; a backing file grows by itself. The new part is resynced.",
 		example: "  takt volume resize r0\n  takt volume resize r0 --size 20G --wait",
 	},
 	"pause-sync":  {short: "Pause a resync", peer: true, all: true, example: "  takt volume pause-sync r0"},
@@ -204,7 +206,7 @@ func clearFlag(cmd *cobra.Command, a *control.Ask) func() error {
 
 func resizeFlags(cmd *cobra.Command, a *control.Ask) func() error {
 	size := sizeFlag(cmd, "size", "the new size (default: as large as the smallest disk allows)", &a.Size)
-	cmd.Flags().BoolVar(&a.Force, "force", false, "although peers are not connected: they are taken to have room")
+	cmd.Flags().BoolVar(&a.Force, "force", false, "although peers are not connected, or their disk is not attached: they are taken to have room")
 	return size
 }
 
