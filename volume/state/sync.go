@@ -43,6 +43,9 @@ func (m *Machine) mayFeed(p *peer) bool {
 	if m.role == volume.Primary && !p.agrees {
 		return false // reads would change
 	}
+	if p.role == volume.Primary && p.disk == volume.Outdated && m.goodBeside(p) {
+		return false // what it gives is called old again as soon as it is here
+	}
 	if p.role == volume.Primary || m.role == volume.Primary {
 		return true
 	}
@@ -50,11 +53,21 @@ func (m *Machine) mayFeed(p *peer) bool {
 	return (primaries|p.primaries)&^bit(m.cfg.Self)&^m.dataless() == 0
 }
 
-// dataless are the primaries in contact that have no disk: they write at others, and here beside a resync.
+// goodBeside says whether another node than p would be a source with up-to-date data.
+func (m *Machine) goodBeside(p *peer) bool {
+	for _, q := range m.peers {
+		if q != p && q.need == needTarget && q.disk == volume.UpToDate {
+			return true
+		}
+	}
+	return false
+}
+
+// dataless are the primaries in contact that have no disk, or an old one: they write at others, and here beside a resync.
 func (m *Machine) dataless() uint16 {
 	var mask uint16
 	for _, q := range m.peers {
-		if q.up() && q.role == volume.Primary && q.disk == volume.Diskless {
+		if q.up() && q.role == volume.Primary && (q.disk == volume.Diskless || q.disk == volume.Outdated) {
 			mask |= bit(q.id)
 		}
 	}
