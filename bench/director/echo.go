@@ -115,27 +115,29 @@ func (f *flow) listen(c net.Conn, until time.Time) {
 	}
 }
 
-// spread asks once with each of n flows, and prints how many each machine has answered; "": nobody.
+// spread asks once with each of n flows, each from a port of its own, and prints how many each machine has answered; "": nobody.
 func spread(args []string) error {
 	n, err := strconv.Atoi(args[0])
 	if err != nil {
 		return err
 	}
 	counts := map[string]int{}
-	for n > 0 {
-		part := min(n, 500)
-		n -= part
-		if err := once(part, args[1], counts); err != nil {
+	for port := firstPort; port < firstPort+n; port += 500 {
+		if err := once(port, min(500, firstPort+n-port), args[1], counts); err != nil {
 			return err
 		}
 	}
 	return json.NewEncoder(os.Stdout).Encode(counts)
 }
 
-func once(n int, to string, counts map[string]int) error {
+// firstPort is the first of the flows' own ports.
+const firstPort = 20000
+
+func once(port, n int, to string, counts map[string]int) error {
 	var list []net.Conn
-	for range n {
-		c, err := net.Dial("udp4", to)
+	for i := range n {
+		d := net.Dialer{LocalAddr: &net.UDPAddr{Port: port + i}}
+		c, err := d.Dial("udp4", to)
 		if err != nil {
 			return err
 		}
