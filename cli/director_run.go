@@ -131,7 +131,7 @@ func (d *directors) start(path string) error {
 	if len(lines) < 3 {
 		return errs.E("start", errs.Unavailable, "director "+d.name, "Its log: "+log, errors.New("its process ended at once"))
 	}
-	return errs.E("start", errs.ParseKind(lines[0]), "director "+d.name, lines[1], errors.New(lines[2]))
+	return errs.E("start", errs.ParseKind(lines[0]), "director "+d.name, lines[1], errors.New(strings.TrimPrefix(lines[2], "start director "+d.name+": ")))
 }
 
 func newDirectorStopCommand(g *globals) *cobra.Command {

@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -153,13 +154,16 @@ func orDefault(d, otherwise time.Duration) time.Duration {
 
 // lock keeps a second process of the same director away: both would take the other's rules for leftovers.
 func lock(o Options) (unlock func(), err error) {
-	if err := os.MkdirAll(o.Dir, 0o755); err != nil { //nolint:gosec // sockets in it have their own permissions
-		return nil, err
+	err = os.MkdirAll(o.Dir, 0o755) //nolint:gosec // sockets in it have their own permissions
+	var f *os.File
+	if err == nil {
+		f, err = os.OpenFile(filepath.Join(o.Dir, "director-"+o.Name+".lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	}
-	path := filepath.Join(o.Dir, "director-"+o.Name+".lock")
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, err
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return nil, errs.E("start", errs.Permission, "director "+o.Name, "Be root, or name a folder of your own: --dir.", err)
+	case err != nil:
+		return nil, errs.E("start", errs.Other, "director "+o.Name, "Its lock and its socket need a folder with room for them: --dir.", err)
 	}
 	for try := 0; ; try++ { // one that was stopped may be about to end
 		err := unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB)

@@ -321,7 +321,7 @@ func (p *pair) serversDie() {
 	})
 	p.cable(p.servers[1], "down", "eth0")
 	p.served("s3")
-	if out := p.a.must("status"); !strings.Contains(out, "[192.0.2.10]:tcp:80 no quorum, weight 0 (quorum 1), rr\n  the sorry server 10.0.0.23:80 serves\n") {
+	if out := p.a.must("status"); !strings.Contains(out, "[192.0.2.10]:tcp:80 no quorum, weight 0 (quorum 1), rr") || !strings.Contains(out, "\n  the sorry server 10.0.0.23:80 serves\n") {
 		p.t.Errorf("without servers status is\n%s", out)
 	}
 	p.cable(p.servers[0], "up", "eth0")

@@ -58,7 +58,10 @@ func Spawn(opt Options, args ...string) (*Child, error) {
 	wait, err := c.start()
 	if err != nil {
 		c.cancel()
-		return nil, errs.E("start VRRP", errs.Other, "", "", err)
+		if errs.HintOf(err) != "" {
+			return nil, err
+		}
+		return nil, errs.E(starting, errs.Other, "", "", err)
 	}
 	go c.supervise(wait)
 	return c, nil
@@ -101,7 +104,11 @@ func (c *Child) start() (wait func() error, err error) {
 	if _, err := c.ask(order{Config: conf}); err != nil {
 		in.Close()
 		_ = cmd.Process.Kill()
-		return nil, errors.Join(err, wait())
+		ended := wait()
+		if errs.HintOf(err) != "" { // it has said why itself
+			return nil, err
+		}
+		return nil, errors.Join(err, ended)
 	}
 	for k := range tracks {
 		c.send(&order{Track: &tracks[k]})
@@ -203,7 +210,10 @@ func (c *Child) ask(o order) (*answer, error) {
 	if !ok {
 		return nil, ErrEnded
 	}
-	if a.Err != "" {
+	switch {
+	case a.Hint != "":
+		return a, errs.E(starting, errs.Permission, "", a.Hint, errors.New(a.Err))
+	case a.Err != "":
 		return a, errors.New(a.Err)
 	}
 	return a, nil

@@ -59,6 +59,9 @@ type Router struct {
 // ErrEnded is returned by calls to a Router whose Run has returned, or was not begun.
 var ErrEnded = errors.New("the VRRP router does not run")
 
+// starting is what errors at the start are about.
+const starting = "start VRRP"
+
 // New makes a Router. It needs CAP_NET_ADMIN and CAP_NET_RAW to run.
 func New(opt Options) (*Router, error) {
 	r := &Router{opt: opt, log: opt.Log, cfg: opt.Config, machine: vrrp.New(opt.Config), wake: [2]int{-1, -1}, words: "left alone", said: map[string]string{}}
@@ -69,12 +72,12 @@ func New(opt Options) (*Router, error) {
 		r.opt.Notify = func(vrrp.Notify) {}
 	}
 	if err := unix.Pipe2(r.wake[:], unix.O_CLOEXEC|unix.O_NONBLOCK); err != nil {
-		return nil, errs.E("start VRRP", errs.Other, "", "", fmt.Errorf("make a pipe: %w", err))
+		return nil, errs.E(starting, errs.Other, "", "", fmt.Errorf("make a pipe: %w", err))
 	}
 	hands, err := newHands(r.log)
 	if err != nil {
 		r.closeWake()
-		return nil, errs.E("start VRRP", errs.Permission, "", "Run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW.", err)
+		return nil, errs.E(starting, errs.Permission, "", "Run it as root, or with CAP_NET_ADMIN and CAP_NET_RAW.", err)
 	}
 	r.hands = hands
 	return r, nil

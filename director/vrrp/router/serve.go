@@ -7,10 +7,12 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"strings"
 	"sync"
 
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/vrrp"
+	"github.com/takt-ha/takt/internal/errs"
 )
 
 // A Child and its process talk in gobs: orders one way, answers the other. Both are of one binary, so there is no version.
@@ -28,6 +30,7 @@ type order struct {
 type answer struct {
 	ID     uint64 // of the order; 0: not asked for
 	Err    string
+	Hint   string // what to do about Err
 	Status *Status
 	Notify *vrrp.Notify
 	Line   *line
@@ -57,8 +60,8 @@ func Serve(in io.Reader, out io.Writer, asked bool) error {
 	}
 	r, err := New(Options{Config: first.Config, Log: slog.New(lines{t, nil}), Notify: func(n vrrp.Notify) { t.tell(answer{Notify: &n}) }, Realtime: asked})
 	if err != nil {
-		t.tell(answer{ID: first.ID, Err: err.Error()})
-		return err
+		t.tell(answer{ID: first.ID, Err: strings.TrimPrefix(err.Error(), starting+": "), Hint: errs.HintOf(err)})
+		return nil // who started it says so
 	}
 	ctx, cancel := context.WithCancelCause(context.Background())
 	done := make(chan error, 1)
