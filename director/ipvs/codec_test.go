@@ -199,7 +199,8 @@ func FuzzDecode(f *testing.F) {
 	f.Add(bytesOf(f, serviceAnswer))
 	f.Add(bytesOf(f, serverAnswer))
 	f.Add([]byte((&syncd{State: sending, Interface: "lo", Group: netip.MustParseAddr("ff02::1")}).encode()))
-	f.Add([]byte{3, 0, 1, 0})
+	f.Add([]byte{3, 0, 1, 0}) // shorter than its own head
+	f.Add([]byte{9, 0, 1, 0}) // longer than there is
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if d, err := decodeDaemon(b); err == nil {
 			if again, err := decodeDaemon(d.encode()); err != nil || again != d {
