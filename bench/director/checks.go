@@ -178,7 +178,7 @@ func (b *bench) dead(f *farm, changes *follower) error {
 // reload changes one weight, and looks how long that takes and what is touched.
 func (b *bench) reload(f *farm, cmd *exec.Cmd, changes *follower) error {
 	conf := filepath.Join(f.dir, "takt-"+f.director.name+".conf")
-	var took, touched []float64
+	var took, touched, cost []float64
 	for i := range 5 {
 		odd := 100 + i
 		if i%2 == 1 {
@@ -188,6 +188,10 @@ func (b *bench) reload(f *farm, cmd *exec.Cmd, changes *follower) error {
 			return err
 		}
 		changes.take()
+		before, err := usageOf(cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
 		began := time.Now()
 		if err := f.director.run(b.o.takt, "director", "reload", "--name", f.director.name, "--dir", f.dir); err != nil {
 			return err
@@ -197,12 +201,18 @@ func (b *bench) reload(f *farm, cmd *exec.Cmd, changes *follower) error {
 			return errors.New("a reload has not changed the kernel's rules")
 		}
 		took = append(took, ms(max(time.Since(began), all[0].at.Sub(began))))
+		after, err := usageOf(cmd.Process.Pid)
+		if err != nil {
+			return err
+		}
+		cost = append(cost, ms(after.cpu-before.cpu))
 		time.Sleep(500 * time.Millisecond) // nothing else is to follow
 		touched = append(touched, float64(len(all)+len(changes.take())))
 	}
-	time2 := figure("reload with one change", "takt", "ms", took)
+	length := figure("reload with one change", "takt", "ms", took)
+	length.Note = fmt.Sprintf("%s ms of a processor meanwhile, checks included", number(median(cost)))
 	entries := figure("virtual servers that it touches", "takt", "", touched)
-	b.rows = append(b.rows, time2.judge(time2.Value <= 200, "≤ 200 ms"), entries.judge(entries.Worst == 1, "1"))
+	b.rows = append(b.rows, length.judge(length.Value <= 200, "≤ 200 ms"), entries.judge(entries.Worst == 1, "1"))
 	return nil
 }
 
