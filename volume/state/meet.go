@@ -95,7 +95,7 @@ func (m *Machine) onHello(p *peer, h Hello) {
 	if m.granted == p {
 		m.granted = nil
 	}
-	p.theirs = &h
+	p.theirs, p.newer = &h, false
 	if !p.sent {
 		p.wanted = true
 	}
@@ -200,6 +200,10 @@ func (v verdict) lost() string {
 func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 	back := !p.up()
 	m.backFrom(p, theirs.Boot)
+	if p.newer && p.disk == volume.Diskless && theirs.Disk != volume.Diskless {
+		v, theirs.Disk = verdict{}, volume.Diskless // it has said so since its Hello
+		m.compareAgain(p)
+	}
 	p.lost = ""
 	if v.sync != 0 && !m.attached || v.sync < 0 && mine.Disk == volume.Inconsistent && m.disk == volume.UpToDate {
 		v = verdict{} // the disk is gone since the Hello, or a resync has ended

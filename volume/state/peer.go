@@ -22,6 +22,7 @@ type peer struct {
 	greeted bool // and on its way, with mine complete
 	mine    Hello
 	theirs  *Hello
+	newer   bool // it has told its state since its last Hello
 	wanted  bool // a Hello must be sent as soon as nothing is half-decided
 
 	// What it says of itself while conn ≥ Connected.
@@ -107,7 +108,7 @@ func newPeer(n volume.Node) *peer {
 
 // reset forgets what was true while connected.
 func (p *peer) reset() {
-	p.met, p.sent, p.greeted, p.theirs, p.wanted = false, false, false, nil, false
+	p.met, p.sent, p.greeted, p.theirs, p.wanted, p.newer = false, false, false, nil, false, false
 	p.mine = Hello{}
 	p.role, p.disk, p.stopped = volume.RoleUnknown, volume.DUnknown, false
 	p.contact, p.primaries, p.inStep, p.seen, p.gets, p.source, p.expect = 0, 0, 0, 0, 0, 0, 0

@@ -92,7 +92,7 @@ func (m *Machine) onWork(p *peer, s Said) {
 func (m *Machine) onState(p *peer, s Said) {
 	was, wasDisk, wasInSync := p.role, p.disk, p.inSync()
 	followed, whole := m.follows(p), (*peer)(nil)
-	p.blocked = false
+	p.blocked, p.newer = false, true
 	p.role, p.disk, p.stopped = s.Role, s.Disk, s.Stopped
 	if p.expect == 0 || p.expect == s.Gen.Current {
 		p.gen, p.expect = s.Gen, 0
