@@ -104,7 +104,7 @@ const patience = 40 * time.Second
 
 // soon polls.
 func (s *scene) soon(f func() bool) bool {
-	tick := time.NewTicker(50 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond) // each look starts a program, which is dear there
 	defer tick.Stop()
 	for end := time.Now().Add(patience); !f(); <-tick.C {
 		if time.Now().After(end) {
