@@ -50,7 +50,10 @@ func credential(who string) (*syscall.Credential, error) {
 		return nil, nil // nobody else to become
 	}
 	if who == "" {
-		if _, err := user.Lookup(DefaultUser); err != nil {
+		switch _, err := user.Lookup(DefaultUser); {
+		case Starved(err): // not known: it must not run as root for that
+			return nil, fmt.Errorf("run as %s: %w", DefaultUser, err)
+		case err != nil:
 			return nil, nil
 		}
 		who = DefaultUser

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/program"
 )
 
 // makeFiles makes the files that are to be there from the start.
@@ -35,6 +36,10 @@ func (w *Watcher) files(ctx context.Context, list []director.TrackedFile) {
 	for first := true; ; first = false {
 		for i, f := range list {
 			n, err := readNumber(f.Path)
+			if program.Starved(err) && !first {
+				w.starved("the tracked file "+f.Path, err)
+				continue
+			}
 			if err != nil && (first || last[i] != 0) {
 				w.log.Warn("a tracked file counts as 0", "file", f.Path, "error", err)
 			}

@@ -3,12 +3,14 @@ package track
 import (
 	"bytes"
 	"context"
+	"errors"
 	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/director/program"
 )
 
 // process is what is known of a track_process.
@@ -51,22 +53,31 @@ func (w *Watcher) processes(ctx context.Context, list []director.TrackedProcess)
 	tick := time.NewTicker(processEvery)
 	defer tick.Stop()
 	for {
-		running := look("/proc")
-		for i := range all {
-			n := 0
-			for _, r := range running {
-				if r.is(all[i].conf) {
-					n++
-				}
-			}
-			if all[i].counted(n, time.Now()) {
-				w.tell(Value{Kind: Process, Name: all[i].conf.Name, Up: all[i].up})
-			}
+		running, err := look("/proc")
+		if err != nil {
+			w.starved("the processes of this machine", err)
+		} else {
+			w.count(all, running)
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
 			return
+		}
+	}
+}
+
+// count tells which of the tracked processes have come or gone.
+func (w *Watcher) count(all []process, running []running) {
+	for i := range all {
+		n := 0
+		for _, r := range running {
+			if r.is(all[i].conf) {
+				n++
+			}
+		}
+		if all[i].counted(n, time.Now()) {
+			w.tell(Value{Kind: Process, Name: all[i].conf.Name, Up: all[i].up})
 		}
 	}
 }
@@ -77,27 +88,27 @@ type running struct {
 	args []string // with the program itself
 }
 
-// look reads all processes; threads of the kernel have no arguments and do not count.
-func look(proc string) (list []running) {
+// look reads all processes; threads of the kernel have no arguments and do not count. An error means that nothing is known.
+func look(proc string) (list []running, err error) {
 	entries, err := os.ReadDir(proc)
 	if err != nil {
-		return nil
+		return nil, err
 	}
 	for _, e := range entries {
 		if e.Name()[0] < '0' || e.Name()[0] > '9' {
 			continue
 		}
 		line, err := os.ReadFile(proc + "/" + e.Name() + "/cmdline")
-		if err != nil || len(line) == 0 {
-			continue
-		}
-		name, err := os.ReadFile(proc + "/" + e.Name() + "/comm")
-		if err != nil {
+		name, other := os.ReadFile(proc + "/" + e.Name() + "/comm")
+		switch err = errors.Join(err, other); {
+		case program.Starved(err):
+			return nil, err
+		case err != nil || len(line) == 0:
 			continue // gone meanwhile
 		}
 		list = append(list, running{strings.TrimSuffix(string(name), "\n"), strings.Split(string(bytes.TrimSuffix(line, []byte{0})), "\x00")})
 	}
-	return list
+	return list, nil
 }
 
 // is says whether a process is meant: by its name, as the kernel has it (15 bytes), or by its program with arguments.

@@ -44,7 +44,8 @@ type Watcher struct {
 	stop context.CancelFunc
 	work sync.WaitGroup
 	last map[string]bool // scripts of the configuration before: whether they were up
-	mu   sync.Mutex      // guards last
+	mu   sync.Mutex      // guards last and said
+	said time.Time       // when it was last logged that something could not be looked at
 }
 
 // New returns a watcher of nothing; tell is called by several goroutines and may not block for long.
@@ -76,6 +77,16 @@ func (w *Watcher) Close() {
 		w.stop()
 		w.work.Wait()
 		w.stop = nil
+	}
+}
+
+// starved notes that something could not be looked at, because this machine is at its limits: it counts as before.
+func (w *Watcher) starved(what string, err error) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if now := time.Now(); w.said.IsZero() || now.Sub(w.said) > time.Minute {
+		w.said = now
+		w.log.Error("what is tracked cannot be looked at, for this machine is at its limits; it counts as before. Is LimitNOFILE (ulimit -n) high enough?", "what", what, "why", err)
 	}
 }
 
@@ -148,6 +159,10 @@ func (w *Watcher) script(ctx context.Context, g *director.Global, s *director.Sc
 // once runs a script to its end, or to the end of its time, and of all that it has started.
 func (w *Watcher) once(ctx context.Context, g *director.Global, s *director.Script, timeout time.Duration, n *counter) (changed bool, why string) {
 	spec, err := program.Spec(g, s.Run, timeout)
+	if program.Starved(err) {
+		w.starved("the script "+s.Name, err)
+		return false, ""
+	}
 	if err != nil {
 		return n.ended(false), err.Error()
 	}
@@ -157,7 +172,7 @@ func (w *Watcher) once(ctx context.Context, g *director.Global, s *director.Scri
 	case out.Cancelled:
 		return false, ""
 	case program.Starved(out.Err):
-		w.log.Error("a tracked script cannot be run, for this machine is at its limits; it counts as before", "script", s.Name, "why", out.Err)
+		w.starved("the script "+s.Name, out.Err)
 		return false, ""
 	case out.Err != nil:
 		why = out.Err.Error()

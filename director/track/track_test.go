@@ -1,6 +1,7 @@
 package track
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -8,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -131,4 +133,51 @@ func TestWatcher(t *testing.T) {
 		t.Fatal(err)
 	}
 	v.await(t, Value{Kind: Script, Name: "s", Up: true})
+}
+
+// TestNoDescriptors: a process without a descriptor to spare takes nobody for gone.
+func TestNoDescriptors(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "number")
+	if err := os.WriteFile(file, []byte("5\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	v, said := make(values, 100), make(chan string, 100)
+	w := New(func(x Value) { v <- x }, slog.New(slog.NewTextHandler(lines(said), nil)))
+	defer w.Close()
+	w.Set(&director.Config{Files: []director.TrackedFile{{Name: "f", Path: file}}, Processes: []director.TrackedProcess{{Name: "p", Process: filepath.Base(os.Args[0])}}})
+	v.await(t, Value{Kind: File, Name: "f", Up: true, Number: 5}, Value{Kind: Process, Name: "p", Up: true})
+
+	var limit syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &limit); err != nil {
+		t.Fatal(err)
+	}
+	none := limit
+	none.Cur = 3
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &none); err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Setrlimit(syscall.RLIMIT_NOFILE, &limit) //nolint:errcheck // it was so before
+	first := <-said
+	if !strings.Contains(first, "too many open files") {
+		t.Error(first)
+	}
+	w.Close() // it has looked at the other kind, too, or is about to
+	if len(v) > 0 || len(said) > 0 {
+		t.Errorf("it tells of %d changes, and says %d more lines", len(v), len(said))
+	}
+	for _, err := range []error{second(look("/proc")), second(readNumber(file))} {
+		if !errors.Is(err, syscall.EMFILE) {
+			t.Errorf("without descriptors: %v", err)
+		}
+	}
+}
+
+func second[T any](_ T, err error) error { return err }
+
+// lines is what is written, a line at a time.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }
