@@ -73,7 +73,9 @@ func newRealServerRemoveCommand(g *globals) *cobra.Command {
 		Example: "  takt director realserver remove\n  takt director realserver remove --address 192.0.2.10",
 	}, func(cmd *cobra.Command, h *realserver.Host, wants []realserver.Want, _ []string) error {
 		list, err := h.Remove(func(w realserver.Want) bool {
-			return slices.ContainsFunc(wants, func(o realserver.Want) bool { return o.Addr == w.Addr && o.Method == w.Method })
+			return slices.ContainsFunc(wants, func(o realserver.Want) bool {
+				return o.Addr == w.Addr && (o.Method == w.Method || len(r.addresses) > 0 && !cmd.Flags().Changed("method"))
+			})
 		})
 		if err != nil {
 			return err

@@ -137,6 +137,9 @@ func (h *Host) Apply(wants []Want) (items []Item, changed []string, err error) {
 			err = errors.Join(err, h.write())
 		}
 	}()
+	if err := quiet(wants); err != nil {
+		return nil, nil, err
+	}
 	h.state.Wants = merge(h.state.Wants, wants)
 	for _, kind := range []string{"interface", "setting", "address"} {
 		if items, err = h.Show(h.state.Wants); err != nil {
@@ -161,6 +164,20 @@ func (h *Host) Apply(wants []Want) (items []Item, changed []string, err error) {
 	}
 	items, err = h.Show(h.state.Wants)
 	return items, changed, err
+}
+
+// quiet refuses links where neighbours would be told of the address.
+func quiet(wants []Want) error {
+	f, err := look(nil)
+	if err != nil {
+		return err
+	}
+	for _, w := range wants {
+		if l, there := f.link(w.Link); there && !l.Quiet {
+			return errs.E("apply", errs.Invalid, w.Link, "", errors.New(loud))
+		}
+	}
+	return nil
 }
 
 // Remove undoes what was made for wants that drop accepts, and is needed for no other. It returns all that it looked at; what could

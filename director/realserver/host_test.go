@@ -168,6 +168,12 @@ func TestSomebodyElses(t *testing.T) {
 			t.Errorf("nobody says %q: %s", want, words)
 		}
 	}
+	s.with(func(h *realserver.Host) { // nothing makes a machine silent about the interface that was asked
+		if _, _, err := h.Apply([]realserver.Want{realserver.Direct(netip.MustParseAddr("10.7.0.102"), "e0", "e0")}); err == nil || !strings.Contains(err.Error(), "neighbours are answered here") {
+			t.Errorf("an address on e0: %v", err)
+		}
+	})
+	s.expect("refused", "10.7.0.102", false)
 	s.server.Run("sysctl", "-q", "-w", "net.ipv4.conf.e0.arp_ignore=8")
 	if left := strings.Join(s.remove(), "\n"); !strings.Contains(left, "net.ipv4.conf.e0.arp_ignore it is 8 now, which somebody else has set") {
 		t.Error(left)

@@ -99,6 +99,8 @@ func (n link) judge(f *Facts, s *State) Item {
 	steps := n.steps()
 	i.Ours = s.has(steps[0]) || s.has(steps[1])
 	switch {
+	case there && !l.Quiet:
+		i.OK, i.Words = false, loud
 	case !there:
 		i.Now, i.Want, i.steps = "none", "up, "+n.kind, steps
 	case !l.Up:
@@ -106,6 +108,9 @@ func (n link) judge(f *Facts, s *State) Item {
 	}
 	return i
 }
+
+// loud is why an address must not be on a link: nothing silences a machine about the addresses of the interface that was asked.
+const loud = "neighbours are answered here: take lo or a dummy, and name with --interface where they ask"
 
 // setting is a number of the kernel's configuration. The kernel takes the greater one of "all" and of the interface.
 type setting struct {
