@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -59,9 +60,14 @@ func newVolumeCreateCommand(v *volumes) *cobra.Command {
 				return err
 			}
 			if o.size != "" {
-				if c.Size, err = config.ParseSize(o.size); err != nil {
+				size, err := config.ParseSize(o.size)
+				if err != nil {
 					return usage(cmd, err)
 				}
+				if c.Size != 0 && size != c.Size {
+					return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file says size = %s", config.FormatSize(c.Size)))
+				}
+				c.Size = size
 			}
 			if err := config.Validate(c); err != nil {
 				return errs.E("create volume", errs.Invalid, name, "", err)
@@ -102,9 +108,16 @@ func contradicts(cmd *cobra.Command, path string, c volume.Config) error {
 	self := selfOf(c)
 	for _, x := range []struct{ flag, is string }{
 		{"disk", self.Disk}, {"meta", orElse(self.Meta, "internal")}, {"address", self.Address}, {"front", c.Front},
+		{"protocol", self.Protocol.String()}, {"plain", strconv.FormatBool(c.Net.Plain)},
 	} {
 		if said := cmd.Flags().Lookup(x.flag); said.Changed && said.Value.String() != x.is {
 			return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file says %s = %q", x.flag, x.is))
+		}
+	}
+	peers, _ := cmd.Flags().GetStringArray("peer")
+	for _, p := range peers {
+		if !slices.ContainsFunc(c.Nodes, func(n volume.Node) bool { return n.Name+"="+n.Address == p }) {
+			return errs.E("create volume", errs.Exists, path, "Change the file, or remove it first.", fmt.Errorf("the file has no node %s", p))
 		}
 	}
 	return nil

@@ -21,7 +21,7 @@ type Trial struct {
 	since    time.Duration // when the first read of this phase ended
 	begun    bool          // since is known
 	slept    time.Duration // from one message to the next, asleep
-	vain     int           // looks in vain, in this phase
+	vain     int           // looks in vain, since the last 64 reads
 	off      int           // reads in the last phase without looking
 }
 
@@ -66,6 +66,9 @@ func (t *Trial) Came(n int, now time.Duration) {
 	}
 	t.reads++
 	t.messages += n
+	if t.reads%sample == 0 {
+		t.vain = 0
+	}
 	if t.reads < sample {
 		return
 	}

@@ -227,4 +227,4 @@ func (f *osFile) ramDisk() bool {
 	return ramDiskName.MatchString(path)
 }
 
-var ramDiskName = regexp.MustCompile(`/block/(z?ram|pmem)[0-9]+(/|$)`)
+var ramDiskName = regexp.MustCompile(`/block/(z?ram[0-9]+|pmem[0-9]+(\.[0-9]+)?s?)(/|$)`)

@@ -70,7 +70,7 @@ func (m *Machine) same() uint16 {
 }
 
 func (m *Machine) sameCrashed() bool {
-	crashed := m.super.Crashed
+	crashed := m.super.Crashed && (m.role != volume.Primary || m.crashed != 0) // the superblock of each primary says so
 	for _, p := range m.peers {
 		crashed = crashed || p.crashed && m.same()&bit(p.id) != 0
 	}
