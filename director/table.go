@@ -8,7 +8,7 @@ import (
 )
 
 // Service is what the kernel shall forward to whom: the face of a virtual server, one for each address of a group. It is what
-// pool decides, and what nat carries out.
+// pool decides, and what ipvs and nat carry out.
 type Service struct {
 	Key        ServiceKey
 	Protocol   Protocol

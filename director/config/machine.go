@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/takt-ha/takt/importer/keepalived"
 )
 
@@ -41,7 +43,7 @@ func thisMachine() keepalived.Machine {
 
 // secret reads a key. One that everybody may read is none.
 func secret(path string) (string, error) {
-	f, err := os.Open(path) //nolint:gosec // the configuration names it
+	f, err := os.OpenFile(path, os.O_RDONLY|unix.O_NONBLOCK, 0) //nolint:gosec // the configuration names it; a pipe must not hold it up
 	if err != nil {
 		return "", cause(err)
 	}

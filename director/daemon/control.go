@@ -101,7 +101,7 @@ func (d *Daemon) Status() Status {
 	counts := d.forward.counts()
 	ways, failed := d.forward.how()
 	d.mu.Lock()
-	r := d.router
+	r, conf := d.router, d.conf
 	d.mu.Unlock()
 	s := Status{Missing: d.forward.missing, Name: d.o.Name, Since: d.begun, Instances: []Instance{}, Servers: []VirtualStatus{}}
 	if r != nil { // not under the lock, for it may be telling us something
@@ -114,12 +114,12 @@ func (d *Daemon) Status() Status {
 	if failed != nil {
 		s.Forwarding = failed.Error()
 	}
+	for _, u := range NotRouted(conf) { // it asks the kernel, for which nobody should wait
+		s.Warnings = append(s.Warnings, u.Words)
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s.Loaded = d.loaded
-	for _, u := range NotRouted(d.conf) {
-		s.Warnings = append(s.Warnings, u.Words)
-	}
 	for i, p := range d.pool.Status() {
 		v := &d.conf.Servers[i]
 		vs := VirtualStatus{Status: p, Scheduler: v.Scheduler}
@@ -154,7 +154,10 @@ func serve(ctx context.Context, l net.Listener, d *Daemon, log *slog.Logger) err
 		_ = json.NewEncoder(w).Encode(d.Status()) // the client has gone
 	})
 	mux.HandleFunc("POST /v1/reload", func(w http.ResponseWriter, r *http.Request) {
-		if err := d.Reload(); err != nil {
+		switch err := d.Reload(); {
+		case errors.As(err, new(incomplete)):
+			http.Error(w, err.Error(), http.StatusInternalServerError)
+		case err != nil:
 			http.Error(w, err.Error(), http.StatusUnprocessableEntity)
 		}
 	})
@@ -217,7 +220,11 @@ func (c *Client) Reload(ctx context.Context) error {
 	}
 	var b bytes.Buffer
 	_, _ = b.ReadFrom(resp.Body) // what came is told
-	return errs.E("reload", errs.Invalid, "director "+c.name, "The old configuration stays in force. Mend the new one: takt director check.", errors.New(string(bytes.TrimSpace(b.Bytes()))))
+	err = errors.New(string(bytes.TrimSpace(b.Bytes())))
+	if resp.StatusCode == http.StatusInternalServerError {
+		return errs.E("reload", errs.Other, "director "+c.name, "", err)
+	}
+	return errs.E("reload", errs.Invalid, "director "+c.name, "The old configuration stays in force. Mend the new one: takt director check.", err)
 }
 
 func (c *Client) do(ctx context.Context, method, path string) (*http.Response, error) {

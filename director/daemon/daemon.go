@@ -221,6 +221,7 @@ func (d *Daemon) startRouter(c *director.Config) error {
 
 // takeServers gives checks and pool a configuration. Results of new checks wait until the pool knows them.
 func (d *Daemon) takeServers(c *director.Config) error {
+	warnings := NotRouted(c) // before the lock: it asks the kernel
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.checks.Set(c); err != nil {
@@ -229,13 +230,19 @@ func (d *Daemon) takeServers(c *director.Config) error {
 	d.conf, d.loaded = c, time.Now()
 	d.forward.tune(d.tuning())
 	d.do(d.pool.Step(pool.Reload{Servers: c.Servers}))
-	for _, u := range NotRouted(c) {
+	for _, u := range warnings {
 		d.o.Log.Warn(u.Words, "at", u.Pos.String())
 	}
 	return nil
 }
 
-// Reload reads the configuration again and takes it over, or refuses it as a whole.
+// incomplete is a reload whose configuration is in force, but for what the error says.
+type incomplete struct{ error }
+
+func (i incomplete) Unwrap() error { return i.error }
+
+// Reload reads the configuration again and takes it over, or refuses it as a whole. What the machine does not do of a configuration
+// that was taken over is told, as incomplete.
 func (d *Daemon) Reload() error {
 	d.reloading.Lock()
 	defer d.reloading.Unlock()
@@ -256,9 +263,7 @@ func (d *Daemon) Reload() error {
 	if err := d.takeServers(c); err != nil {
 		return err
 	}
-	if err := d.setStatic(c.Static); err != nil {
-		return err
-	}
+	failed := d.setStatic(c.Static)
 	d.mu.Lock()
 	router := d.router
 	d.mu.Unlock()
@@ -268,15 +273,21 @@ func (d *Daemon) Reload() error {
 	case len(c.Instances) > 0:
 		err = d.startRouter(c)
 	}
+	if err != nil {
+		failed = errors.Join(failed, fmt.Errorf("VRRP does not follow: %w", err))
+	}
 	d.watcher.Set(c)
 	d.readers.set(&c.Global)
 	d.pipes.keep(pipePaths(c)...)
 	if c.Global.ReloadLines && router != nil {
 		d.tellStates(&c.Global, router)
 	}
-	d.o.Log.Info("a new configuration is in force")
 	d.tidy()
-	return err
+	if failed != nil {
+		return incomplete{errs.E("reload", errs.Other, "director "+d.o.Name, "The rest of the new configuration is in force. Reload again once this is mended.", failed)}
+	}
+	d.o.Log.Info("a new configuration is in force")
+	return nil
 }
 
 // idle says whether a configuration asks for nothing: a file that is being written often looks so.
@@ -297,7 +308,10 @@ func (d *Daemon) wait(ctx context.Context, reload <-chan os.Signal, failed <-cha
 	for {
 		select {
 		case <-reload:
-			if err := d.Reload(); err != nil {
+			switch err := d.Reload(); {
+			case errors.As(err, new(incomplete)):
+				d.o.Log.Error("the new configuration is in force in part", "error", err)
+			case err != nil:
 				d.o.Log.Error("the new configuration is refused; the old one stays in force", "error", err)
 			}
 		case <-d.read:

@@ -89,9 +89,10 @@ type router struct {
 	o       daemon.RouterOptions
 	tracked []vrrp.Track
 	closed  bool
+	refuses error
 }
 
-func (r *router) Reload(*director.Config) error { return nil }
+func (r *router) Reload(*director.Config) error { return r.refuses }
 func (r *router) Track(t vrrp.Track) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -336,6 +337,25 @@ func TestSynchronized(t *testing.T) {
 		s.await("the role with instance "+instance, func() bool { return s.kernel.role() == want })
 	}
 	end()
+}
+
+// TestReloadInPart: who has taken over a configuration that VRRP cannot follow does not say that the old one is in force.
+func TestReloadInPart(t *testing.T) {
+	a, b := listener(t), listener(t)
+	first := web(t.TempDir(), at(a))
+	first.Instances = []director.Instance{{Name: "VI_1"}}
+	s := newScene(t, first)
+	end := s.begin()
+	defer end()
+	next := web(s.dir, at(b))
+	next.Instances = first.Instances
+	s.set(next, nil)
+	s.router.refuses = errors.New("there is no socket")
+	err := s.client.Reload(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "VRRP does not follow: there is no socket") || strings.Contains(fmt.Sprintf("%+v", err), "old configuration stays") {
+		t.Errorf("it says %v", err)
+	}
+	s.await("the new server", func() bool { return s.kernel.String() == fmt.Sprintf("10.0.0.1:80: %s; ", at(b)) })
 }
 
 // mails is a mail server that keeps what it gets.

@@ -84,14 +84,15 @@ func (f *forwarding) set(want []director.Service) {
 // tune asks for settings.
 func (f *forwarding) tune(t director.Tuning) {
 	f.mu.Lock()
-	same := f.tuning == t
+	before := f.tuning
+	same := before == t
 	f.tuning, f.fresh = t, f.fresh || !same
 	f.mu.Unlock()
 	if same {
 		return
 	}
 	f.nudge()
-	if why := untuned(&t, f.ways); why != "" {
+	if why := untuned(&t, f.ways); why != "" && (before.Timeouts != t.Timeouts || before.Sync != t.Sync) {
 		f.log.Warn(why)
 	}
 }
@@ -106,13 +107,17 @@ func (f *forwarding) nudge() {
 func (f *forwarding) loop() {
 	look := time.NewTicker(lookEvery)
 	defer look.Stop()
+	again := f.apply()
 	for {
-		again := f.apply()
 		select {
 		case <-f.wake:
+			again = f.apply()
 		case <-again:
+			again = f.apply()
 		case <-look.C:
-			f.look()
+			if f.look() {
+				again = f.apply()
+			}
 		case <-f.stop:
 			f.apply()
 			return
@@ -129,20 +134,22 @@ type Loser interface {
 // lookEvery is how often it is looked whether what was made is still there.
 const lookEvery = 2 * time.Second
 
-// look makes anew what somebody has taken away.
-func (f *forwarding) look() {
+// look reports whether somebody has taken away what was made, which apply makes anew then.
+func (f *forwarding) look() (lost bool) {
 	for _, w := range f.ways {
 		l, is := w.Forwarder.(Loser)
 		if !is {
 			continue
 		}
-		if lost, err := l.Lost(); err == nil && lost { // what cannot be asked is not known to be lost
+		if gone, err := l.Lost(); err == nil && gone { // what cannot be asked is not known to be lost
+			lost = true
 			f.log.Warn("somebody has taken away what this director had in the kernel; it is made again", "forwarder", w.Name)
 			f.mu.Lock()
 			f.fresh = true
 			f.mu.Unlock()
 		}
 	}
+	return lost
 }
 
 // apply brings the newest table and settings to the kernel; what it returns tells when to try again.
@@ -190,9 +197,14 @@ func (f *forwarding) forward(want []director.Service) (map[director.ID]Way, erro
 // give brings each part to its way. Services that go from one way to another are made there before they are taken away here, so that
 // no new connection is refused.
 func (f *forwarding) give(parts [][]director.Service) (failed error) {
-	if moving := moved(f.parts, parts); moving != nil {
+	if moving, gains := moved(f.parts, parts); moving != nil {
 		for i, w := range f.ways {
-			_ = w.Apply(slices.Concat(parts[i], moving[i])) // what fails, fails below again
+			if err := w.Apply(slices.Concat(parts[i], moving[i])); err != nil && gains[i] {
+				failed = errors.Join(failed, fmt.Errorf("%s: %w", w.Name, err))
+			}
+		}
+		if failed != nil {
+			return failed // who had them keeps them
 		}
 	}
 	had := make([][]director.Service, len(parts))
@@ -210,25 +222,32 @@ func (f *forwarding) give(parts [][]director.Service) (failed error) {
 	return failed
 }
 
-// moved are the services that each way had and another one gets; nil if there are none.
-func moved(before, after [][]director.Service) (list [][]director.Service) {
-	now := map[director.ID]int{}
+// moved are the services that each way had and another one gets, with their servers of now, and the ways that get one; nil if there are none.
+func moved(before, after [][]director.Service) (list [][]director.Service, gains []bool) {
+	type place struct {
+		way     int
+		servers []director.Destination
+	}
+	now := map[director.ID]place{}
 	for i, part := range after {
 		for k := range part {
-			now[part[k].ID()] = i
+			now[part[k].ID()] = place{i, part[k].Servers}
 		}
 	}
 	for i, part := range before {
 		for _, s := range part {
-			if to, stays := now[s.ID()]; stays && to != i {
-				if list == nil {
-					list = make([][]director.Service, len(after))
-				}
-				list[i] = append(list[i], s)
+			to, stays := now[s.ID()]
+			if !stays || to.way == i {
+				continue
 			}
+			if list == nil {
+				list, gains = make([][]director.Service, len(after)), make([]bool, len(after))
+			}
+			s.Servers = to.servers
+			list[i], gains[to.way] = append(list[i], s), true
 		}
 	}
-	return list
+	return list, gains
 }
 
 // how returns how a service is forwarded, and what failed last.

@@ -22,11 +22,12 @@ func (d *diary) take() (list []string) {
 
 // carrier is a forwarder that writes down what it is told.
 type carrier struct {
-	name   string
-	diary  *diary
-	beyond map[string]bool // schedulers that it knows it lacks
-	lacks  string          // and one that it does not know of
-	broken error           // why it cannot be used
+	name    string
+	diary   *diary
+	beyond  map[string]bool // schedulers that it knows it lacks
+	lacks   string          // and one that it does not know of
+	broken  error           // why it cannot be used
+	refuses error           // what it answers to each table
 }
 
 func (c *carrier) Usable() error { return c.broken }
@@ -48,7 +49,7 @@ func (c *carrier) Apply(list []director.Service) error {
 			return errors.New("it turns out that there is no " + c.lacks)
 		}
 	}
-	return nil
+	return c.refuses
 }
 func (c *carrier) Counts() (map[director.ID]director.Counts, error) { return nil, nil }
 func (c *carrier) Remove() error                                    { return nil }
@@ -83,6 +84,27 @@ func TestMoves(t *testing.T) {
 		t.Errorf("%+v, %v", way, err)
 	}
 	f.forward([]director.Service{port(80, "rr"), port(81, "rr")})
+	d.says(t, "first: 80 81", "second: 80", "first: 80 81", "second: ")
+}
+
+// TestStays: a service that its new way does not get stays where it was, with the servers of now, until it does.
+func TestStays(t *testing.T) {
+	f, d, first := ways()
+	if _, err := f.forward([]director.Service{port(80, "twos"), port(81, "rr")}); err != nil {
+		t.Fatal(err)
+	}
+	d.take()
+	first.refuses = errors.New("it is somebody else's")
+	for range 2 {
+		if _, err := f.forward([]director.Service{port(80, "rr"), port(81, "rr")}); err == nil {
+			t.Error("nobody says that it cannot be moved")
+		}
+		d.says(t, "first: 80 81", "second: 80")
+	}
+	first.refuses = nil
+	if _, err := f.forward([]director.Service{port(80, "rr"), port(81, "rr")}); err != nil {
+		t.Error(err)
+	}
 	d.says(t, "first: 80 81", "second: 80", "first: 80 81", "second: ")
 }
 

@@ -33,7 +33,8 @@ type Forwarder struct {
 	mu      sync.Mutex
 	loaded  bool                  // guarded by mu, as all that follows; the state has been read
 	ours    owned                 // what may be in the kernel of ours
-	daemons []syncd               // ours that run, as they were asked for
+	daemons []syncd               // ours, as they were asked for
+	running int                   // of daemons
 	done    map[director.ID]entry // what the kernel has of ours, with the servers, as this process knows
 	ids     map[director.ID]director.ID
 }
@@ -94,11 +95,15 @@ func (f *Forwarder) Apply(list []director.Service) error {
 		return err
 	}
 	p := planOf(want, have, f.ours)
-	if err := f.own(p.ours); err != nil {
-		return err
+	taken := p.taken
+	var failed []error
+	if err := f.own(p.ours); err != nil { // what would not be known to be ours is not made; the rest is done
+		failed = append(failed, err)
+		want = slices.DeleteFunc(want, func(e entry) bool { return !f.ours[e.id] })
+		p = planOf(want, have, f.ours)
 	}
-	failed := f.carryOut(k, p, want)
-	for _, s := range p.taken {
+	failed = append(failed, f.carryOut(k, p, want)...)
+	for _, s := range taken {
 		failed = append(failed, takenError(&s))
 	}
 	return errors.Join(append(failed, f.own(f.kept()))...)
@@ -266,7 +271,7 @@ func (f *Forwarder) Lost() (bool, error) {
 		}
 	}
 	running, err := k.daemons()
-	return err == nil && len(running) < len(f.daemons), err
+	return err == nil && len(running) < f.running, err
 }
 
 // Counts returns what went through each service and to each server, and the connections of each server now.

@@ -284,6 +284,9 @@ func roles(t *testing.T, open func() (kernel, error)) {
 	running("sync daemon master on lo (syncid 9)")
 	s.other(func(k kernel) error { return k.stopDaemon(syncd{State: sending, Interface: "lo", ID: 9}) })
 	s.judge(s.f.Tune(director.Tuning{Sync: &director.SyncDaemon{Interface: "nosuch"}, Role: director.SyncBoth}), "start sync daemon master on nosuch (syncid 0): there is no such interface")
+	if lost, err := s.f.Lost(); lost || err != nil {
+		t.Errorf("nothing was there to be lost: %v, %v", lost, err)
+	}
 	s.judge(s.f.Remove(), "")
 }
 
@@ -327,6 +330,22 @@ func TestFailures(t *testing.T) {
 		s.judge(s.f.Remove(), "")
 		s.there()
 	}
+}
+
+// TestUnwritten: while it cannot be written down what is ours, nothing new is made, and what is there goes on being changed.
+func TestUnwritten(t *testing.T) {
+	s := newScene(t, newMemory().open)
+	s.judge(s.f.Apply([]director.Service{one}), "")
+	if err := os.RemoveAll(s.dir); err != nil {
+		t.Fatal(err)
+	}
+	less := tcp("10.7.0.1:80", "rr", "10.8.0.1:80")
+	s.apply([]director.Service{less, two}, "remember what in IPVS is ours", "remove 10.8.0.2:80 of tcp 10.7.0.1:80")
+	if err := os.Mkdir(s.dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.apply([]director.Service{less, two}, "", "add tcp 10.7.0.2:80", "add 10.8.0.1:80 of tcp 10.7.0.2:80")
+	s.there("tcp 10.7.0.1:80 rr 10.8.0.1", "tcp 10.7.0.2:80 rr 10.8.0.1")
 }
 
 // TestState: what is not from here counts as nothing, and what cannot be read is an error.

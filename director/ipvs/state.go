@@ -39,7 +39,7 @@ func here() (boot, network string) {
 	return strings.TrimSpace(string(b)), network
 }
 
-// loadState reads what is ours. What was on another kernel, or in another network namespace, is gone with it.
+// loadState reads what is ours. What was noted on another boot, or in another network namespace, counts for nothing here.
 func loadState(path string) (owned, []syncd, error) {
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {

@@ -64,14 +64,19 @@ func (f *Forwarder) synchronize(k kernel, t *director.Tuning) error {
 			failed = append(failed, fmt.Errorf("stop %s: %w", &d, err))
 		}
 	}
+	if len(failed) > 0 { // the record says what runs
+		return errors.Join(failed...)
+	}
 	if !slices.Equal(p.ours, f.daemons) {
 		if err := saveState(f.path, f.ours, p.ours); err != nil {
 			return errors.Join(append(failed, err)...)
 		}
 		f.daemons = p.ours
 	}
+	f.running = len(p.ours)
 	for _, d := range p.start {
 		if err := k.startDaemon(d); err != nil {
+			f.running--
 			failed = append(failed, fmt.Errorf("start %s: %w", &d, syncError(err)))
 		}
 	}

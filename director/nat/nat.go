@@ -79,7 +79,6 @@ func (f *Forwarder) Apply(list []director.Service) error {
 	if err := f.drop(c, gone); err != nil {
 		return err
 	}
-	f.gone = append(f.gone, gone...)
 	var changed []director.Service
 	for _, s := range list {
 		have, ok := f.have[s.ID()]
@@ -139,6 +138,7 @@ func (f *Forwarder) rest(c *nftables.Conn) error {
 	}
 	gone := f.unwanted(nil)
 	if err := f.clear(c); err != nil {
+		f.have = nil // the next call begins anew
 		return err
 	}
 	f.gone = append(f.gone, gone...)

@@ -285,6 +285,7 @@ func (f *Forwarder) drop(c *nftables.Conn, gone []director.Service) error {
 		}
 		for _, s := range part {
 			delete(f.have, s.ID())
+			f.gone = append(f.gone, s)
 			delete(f.homes, familyOf(&s).name(chainName(&s)))
 		}
 	}
