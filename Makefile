@@ -14,9 +14,11 @@ demo: build
 # The race detector needs cgo; the binary itself never does. Not with it: the simulator (one goroutine),
 # the crash tests of volume/disk (ten times slower) and volume/torture (other processes do the work).
 QUICK = ./sim ./volume/disk ./volume/torture
+# One package more at a time than there are processors: those that run clusters wait most of the time.
+AT_ONCE = $(shell echo $$(($$(nproc) + 1)))
 test: build
-	CGO_ENABLED=1 TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -race -timeout 9m $$($(GO) list ./... | grep -vE '/(sim|volume/disk|volume/torture)$$')
-	TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -timeout 9m $(QUICK)
+	CGO_ENABLED=1 TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -race -p $(AT_ONCE) -timeout 9m $$($(GO) list ./... | grep -vE '/(sim|volume/disk|volume/torture)$$')
+	TAKT_BIN=$(CURDIR)/bin/takt $(GO) test -p $(AT_ONCE) -timeout 9m $(QUICK)
 
 # Volumes as block devices in a virtual machine with a stock kernel of Debian, which is downloaded once.
 test-guest: build
