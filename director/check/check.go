@@ -136,13 +136,25 @@ func (r *Runner) nudge() {
 	}
 }
 
+// pushLocked lets a check wait for its time. Who sleeps is woken only if it is the next one. r.mu is held.
+func (r *Runner) pushLocked(e *entry) {
+	heap.Push(&r.due, e)
+	if e.place == 0 {
+		r.nudge()
+	}
+}
+
+// together is for how long checks that are due wait for others, so that thousands of them wake the machine a hundred times a second, and not
+// each for itself.
+const together = 10 * time.Millisecond
+
 // loop begins each check when it is due.
 func (r *Runner) loop() {
 	defer r.work.Done()
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
 	for {
-		timer.Reset(r.begin(time.Now()))
+		timer.Reset(max(r.begin(time.Now()), together))
 		select {
 		case <-timer.C:
 		case <-r.wake:
@@ -208,8 +220,7 @@ func (r *Runner) ended(e *entry, add int, err error) (pool.Checked, bool) {
 		e.add, tell = add, true
 	}
 	e.at = next
-	heap.Push(&r.due, e)
-	r.nudge()
+	r.pushLocked(e)
 	return out, tell
 }
 
@@ -222,8 +233,7 @@ func (r *Runner) starvedLocked(e *entry, err error) {
 			"why", err, "checks", len(r.all), "virtual", e.id.Virtual, "real", e.id.Real.String())
 	}
 	e.at = now.Add(max(e.clock.timing.RetryDelay, time.Second))
-	heap.Push(&r.due, e)
-	r.nudge()
+	r.pushLocked(e)
 }
 
 // queue is entries by when they are due. It is a heap.Interface.
