@@ -15,19 +15,38 @@ import (
 
 // BeginFor is Begin for what the replica w writes here.
 func (d *Disk) BeginFor(w volume.NodeID, off, n int64) error {
-	if d.TryBeginFor(w, off, n) {
-		return nil
+	for !d.TryBeginFor(w, off, n) {
+		if err := d.follow(w); err != nil {
+			return err
+		}
+		if err := d.Begin(off, n); err != nil {
+			return err
+		}
+		if d.logsFor(w) {
+			return nil
+		}
+		d.End(off, n) // another writer's name came in between, and the log would not have counted for that one
 	}
-	if err := d.follow(w); err != nil {
-		return err
-	}
-	return d.Begin(off, n)
+	return nil
 }
 
 // TryBeginFor is TryBegin for what the replica w writes here; false also if the superblock has to say so first.
 func (d *Disk) TryBeginFor(w volume.NodeID, off, n int64) bool {
+	if !d.logsFor(w) || !d.TryBegin(off, n) {
+		return false
+	}
+	if d.logsFor(w) {
+		return true
+	}
+	d.End(off, n)
+	return false
+}
+
+// logsFor says whether what is in the log counts, after a crash, as what w may have written. While somebody holds extents that stays so:
+// see follow. So it is to be asked when they are held.
+func (d *Disk) logsFor(w volume.NodeID) bool {
 	now := d.writer.Load()
-	return (now == uint32(meta.WriterOf(w)) || now == meta.Several) && d.TryBegin(off, n)
+	return now == uint32(meta.WriterOf(w)) || now == meta.Several
 }
 
 // follow notes durably that w writes here. What others have written leaves the log before; if that cannot be, since they
