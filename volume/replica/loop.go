@@ -249,7 +249,13 @@ func (r *Replica) dropDisk(d *disk.Disk) bool {
 func (r *Replica) putAway(d *disk.Disk, finish func() error) bool {
 	closed := make(chan struct{})
 	r.dropped.Lock()
+	if r.disk.Load() != d {
+		r.dropped.Unlock()
+		return false
+	}
+	r.finishing.Store(d) // before it is gone from there: see mark
 	if !r.disk.CompareAndSwap(d, nil) {
+		r.finishing.CompareAndSwap(d, nil)
 		r.dropped.Unlock()
 		return false
 	}
@@ -258,6 +264,7 @@ func (r *Replica) putAway(d *disk.Disk, finish func() error) bool {
 	r.eachPeer((*peer).stopSync)
 	r.all.Go(func() {
 		defer close(closed)
+		defer r.finishing.CompareAndSwap(d, nil)
 		err := d.Drain(r.ctx) // if all ends: as a crash would
 		if err == nil {
 			err = finish()

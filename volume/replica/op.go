@@ -137,9 +137,13 @@ func errno(err error) syscall.Errno {
 	return syscall.EIO
 }
 
-// mark notes that the range differs on the peer.
+// mark notes that the range differs on the peer, also where the disk is being detached: its log is about to be emptied, and then
+// nothing else says so.
 func (r *Replica) mark(peer volume.NodeID, off, n int64) {
 	if d := r.disk.Load(); d != nil {
+		d.Bitmap(peer).Set(off, n)
+	}
+	if d := r.finishing.Load(); d != nil { // asked for second: it is there before the other one is gone
 		d.Bitmap(peer).Set(off, n)
 	}
 }

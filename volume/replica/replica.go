@@ -63,11 +63,13 @@ type Replica struct {
 	stop context.CancelFunc
 	all  sync.WaitGroup
 
-	disk  atomic.Pointer[disk.Disk]
-	alone sync.RWMutex // held for reading while a change goes out that no disk here takes part in
-	size  atomic.Int64
-	peers [volume.MaxPeers + 1]*peer // nil where nobody is
-	locks locks
+	disk atomic.Pointer[disk.Disk]
+	// finishing is a disk that was detached and is not closed yet: what it has yet to be told is marked there.
+	finishing atomic.Pointer[disk.Disk]
+	alone     sync.RWMutex // held for reading while a change goes out that no disk here takes part in
+	size      atomic.Int64
+	peers     [volume.MaxPeers + 1]*peer // nil where nobody is
+	locks     locks
 	// syncFrom is the peer whose blocks are better than ours where our bitmap for it says so; -1: none.
 	syncFrom atomic.Int32
 	slots    chan struct{} // how many requests a disk that takes its time gets at once
