@@ -300,7 +300,8 @@ func (p *peer) lost(l *link, why error) {
 	told := make(chan struct{})
 	p.leaving = told
 	waiting := p.ring.drain()
-	unflushed, good := p.recent.bytes(), p.r.gate.goodHere()
+	// The machine may not have heard yet that the disk is gone; then nobody takes the marks.
+	unflushed, good := p.recent.bytes(), p.r.gate.goodHere() && p.r.disk.Load() != nil
 	p.kept = nil
 	for _, e := range p.recent.drain() {
 		p.r.mark(p.node.ID, e.off, e.n)

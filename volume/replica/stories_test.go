@@ -247,6 +247,30 @@ func TestDiskFails(t *testing.T) {
 	settled(t, s)
 }
 
+// TestLostAfterDisk: a peer is lost after the disk has failed, and before the machine has heard of that. What the peer has not
+// flushed is remembered, since no mark says so.
+func TestLostAfterDisk(t *testing.T) {
+	s := begun(t, 2, 8<<20, nil)
+	r := s[0].r
+	p := r.peers[1]
+	r.rounds.Lock() // nothing is flushed
+	defer r.rounds.Unlock()
+	s[0].write(4096, fill(4096, 1))
+	r.loop.Lock() // the machine hears of nothing
+	r.diskFailed(r.disk.Load(), "write", syscall.EIO)
+	p.mu.Lock()
+	l := p.link
+	p.mu.Unlock()
+	p.lost(l, errHungUp)
+	p.mu.Lock()
+	kept := p.kept
+	p.mu.Unlock()
+	r.loop.Unlock()
+	if len(kept) != 1 || kept[0].off != 4096 || kept[0].n != 4096 {
+		t.Errorf("remembered are %v, want the block that the peer has not flushed", kept)
+	}
+}
+
 // TestVerify: what rotted on one disk is found, and copied anew after a reconnect.
 func TestVerify(t *testing.T) {
 	s := begun(t, 2, 8<<20, nil)
