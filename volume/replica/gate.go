@@ -76,9 +76,12 @@ func (g *gate) turn() {
 func (g *gate) set(io state.IO) {
 	g.mu.Lock()
 	g.mode, g.ask, g.asked, g.why, g.here = io.Mode, io.Ask, false, io.Why, io.Here
-	g.own.Store(io.Mode != state.IOClosed && io.Mode != state.IOReadOnly)
+	g.own.Store(primaryMode(io.Mode))
 	g.turnLocked()
 }
+
+// primaryMode says whether the mode is one of a primary's.
+func primaryMode(m state.IOMode) bool { return m != state.IOClosed && m != state.IOReadOnly }
 
 // goodHere says whether the data on the own disk is up to date.
 func (g *gate) goodHere() bool {

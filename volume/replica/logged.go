@@ -55,6 +55,17 @@ func (in *inbox) logged(d *disk.Disk, h proto.Header, payload []byte, n int64, d
 	return nil
 }
 
+// evict is what has to be done before extents leave the log of d. A secondary's log does not wait for its peers: of what is in it
+// it sends nothing but blocks of a resync, whose marks stay until they are flushed. And it must not wait: a primary that is the target of
+// that resync flushes after the blocks that came before, these may wait there for writes of its own, and those for this log.
+func (r *Replica) evict(d *disk.Disk, extents []uint32) error {
+	r.leaving(d, extents)
+	if !r.writing() && r.paid.Load() == r.reigns.Load() {
+		return nil
+	}
+	return r.flushPeers()
+}
+
 // leaving is told before extents leave the log of d: whatever another replica may lack of them is marked.
 func (r *Replica) leaving(d *disk.Disk, extents []uint32) {
 	gone := map[uint32]bool{}

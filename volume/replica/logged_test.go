@@ -2,6 +2,7 @@ package replica
 
 import (
 	"testing"
+	"time"
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
@@ -47,5 +48,33 @@ func TestWriterLostBesideDetach(t *testing.T) {
 	}
 	if w := again.Super().Writer; w != 0 {
 		t.Errorf("the disk is not closed cleanly: writer %d", w)
+	}
+}
+
+// TestSecondaryEvictsAlone: a secondary's log makes room although a peer that it has sent blocks to does not come to flush them: what
+// comes before may wait there for a write that waits for this log.
+func TestSecondaryEvictsAlone(t *testing.T) {
+	s := begun(t, 3, 8<<20, nil)
+	s[0].write(4<<20, fill(8192, 7))
+	to, b := s[2].r.peers[1], s[1].r
+	stuck := make(chan struct{})
+	defer close(stuck)
+	to.mu.Lock()
+	in := &inbox{p: to, l: to.link}
+	to.mu.Unlock()
+	in.queue(0, 1<<62, func() { <-stuck })
+	p := b.peers[2]
+	p.mu.Lock()
+	p.recent.add(0, volume.BlockSize, true)
+	p.mu.Unlock()
+	done := make(chan error, 1)
+	go func() { done <- b.disk.Load().Reset() }()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("the log of a secondary waits for a peer")
 	}
 }

@@ -117,6 +117,9 @@ func (r *Replica) doLocked(e state.Effect) state.Input {
 		return r.measure()
 	case state.IO:
 		r.from.Store(&e.From)
+		if primaryMode(e.Mode) && !r.writing() {
+			r.reigns.Add(1)
+		}
 		r.gate.set(e)
 	case state.GoOn:
 		r.gate.goOn()
@@ -220,10 +223,7 @@ func (r *Replica) attach() state.Input {
 		return state.DiskGone{Op: "attach", Err: err.Error(), Hint: errs.HintOf(err)}
 	}
 	in := state.Attached{Super: d.Super(), Capacity: has}
-	d.OnEvict(func(extents []uint32) error {
-		r.leaving(d, extents)
-		return r.flushPeers()
-	})
+	d.OnEvict(func(extents []uint32) error { return r.evict(d, extents) })
 	r.size.Store(in.Super.Size)
 	r.unjudged.Store(true) // before anybody sees the disk
 	r.alone.Lock()

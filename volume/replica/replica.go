@@ -76,6 +76,8 @@ type Replica struct {
 	gate     gate
 	from     atomic.Pointer[[]volume.NodeID] // peers with good data, best first
 	began    time.Time
+	// reigns counts how often this replica became primary; paid is the last reign of which everything has been flushed on the peers.
+	reigns, paid atomic.Int64
 	// undone: changes were sent to more than one peer, and these have not been told since that all of them have them (PeerDone).
 	undone atomic.Bool
 	rounds sync.Mutex // one flushRound at a time

@@ -172,6 +172,7 @@ type part struct {
 func (r *Replica) flushRound() {
 	r.rounds.Lock() // so that who ends a primary's life finds the last one told
 	defer r.rounds.Unlock()
+	reign, over := r.reigns.Load(), !r.writing() && r.counts.inFlight.Load() == 0
 	third := len(r.cfg.Nodes) > 2
 	undone := third && r.undone.Swap(false)
 	whole := r.allKnown()
@@ -187,6 +188,9 @@ func (r *Replica) flushRound() {
 		parts = append(parts, part{p, l, seq})
 	})
 	wait.Wait()
+	if over {
+		r.paid.Store(reign)
+	}
 	if !undone {
 		return
 	}
