@@ -73,9 +73,27 @@ func TestFollow(t *testing.T) {
 			if got := marked(d); got != c.want {
 				t.Errorf("extents marked for nodes 0 and 2: %d, want %d", got, c.want)
 			}
-			if d.Super().Writer > meta.Nodes && name != "both" {
-				t.Errorf("several writers, says the superblock")
+			if d.Super().Writer > meta.Nodes {
+				t.Errorf("several writers, says the superblock of an empty log")
 			}
 		})
+	}
+}
+
+// TestMarksOutliveANewLog: what a crash has marked is there still after a second one, also where the activity log was given another
+// size in between.
+func TestMarksOutliveANewLog(t *testing.T) {
+	mem := osfs.NewMem()
+	o := options("/data")
+	check(t, disk.Create(mem, o, super()))
+	check(t, mem.SyncDir("test", "/"))
+	d := must(disk.Open(mem, o))(t)
+	check(t, d.BeginFor(0, volume.ExtentSize, 1))
+	mem.Crash(nil)
+	o.Extents = 14
+	must(disk.Open(mem, o))(t)
+	mem.Crash(nil)
+	if got, want := marked(must(disk.Open(mem, o))(t)), [2]int64{0, 1}; got != want {
+		t.Errorf("extents marked for nodes 0 and 2: %d, want %d", got, want)
 	}
 }

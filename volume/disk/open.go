@@ -58,7 +58,7 @@ func open(s stores, o Options) (*Disk, error) {
 		slots = o.Extents
 	}
 	if !got.whole || slots != got.super.ActlogSize {
-		next := got.super
+		next := d.Super() // what was marked may have changed it
 		next.ActlogSize = slots
 		if err := d.writeSuper(next); err != nil {
 			return nil, err
@@ -172,10 +172,22 @@ func (d *Disk) openLog() error {
 			return err
 		}
 		d.log = actlog.New(d.super.Size, slots, seq)
-		return nil
+		return d.forgetSeveral()
 	}
 	d.log = actlog.New(d.super.Size, slots, r.Seq)
-	return d.writeTransaction(d.log.Clear())
+	if err := d.writeTransaction(d.log.Clear()); err != nil {
+		return err
+	}
+	return d.forgetSeveral()
+}
+
+// forgetSeveral: the log is empty, so it may be one writer's again; else what is in it would count for that one, too, at each crash until
+// an orderly end.
+func (d *Disk) forgetSeveral() error {
+	if d.super.Writer != meta.Several {
+		return nil
+	}
+	return d.setWriter(0)
 }
 
 // markHot marks the extents that may differ after a crash, for each peer that they may differ on.
