@@ -101,7 +101,7 @@ func (r *Replica) noted(d *disk.Disk, err error, from volume.NodeID, h proto.Hea
 		return err
 	}
 	if h.Flags&proto.FlagAlone != 0 {
-		d.Bitmap(from).Set(h.Offset, n)
+		r.peers[from].sure(d, h.Offset, n)
 	} else {
 		d.Bitmap(from).Clear(h.Offset, n)
 	}

@@ -76,11 +76,11 @@ func (r *Replica) leaving(d *disk.Disk, extents []uint32) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
 		for w := range o.doubts {
-			for _, e := range o.doubts[w].ranges {
+			for i := range o.doubts[w].ranges {
+				e := &o.doubts[w].ranges[i]
 				for x := e.off / volume.ExtentSize; x <= (e.off+e.n-1)/volume.ExtentSize; x++ {
 					if gone[uint32(x)] {
-						o.markLocked(e.off, e.n)
-						d.Bitmap(o.node.ID).Set(e.off, e.n) // also where the disk is being detached
+						o.guessLocked(d, e)
 						break
 					}
 				}

@@ -262,6 +262,7 @@ func (r *Replica) putAway(d *disk.Disk, finish func() error) bool {
 	r.dropped.closed = closed
 	r.dropped.Unlock()
 	r.eachPeer((*peer).stopSync)
+	r.eachPeer((*peer).noGuess)
 	r.all.Go(func() {
 		defer close(closed)
 		defer r.finishing.CompareAndSwap(d, nil)

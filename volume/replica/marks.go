@@ -1,7 +1,6 @@
 package replica
 
 import (
-	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/bitmap"
 	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/proto"
@@ -37,6 +36,7 @@ func (p *peer) clear(d *disk.Disk) {
 	defer p.mu.Unlock()
 	bits := d.Bitmap(p.node.ID)
 	bits.ClearAll()
+	p.guessed = nil
 	if p.sync == nil || p.sync.ahead == nil {
 		p.clears++
 		return
@@ -46,10 +46,15 @@ func (p *peer) clear(d *disk.Disk) {
 	}
 }
 
-// outdateLocked lets the marks of a range stay, whatever the peer has got of it until now.
+// outdateLocked lets the marks of a range stay, whatever the peer has got of it until now, or is said to have.
 func (p *peer) outdateLocked(off, n int64) {
-	first := off / volume.BlockSize * volume.BlockSize
-	n = (off+n+volume.BlockSize-1)/volume.BlockSize*volume.BlockSize - first
+	x := blocks(off, n)
+	p.guessed = p.guessed.without(x)
+	p.recopyLocked(x.first, x.end-x.first)
+}
+
+// recopyLocked lets nothing that the peer has got until now take the marks of a range of blocks away.
+func (p *peer) recopyLocked(first, n int64) {
 	p.ring.outdate(first, n)
 	if p.recent.copied > 0 {
 		p.recent.outdate(first, n)

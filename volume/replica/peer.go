@@ -31,6 +31,7 @@ type peer struct {
 	outgoing  []message                  // of replicate
 	sync      *run                       // the resync or verify under way, if any
 	doubts    [volume.MaxPeers + 1]doubt // by writer: what it wrote here and this peer may lack
+	guessed   cover                      // whose marks stand for doubts alone: see guessLocked
 	theirs    atomic.Bool                // its bitmap has arrived since the last resync began
 
 	sent     uint64        // bytes of data
@@ -302,7 +303,7 @@ func (p *peer) lost(l *link, why error) {
 	waiting := p.ring.drain()
 	// The machine may not have heard yet that the disk is gone; then nobody takes the marks.
 	unflushed, good := p.recent.bytes(), p.r.gate.goodHere() && p.r.disk.Load() != nil
-	p.kept = nil
+	p.kept, p.guessed = nil, nil
 	for _, e := range p.recent.drain() {
 		p.r.mark(p.node.ID, e.off, e.n)
 		if !good {

@@ -165,7 +165,7 @@ func (p *peer) status(v state.View) volume.ConnectionInfo {
 	}
 	d := p.r.disk.Load()
 	if d != nil && p.node.Disk != "none" { // a node without data cannot lack any
-		c.OutOfSync = d.Bitmap(p.node.ID).Bytes()
+		c.OutOfSync = max(0, d.Bitmap(p.node.ID).Bytes()-p.guessed.bytes())
 	}
 	if p.sync != nil {
 		c.Sync = p.sync.progressLocked(d)

@@ -14,7 +14,7 @@ import (
 
 // doubt is what a peer wrote here and another one may lack.
 type doubt struct {
-	ranges  []extent // in the order of the writes
+	ranges  []doubted // in the order of the writes
 	flushes []flushed
 }
 
@@ -76,11 +76,11 @@ func (p *peer) mayLack(disk *disk.Disk, writer volume.NodeID, h proto.Header, n 
 		return
 	}
 	d := &p.doubts[writer]
-	if k := len(d.ranges) - 1; k >= 0 && d.ranges[k].off+d.ranges[k].n == h.Offset && (len(d.flushes) == 0 || d.flushes[len(d.flushes)-1].before <= k) {
+	if k := len(d.ranges) - 1; k >= 0 && !d.ranges[k].left && d.ranges[k].off+d.ranges[k].n == h.Offset && (len(d.flushes) == 0 || d.flushes[len(d.flushes)-1].before <= k) {
 		d.ranges[k].n += n
 		return
 	}
-	d.ranges = append(d.ranges, extent{off: h.Offset, n: n})
+	d.ranges = append(d.ranges, doubted{off: h.Offset, n: n})
 }
 
 // flushedHere notes which doubts a flush of the writer p covers.
@@ -99,21 +99,28 @@ func (p *peer) doneEverywhere(seq uint64) {
 	p.r.eachPeer(func(o *peer) {
 		o.mu.Lock()
 		defer o.mu.Unlock()
-		o.doubts[p.node.ID].done(seq)
+		o.hasLocked(o.doubts[p.node.ID].done(seq))
 	})
 }
 
-func (d *doubt) done(seq uint64) {
+// done drops what came before the flush seq, and returns what of it has left the log.
+func (d *doubt) done(seq uint64) (left []doubted) {
 	gone, k := 0, 0
 	for k < len(d.flushes) && d.flushes[k].seq <= seq {
 		gone = d.flushes[k].before
 		k++
+	}
+	for _, e := range d.ranges[:gone] {
+		if e.left {
+			left = append(left, e)
+		}
 	}
 	d.ranges = append(d.ranges[:0], d.ranges[gone:]...)
 	d.flushes = append(d.flushes[:0], d.flushes[k:]...)
 	for i := range d.flushes {
 		d.flushes[i].before -= gone
 	}
+	return left
 }
 
 // markDoubts: the writer is lost; what it wrote last may be lacking on the others. The marks are saved: they are all that says so. What is
@@ -152,6 +159,7 @@ func (p *peer) markDoubtLocked(d *doubt) {
 
 // markDoubtsLocked marks what anybody wrote here and this peer may lack: it is about to be compared, or will not get everything.
 func (p *peer) markDoubtsLocked() {
+	p.guessed = nil
 	if p.r.writing() {
 		return // its own writes say what the peer lacks
 	}
