@@ -13,7 +13,8 @@
 //	                                          └── Keep ───────────────┘
 //
 // Hold and Drop take no lock and may be called by any goroutine at any time. All other
-// methods belong to one caller at a time.
+// methods belong to one caller at a time; but Grow and Rewrite may be called beside those that put
+// nothing into a slot or out of it (Pick, Keep, Wait, Has, Free, Held, Hot).
 package actlog
 
 import (

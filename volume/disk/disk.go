@@ -72,7 +72,8 @@ type Disk struct {
 	log      *actlog.Log
 	writer   atomic.Uint32 // super.Writer
 	arrivals queue
-	logMu    sync.Mutex            // held over everything that changes the log but Hold and Drop
+	logMu    sync.Mutex            // held over everything that changes the log but Hold, Drop and Grow; who has it may wait for peers
+	ringMu   sync.Mutex            // held over changes of what is in the log and their way to the disk; taken after logMu, and nobody waits for peers with it
 	broken   atomic.Pointer[error] // what is on disk of the metadata is not known: see fail
 	use      sync.RWMutex          // held for reading by operations on data, for writing by Close
 	shut     bool                  // guarded by use
@@ -141,7 +142,8 @@ func (d *Disk) Bitmap(peer volume.NodeID) *bitmap.Map {
 // marked for it. An error keeps them, and fails the Begin that needed room.
 //
 // It is called within Begin, while other calls of Begin that need a new extent wait;
-// it must not call Begin, Reset or Grow itself.
+// it must not call Begin or Reset itself. A Grow goes on beside it: whoever is told to grow may be the one
+// who hears the peers' answers.
 func (d *Disk) OnEvict(f func(extents []uint32) error) {
 	d.stateMu.Lock()
 	defer d.stateMu.Unlock()

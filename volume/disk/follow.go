@@ -116,6 +116,8 @@ func (d *Disk) resetLocked() error {
 	if len(d.log.Hot()) > 0 {
 		return errs.E("empty activity log", errs.Conflict, d.o.metaPath(), "", errors.New("writes were begun meanwhile"))
 	}
+	d.ringMu.Lock()
+	defer d.ringMu.Unlock()
 	if err := d.writeTransaction(d.log.Clear()); err != nil {
 		return d.fail(d.failed("write activity log", err))
 	}

@@ -19,9 +19,12 @@ import (
 // to it. Interrupted at any point, Open finds the one or the other. Internal metadata that has to move needs
 // room behind the old: a backing file is lengthened by as much as that takes, a block device must have grown by more
 // than its metadata takes.
+//
+// It does not wait for Begin, which may have to wait for peers: who is told to grow may be the one who hears their answers.
+// What is leaving the activity log at that moment is in it still, wherever that is by then.
 func (d *Disk) Grow(size int64) error {
-	d.logMu.Lock()
-	defer d.logMu.Unlock()
+	d.ringMu.Lock()
+	defer d.ringMu.Unlock()
 	d.saveMu.Lock()
 	defer d.saveMu.Unlock()
 	d.superMu.Lock()

@@ -174,12 +174,8 @@ func (d *Disk) serveLocked(group []*arrival) error {
 	if err := d.makeRoomLocked(len(cold), all); err != nil {
 		return err
 	}
-	if len(cold) > 0 {
-		t := d.log.Admit(cold)
-		if err := d.writeTransaction(t); err != nil {
-			return d.fail(d.failed("write activity log", err))
-		}
-		d.log.Commit(t)
+	if err := d.enlist(cold); err != nil {
+		return err
 	}
 	for _, a := range group {
 		for e := a.first; e <= a.last; e++ {
@@ -191,6 +187,21 @@ func (d *Disk) serveLocked(group []*arrival) error {
 	for _, e := range cold {
 		d.log.Drop(e)
 	}
+	return nil
+}
+
+// enlist puts extents into the log, on disk first; each is held once then.
+func (d *Disk) enlist(cold []uint32) error {
+	if len(cold) == 0 {
+		return nil
+	}
+	d.ringMu.Lock()
+	defer d.ringMu.Unlock()
+	t := d.log.Admit(cold)
+	if err := d.writeTransaction(t); err != nil {
+		return d.fail(d.failed("write activity log", err))
+	}
+	d.log.Commit(t)
 	return nil
 }
 
@@ -228,6 +239,8 @@ func (d *Disk) evictLocked(picked []uint32) error {
 		d.log.Keep(picked)
 		return err
 	}
+	d.ringMu.Lock()
+	defer d.ringMu.Unlock()
 	d.log.Evict(picked)
 	return nil
 }

@@ -17,9 +17,12 @@ import (
 )
 
 // hotOnDisk is what a crash at this moment would find in the activity log.
-func hotOnDisk(t *testing.T, fs osfs.FS, d *disk.Disk) []uint32 {
+func hotOnDisk(t *testing.T, fs osfs.FS, d *disk.Disk) []uint32 { return hotAt(t, fs, "/meta", d) }
+
+// hotAt is hotOnDisk with the metadata at that path.
+func hotAt(t *testing.T, fs osfs.FS, path string, d *disk.Disk) []uint32 {
 	ring := make([]byte, meta.ActlogBytes)
-	get(t, fs, "/meta", ring, d.Super().Layout.Actlog)
+	get(t, fs, path, ring, d.Super().Layout.Actlog)
 	r := actlog.Replay(ring, id, 1<<20)
 	if r.All {
 		t.Error(r.Why)

@@ -68,6 +68,7 @@ func putSuper(f osfs.Device, s meta.Super) error {
 	return writeDurable(f, b, s.Layout.Super+meta.Block)
 }
 
+// writeTransaction needs ringMu, since Grow moves the ring.
 func (d *Disk) writeTransaction(t actlog.Transaction) error {
 	b := make([]byte, meta.Block)
 	t.Encode(b, d.id)
