@@ -112,6 +112,7 @@ func Run(ctx context.Context, o Options, ready func(lacks error)) error {
 	select {
 	case err = <-failed:
 	case <-d.replica.Done():
+		d.replica.Closed(ctx) // "down" is answered then, and needs the socket until it is
 	case <-ctx.Done():
 	}
 	bounded, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)

@@ -187,31 +187,14 @@ func (r *Replica) writeSuper(s meta.Super) state.Input {
 	return nil
 }
 
-// closedBefore waits until the disk that was there before is closed: it is locked against a second user.
-func (r *Replica) closedBefore() bool {
-	r.dropped.Lock()
-	closed := r.dropped.closed
-	r.dropped.Unlock()
-	if closed == nil {
-		return true
-	}
-	select {
-	case <-closed:
-		return true
-	case <-time.After(closeTime):
-		return false
-	}
-}
-
-// closeTime is how long an attach waits for the disk that was detached before.
-const closeTime = 5 * time.Second
-
+// attach opens the disk; if the one that was there before is still being closed, later.
 func (r *Replica) attach() state.Input {
 	if r.disk.Load() != nil || r.o.OpenDisk == nil {
 		return nil
 	}
-	if !r.closedBefore() {
-		return state.DiskGone{Op: "attach", Err: "requests to the disk that was detached have not ended yet: attach it again later"}
+	if closed := r.closing(); closed != nil {
+		r.all.Go(func() { r.attachAfter(closed) })
+		return nil
 	}
 	d, err := r.o.OpenDisk()
 	if err != nil {

@@ -130,7 +130,7 @@ func pairIn(t testing.TB, dir string, n int, size int64, change func(*volume.Con
 }
 
 func (s *site) options() disk.Options {
-	return disk.Options{Volume: s.cfg.Name, Path: filepath.Join(s.dir, "disk"), Self: s.cfg.Self, Size: s.cfg.Size}
+	return disk.Options{Volume: s.cfg.Name, Path: filepath.Join(s.dir, "disk"), Self: s.cfg.Self, Size: s.cfg.Size, Extents: s.cfg.Disk.Extents}
 }
 
 func freeAddress(t testing.TB) string {

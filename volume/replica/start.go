@@ -53,7 +53,8 @@ func (r *Replica) Close() error {
 // Done is closed when the machine has said that the process may end.
 func (r *Replica) Done() <-chan struct{} { return r.shutdown }
 
-// Ask asks for a verb and returns the answer's text. The ID is set here.
+// Ask asks for a verb and returns the answer's text. The ID is set here. After "detach" and "down" the disk is closed, or the text
+// says that it is not yet: see Closed.
 func (r *Replica) Ask(ctx context.Context, a state.Asked) (string, error) {
 	c := make(chan answer, 1)
 	r.loop.Lock()
@@ -65,13 +66,13 @@ func (r *Replica) Ask(ctx context.Context, a state.Asked) (string, error) {
 	var ans answer
 	select {
 	case ans = <-c:
-		return ans.text, ans.err
+		return r.letGo(ctx, a.Verb, ans)
 	case <-ctx.Done():
 	case <-r.ctx.Done():
 	}
 	select {
 	case ans = <-c: // "down" ends whoever asked for it, too, and select does not care what was first
-		return ans.text, ans.err
+		return r.letGo(ctx, a.Verb, ans)
 	default:
 	}
 	if r.ctx.Err() != nil {
