@@ -7,6 +7,7 @@ import (
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/proto"
+	"github.com/takt-ha/takt/volume/state"
 )
 
 // TestGuesses: what leaves a secondary's log before all are known to have it is marked for the third replica, does not count as
@@ -29,6 +30,24 @@ func TestGuesses(t *testing.T) {
 	a.r.rounds.Unlock()
 	a.r.flushRound()
 	s[1].until("nothing is marked", func(volume.Status) bool { return bits.Bytes() == 0 })
+}
+
+// TestSmallLog: three replicas under random writes, with a log that has room for few of them. Then nothing is out of sync, and when
+// the primary steps down there is nothing to copy.
+func TestSmallLog(t *testing.T) {
+	s := begun(t, 3, 64<<20, func(c *volume.Config) { c.Disk.Extents = 7 })
+	stop := writer(t, s[0], 4)
+	s[0].until("much is written", func(st volume.Status) bool { return st.Written > 4<<20 })
+	stop()
+	settled(t, s)
+	s[0].must(state.Asked{Verb: "secondary"})
+	for _, x := range s[1:] {
+		x.until("a is secondary", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
+		other := x.r.peers[3-x.cfg.Self]
+		if n := x.r.disk.Load().Bitmap(other.node.ID).Bytes(); n > 0 {
+			t.Errorf("%d bytes are marked on %s for %s", n, x.r.self().Name, other.node.Name)
+		}
+	}
 }
 
 // TestGuessesOrMarks: a mark is there as long as a doubt that has left the log needs it, or something else; and no longer than
