@@ -182,12 +182,32 @@ func newPair(t *testing.T, v variant, taktPriority, keepalivedPriority int) *pai
 		}
 		run(t, "ip", "-n", s.ns, "link", "set", "lo", "up")
 	}
+	for _, s := range p.sides {
+		s.awaitLinks()
+	}
 	t.Cleanup(func() { // before the namespaces go
 		for _, s := range p.sides {
 			s.crash()
 		}
 	})
 	return p
+}
+
+// awaitLinks waits until the kernel calls the links up: a keepalived that finds one down never sends IPv6 adverts from a virtual MAC afterwards
+// (EINVAL).
+func (s *side) awaitLinks() {
+	s.t.Helper()
+	for _, link := range []string{"eth0", "eth1"} {
+		for end := time.Now().Add(20 * time.Second); ; {
+			out, err := exec.Command("ip", "-n", s.ns, "-o", "link", "show", "dev", link).Output()
+			if err == nil && strings.Contains(string(out), "state UP") {
+				break
+			}
+			if time.Now().After(end) {
+				s.t.Fatalf("%s of %s does not come up: %s %v", link, s.ns, out, err)
+			}
+		}
+	}
 }
 
 // names are the instances.
