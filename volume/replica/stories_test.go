@@ -282,6 +282,7 @@ func TestVerify(t *testing.T) {
 	s[0].until("it is done", func(st volume.Status) bool { return st.Peers[0].State == volume.Connected })
 	stop()
 	for _, x := range s {
+		x.until("it is told that it is done", func(st volume.Status) bool { return st.Peers[0].State == volume.Connected })
 		if got := x.r.Status().Peers[0]; got.OutOfSync != volume.BlockSize || got.Found != volume.BlockSize {
 			t.Errorf("%d bytes differ, %d were found, want one block", got.OutOfSync, got.Found)
 		}
