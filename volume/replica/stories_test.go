@@ -128,7 +128,9 @@ func TestClient(t *testing.T) {
 	s[0].must(state.Asked{Verb: "primary", Force: true})
 	s[0].write(0, fill(4096, 1))
 	s[0].must(state.Asked{Verb: "secondary"})
-	s[1].until("connected", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
+	s[1].until("it is told of the other's reign, and of its end", func(st volume.Status) bool {
+		return st.Peers[0].Role == volume.Secondary && st.Peers[0].Disk == volume.UpToDate
+	})
 	s[1].must(state.Asked{Verb: "primary"})
 	s[1].write(4096, fill(8192, 2))
 	if got := s[1].read(4096, 8192); !bytes.Equal(got, fill(8192, 2)) {
