@@ -8,6 +8,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
@@ -128,10 +129,16 @@ func TestClient(t *testing.T) {
 	s[0].must(state.Asked{Verb: "primary", Force: true})
 	s[0].write(0, fill(4096, 1))
 	s[0].must(state.Asked{Verb: "secondary"})
-	s[1].until("it is told of the other's reign, and of its end", func(st volume.Status) bool {
-		return st.Peers[0].Role == volume.Secondary && st.Peers[0].Disk == volume.UpToDate
-	})
-	s[1].must(state.Asked{Verb: "primary"})
+	s[1].until("connected", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
+	for end := time.Now().Add(15 * time.Second); ; { // refused until the word of what the other has seen is there
+		_, err := s[1].r.Ask(t.Context(), state.Asked{Verb: "primary"})
+		if err == nil {
+			break
+		}
+		if time.Now().After(end) {
+			t.Fatal(err)
+		}
+	}
 	s[1].write(4096, fill(8192, 2))
 	if got := s[1].read(4096, 8192); !bytes.Equal(got, fill(8192, 2)) {
 		t.Error("a read through the peer brings something else")
