@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/takt-ha/takt/internal/osfs"
 )
 
 // Processes is what the executor asks of the host's processes.
@@ -30,7 +32,7 @@ func Boot() string { return hostProcesses{}.Boot() }
 // CertainBoot is Boot, and "" where a part of it cannot be read: two names that differ
 // are two runs for certain.
 func CertainBoot() string {
-	_, err := os.ReadFile(bootFile)
+	_, err := osfs.Boot()
 	_, nsErr := os.Readlink(pidNamespace)
 	_, firstErr := hostProcesses{}.Identify(1)
 	if errors.Join(err, nsErr, firstErr) != nil {
@@ -39,21 +41,18 @@ func CertainBoot() string {
 	return Boot()
 }
 
-// What a run of a machine or container is told by, see proc_sys_kernel(5) and pid_namespaces(7).
-const (
-	bootFile     = "/proc/sys/kernel/random/boot_id"
-	pidNamespace = "/proc/self/ns/pid"
-)
+// pidNamespace tells containers of a machine apart (pid_namespaces(7)).
+const pidNamespace = "/proc/self/ns/pid"
 
 type hostProcesses struct{}
 
 // Boot joins the kernel's boot id with the identity of the PID namespace, so
 // that a container or lab node that begins anew counts as booted.
 func (h hostProcesses) Boot() string {
-	id, _ := os.ReadFile(bootFile)
+	id, _ := osfs.Boot()
 	ns, _ := os.Readlink(pidNamespace)
 	first, _ := h.Identify(1)
-	return fmt.Sprintf("%s %s %d", bytes.TrimSpace(id), ns, first.Start)
+	return fmt.Sprintf("%s %s %d", id, ns, first.Start)
 }
 
 func (hostProcesses) Identify(pid int) (Process, error) {

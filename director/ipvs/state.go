@@ -7,9 +7,9 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"strings"
 
 	"github.com/takt-ha/takt/director"
+	"github.com/takt-ha/takt/internal/netif"
 	"github.com/takt-ha/takt/internal/osfs"
 )
 
@@ -34,9 +34,9 @@ const stateFormat = 1
 
 // here tells this kernel and network from others.
 func here() (boot, network string) {
-	b, _ := os.ReadFile("/proc/sys/kernel/random/boot_id") // without it all are alike
-	network, _ = os.Readlink("/proc/thread-self/ns/net")
-	return strings.TrimSpace(string(b)), network
+	boot, _ = osfs.Boot() // without it all are alike
+	n, _ := netif.Namespace()
+	return boot, fmt.Sprint("namespace ", n)
 }
 
 // loadState reads what is ours. What was noted on another boot, or in another network namespace, counts for nothing here.

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -26,9 +25,6 @@ type Host struct {
 	state State
 }
 
-// bootFile names this boot of the machine.
-const bootFile = "/proc/sys/kernel/random/boot_id"
-
 // Open reads the record in a folder, which a reboot should empty: /run/takt. Each network namespace has its own. It waits for whoever
 // else has it open; with change it is made.
 func Open(dir string, change bool) (*Host, error) {
@@ -43,7 +39,7 @@ func Open(dir string, change bool) (*Host, error) {
 	if err != nil {
 		return fail(err)
 	}
-	boot, err := os.ReadFile(bootFile)
+	boot, err := osfs.Boot()
 	if err != nil {
 		return fail(err)
 	}
@@ -51,7 +47,7 @@ func Open(dir string, change bool) (*Host, error) {
 	if space != 1 {
 		name = fmt.Sprintf("realserver-%d.json", space)
 	}
-	h := &Host{path: filepath.Join(dir, name), boot: strings.TrimSpace(string(boot))}
+	h := &Host{path: filepath.Join(dir, name), boot: boot}
 	if change {
 		if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // sockets in it have their own permissions
 			return fail(err)

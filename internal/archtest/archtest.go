@@ -78,7 +78,7 @@ var tiers = map[string]Tier{
 	"volume/state":   {Pure: true, Imports: []string{"volume", "volume/meta"}},
 	"volume/disk":    {Imports: []string{"volume", "volume/actlog", "volume/bitmap", "volume/meta", "internal/osfs"}},
 	"volume/front":   {Imports: []string{"volume", "volume/front", "internal/blocking", "internal/busypoll"}},
-	"volume/replica": {Imports: []string{"volume", "volume/actlog", "volume/bitmap", "volume/disk", "volume/front", "volume/meta", "volume/pace", "volume/proto", "volume/state", "internal/blocking", "internal/busypoll"}},
+	"volume/replica": {Imports: []string{"volume", "volume/actlog", "volume/bitmap", "volume/disk", "volume/front", "volume/meta", "volume/pace", "volume/proto", "volume/state", "internal/blocking", "internal/busypoll", "internal/osfs"}},
 	"volume/config":  {Imports: []string{"volume", "importer/drbd"}},
 	"volume/control": {Imports: []string{"volume", "api"}},
 	"volume/daemon":  {Imports: []string{"volume/...", "api", "internal/osfs", "internal/command"}},

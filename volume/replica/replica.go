@@ -20,12 +20,11 @@ import (
 	"crypto/tls"
 	"errors"
 	"log/slog"
-	"os"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
 	"github.com/takt-ha/takt/volume/state"
@@ -149,8 +148,7 @@ func New(o Options) (*Replica, error) {
 
 // thisBoot asks the system. If it does not know, each process counts as another boot: nothing unflushed is relied upon.
 func thisBoot() string {
-	b, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
-	if id := strings.TrimSpace(string(b)); err == nil && id != "" {
+	if id, err := osfs.Boot(); err == nil && id != "" {
 		return id
 	}
 	return "process " + newPair()

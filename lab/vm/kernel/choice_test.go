@@ -10,9 +10,7 @@ import (
 // TestMark: what belongs together is said by a mark of the packets, and a client has one server for all of it.
 func TestMark(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(80)
 		s.serve(81)
 		d.Run("nft", "add table inet marks; add chain inet marks first { type filter hook prerouting priority mangle; }; add rule inet marks first tcp dport { 80, 81 } meta mark set 7")
@@ -34,9 +32,7 @@ func TestMark(t *testing.T) {
 // TestPersistence: a client stays where it was, others are spread; a mask makes a network one client.
 func TestPersistence(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		d.start(conf(
 			service{key: vip4 + " 80", method: "NAT", options: []string{"persistence_timeout 60"}, servers: back(8000)},
@@ -62,9 +58,7 @@ func TestPersistence(t *testing.T) {
 // TestOnePacket: each datagram may go elsewhere.
 func TestOnePacket(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, true)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, true)
 		conf := conf(service{key: vip4 + " 80", method: "DR", proto: "UDP", options: []string{"ops"}, servers: front(80)})
 		s.apply(conf)
 		s.serve(80, vip4)
@@ -77,9 +71,7 @@ func TestOnePacket(t *testing.T) {
 // TestSchedulers: each that this kernel has.
 func TestSchedulers(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		var services []service
 		var want []string
@@ -105,9 +97,7 @@ func TestSchedulers(t *testing.T) {
 // TestDrain: a server of weight 0 keeps its connections and gets no others.
 func TestDrain(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		v := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}
 		d.start(conf(v))
@@ -132,9 +122,7 @@ func TestDrain(t *testing.T) {
 // TestQuorum: when too few servers are left, the sorry server has all of the traffic, until there are enough again.
 func TestQuorum(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		d.start(conf(
 			service{key: vip4 + " 80", method: "NAT", options: []string{"quorum 2", "sorry_server 10.0.0.23 8000"}, servers: back(8000)[:2]},
@@ -154,9 +142,7 @@ func TestQuorum(t *testing.T) {
 // TestThreshold: a server with as many connections as it may have gets no more.
 func TestThreshold(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		d.start(conf(service{key: vip4 + " 80", method: "NAT", servers: back(8000, "uthreshold 1")}))
 		s.await("it is forwarded", d.has("-a -t 192.0.2.10:80 -r 10.0.0.21:8000 -m -w 1", "-a -t 192.0.2.10:80 -r 10.0.0.23:8000 -m -w 1"))

@@ -23,9 +23,7 @@ func (b *balancer) asked(service string) string {
 // TestKill: while the director's process is gone all goes on, and the next one takes it over as it is.
 func TestKill(t *testing.T) {
 	mine(t, func(t *testing.T) {
-		s := newScene(t, ours, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, ours, false)
 		s.serve(8000)
 		v := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}
 		d.start(conf(v))
@@ -61,9 +59,7 @@ func TestKill(t *testing.T) {
 // TestReload: a change of one server touches that server alone.
 func TestReload(t *testing.T) {
 	mine(t, func(t *testing.T) {
-		s := newScene(t, ours, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, ours, false)
 		s.serve(8000)
 		one, two := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}, service{key: vip4 + " 81", method: "NAT", servers: back(8000)}
 		d.start(conf(one, two))
@@ -99,9 +95,7 @@ func TestReload(t *testing.T) {
 // TestOthers: what somebody else has made stays as it is, also where the configuration wants the same address.
 func TestOthers(t *testing.T) {
 	mine(t, func(t *testing.T) {
-		s := newScene(t, ours, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, ours, false)
 		s.serve(8000)
 		var others []string
 		for _, rule := range []string{"-A -t 192.0.2.10:99 -s wlc", "-a -t 192.0.2.10:99 -r 10.0.0.21:8000 -m -w 3", "-A -t 192.0.2.10:81 -s sh", "-a -t 192.0.2.10:81 -r 10.0.0.22:8000 -m -w 9"} {
@@ -128,9 +122,7 @@ func TestOthers(t *testing.T) {
 // TestSwitch: a reload moves a virtual server from nftables to IPVS, and back.
 func TestSwitch(t *testing.T) {
 	mine(t, func(t *testing.T) {
-		s := newScene(t, ours, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, ours, false)
 		s.serve(8000)
 		v := service{key: vip4 + " 80", method: "NAT", servers: back(8000)}
 		nftables, ipvs := v, v

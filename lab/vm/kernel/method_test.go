@@ -11,9 +11,7 @@ import (
 // TestNAT: packets to and from the servers pass the director, TCP and UDP, IPv4 and IPv6.
 func TestNAT(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, false)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, false)
 		s.serve(8000)
 		d.start(conf(
 			service{key: vip4 + " 80", method: "NAT", servers: back(8000)},
@@ -41,9 +39,7 @@ func weighted(list []server, weights ...string) []server {
 // TestDR: servers that have the address, and do not say so, answer the client themselves.
 func TestDR(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, true)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, true)
 		conf := conf(
 			service{key: vip4 + " 80", method: "DR", servers: front(80)},
 			service{key: vip6 + " 80", method: "DR", servers: over6(front(80))},
@@ -85,9 +81,7 @@ func (s *scene) serveDirect(more ...string) {
 // TestTunnel: packets come to the servers wrapped in others: IP in IP, IPv4 and IPv6, in GRE, and in UDP (GUE).
 func TestTunnel(t *testing.T) {
 	each(t, func(t *testing.T, k kind) {
-		s := newScene(t, k, 1, true)
-		d := s.directors[0]
-		s.holds(d)
+		s, d := lone(t, k, true)
 		wrapped := func(kind string) (list []server) {
 			for _, s := range front(80) {
 				s.options = append(s.options, "lvs_method TUN type "+kind)

@@ -58,6 +58,14 @@ func newScene(t *testing.T, k kind, directors int, direct bool) *scene {
 	return s
 }
 
+// lone is a scene with one director, which holds the addresses.
+func lone(t *testing.T, k kind, direct bool) (*scene, *balancer) {
+	t.Helper()
+	s := newScene(t, k, 1, direct)
+	s.holds(s.directors[0])
+	return s, s.directors[0]
+}
+
 // holds gives a director the addresses, without VRRP: so that they are no source of its own connections.
 func (s *scene) holds(d *balancer) {
 	for _, a := range []string{vip4 + "/32 dev e0", vip6 + "/128 dev e0 nodad preferred_lft 0", gate4 + "/32 dev e1", gate6 + "/128 dev e1 nodad preferred_lft 0"} {
