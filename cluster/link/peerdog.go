@@ -59,26 +59,43 @@ func (e *Engine) certify(now int64, i int, dog uint32) {
 
 // unfitByItsVoters tells whether the i-th peer, which is gone by this node's voters,
 // is not quorate by those that it goes by itself either: else it is petted on. It
-// is so if they are the same; what it may have learned since, somebody of this side must
-// have agreed to. It is so, too, if a majority of the peer's has not heard it, and this
-// node is not behind the others in what the peer said.
+// is so if they are the same, or if a majority of the peer's has not heard it, and this
+// node is not behind the others in what the peer said. What the peer may have learned
+// since, somebody of this side must have agreed to: so nobody here may know of newer voters.
 func (e *Engine) unfitByItsVoters(now int64, i int) bool {
 	p := e.peers[i]
+	var w []quorum.Witness
+	if !e.heardLater(i, e.det.Contact(i).Heard+e.inForce) {
+		w = e.witnesses(now, i)
+	}
 	for _, s := range [...]*said{&p.voters, &p.pending} {
-		if s.n != 0 && same(s.list(), e.view.Voters) {
-			return true
+		voters := s.list()
+		if len(voters) == 0 || !same(voters, e.view.Voters) && !quorum.Denied(now, voters, w, e.inForce, e.inForce*3/10) {
+			continue
 		}
-	}
-	if e.heardLater(i, e.det.Contact(i).Heard+e.inForce) {
-		return false
-	}
-	w := e.witnesses(now, i)
-	for _, s := range [...]*said{&p.voters, &p.pending} {
-		if quorum.Denied(now, s.list(), w, e.inForce, e.inForce*3/10) {
+		if e.agree(i, voters) {
 			return true
 		}
 	}
 	return false
+}
+
+// agree tells whether everybody in contact who votes by voters or this node's goes by
+// these, or by the change of them that this node has in its log: it does not know of a later one,
+// which the i-th peer, out of contact, may go by already.
+func (e *Engine) agree(i int, voters []cib.NodeID) bool {
+	for j, q := range e.peers {
+		if j == i || !e.det.Contact(j).Alive || !e.votes(q.ID) && !slices.Contains(voters, q.ID) {
+			continue
+		}
+		for _, s := range [...]*said{&q.voters, &q.pending} {
+			known := s.list()
+			if s.n != 0 && !same(known, e.view.Voters) && !same(known, e.view.Pending) && !same(known, voters) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // same tells whether two lists name the same voters.

@@ -88,6 +88,53 @@ func TestIsolatedBeforeGone(t *testing.T) {
 	})
 }
 
+// TestNewerVotersProveNothing: the votes change, and the nodes that agreed to it are cut
+// off from each other before the rest learns of it. The rest must not take the silence
+// of a watchdog for proof: those beyond the cut may have a majority of the new voters.
+func TestNewerVotersProveNothing(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		sets   [][]cib.NodeID
+		logged []int // by node
+	}{
+		{"half", [][]cib.NodeID{{1, 2}, {1, 2, 4}}, []int{1, 1, 0, 1}},
+		{"majority", [][]cib.NodeID{{1, 2, 3}, {1, 2, 3, 4}, {1, 2, 3, 4, 5}}, []int{2, 2, 0, 2, 2}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := newSimulation(len(c.logged), 1, 20, 200)
+			s.watchdog = &Watchdog{Device: "/dev/watchdog0", Timeout: 1000}
+			s.sets = c.sets[:1]
+			for _, n := range s.nodes {
+				s.start(n)
+			}
+			s.run(s.now + 2010*ms) // all have just sent
+			called := false
+			s.onEvent = func(n *simNode, ev Event) {
+				if n.id != 3 || ev.Kind != PeerGone || ev.Peer != 1 {
+					return
+				}
+				called = true
+				if ev.Watchdog != 0 {
+					t.Errorf("n3 takes the watchdog of n1 for proof, which is %s: %s", s.nodes[0].eng.standing, ev.Reason)
+				}
+			}
+			s.sets = c.sets
+			for i, n := range s.nodes {
+				n.logged = c.logged[i]
+				if n.id != 2 {
+					n.applied = n.logged
+				}
+				n.eng.SetView(s.view(n), s.now)
+			}
+			s.split(1<<1 | 1<<2)
+			s.run(s.now + 1000*ms)
+			if st := s.nodes[0].eng.standing; !called || st != Quorate {
+				t.Errorf("n1 is %s, called gone: %t: this test tests nothing", st, called)
+			}
+		})
+	}
+}
+
 // expectReset checks, after twice a time-out, that a node that was gone all the time does not run any more.
 func (s *simulation) expectReset(rt *rapid.T, n, about *simNode, timeout int64, saw map[string]int) {
 	boot, own, called := about.boot, n.life, s.now
