@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // linksOf expands link 0 to all links.
@@ -19,56 +20,79 @@ func (s *supervisor) linksOf(link int) []int {
 	return all
 }
 
-// cutLocked takes a node's ports down, or drops frames between two nodes, one
+// known refuses nodes and links that are not of this laboratory.
+func (s *supervisor) known(o CutOptions) error {
+	for _, name := range []string{o.Node, o.From} {
+		if name != "" && !slices.Contains(s.config.Nodes, name) {
+			return fmt.Errorf("no node %q here: there are %s", name, strings.Join(s.config.Nodes, ", "))
+		}
+	}
+	if o.Link < 0 || o.Link > s.config.Links {
+		return fmt.Errorf("no link %d here: there are 1 to %d", o.Link, s.config.Links)
+	}
+	return nil
+}
+
+// cutLocked takes nodes' ports down, or drops frames between two nodes, one
 // way (from Node to From) or both; s.mu is held.
-func (s *supervisor) cutLocked(q request) error {
-	switch {
-	case q.Node == "":
-		return errors.New("cut needs a node")
-	case q.Node == q.From:
-		return fmt.Errorf("cut %s from itself is impossible", q.Node)
-	case q.OneWay && q.From == "":
-		return errors.New("a one-way cut needs a peer (--from PEER)")
-	}
-	for _, k := range s.linksOf(q.Link) {
-		if q.From == "" {
-			s.cuts[cut{node: q.Node, link: k}] = true
-			continue
-		}
-		s.cuts[cut{from: q.Node, node: q.From, link: k}] = true
-		if !q.OneWay {
-			s.cuts[cut{from: q.From, node: q.Node, link: k}] = true
+func (s *supervisor) cutLocked(cuts []CutOptions) error {
+	for _, o := range cuts {
+		err := s.known(o)
+		switch {
+		case err != nil:
+			return err
+		case o.Node == "":
+			return errors.New("cut needs a node")
+		case o.Node == o.From:
+			return fmt.Errorf("cut %s from itself is impossible", o.Node)
+		case o.OneWay && o.From == "":
+			return errors.New("a one-way cut needs a peer (--from PEER)")
 		}
 	}
-	return errors.Join(s.applyCutsLocked(q.Node), s.applyPeerLocked(q.From))
+	touched := make(map[string]bool)
+	for _, o := range cuts {
+		for _, k := range s.linksOf(o.Link) {
+			switch {
+			case o.From == "":
+				s.cuts[cut{node: o.Node, link: k}] = true
+			case o.OneWay:
+				s.cuts[cut{from: o.Node, node: o.From, link: k}] = true
+			default:
+				s.cuts[cut{from: o.Node, node: o.From, link: k}] = true
+				s.cuts[cut{from: o.From, node: o.Node, link: k}] = true
+			}
+		}
+		touched[o.Node], touched[o.From] = true, true
+	}
+	return s.applyTouchedLocked(touched)
 }
 
 // healLocked takes back what cuts concern the node (and the peer), on the link
 // or all; without a node, everything; s.mu is held.
-func (s *supervisor) healLocked(q request) error {
+func (s *supervisor) healLocked(o CutOptions) error {
+	if err := s.known(o); err != nil {
+		return err
+	}
 	touched := make(map[string]bool)
 	for c := range s.cuts {
-		about := q.Node == "" || c.node == q.Node || c.from == q.Node
-		peer := q.From == "" || c.node == q.From || c.from == q.From
-		if about && peer && (q.Link == 0 || c.link == q.Link) {
+		about := o.Node == "" || c.node == o.Node || c.from == o.Node
+		peer := o.From == "" || c.node == o.From || c.from == o.From
+		if about && peer && (o.Link == 0 || c.link == o.Link) {
 			delete(s.cuts, c)
 			touched[c.node] = true
 		}
 	}
-	var all error
+	return s.applyTouchedLocked(touched)
+}
+
+// applyTouchedLocked makes what some nodes get match s.cuts; s.mu is held.
+func (s *supervisor) applyTouchedLocked(touched map[string]bool) (all error) {
 	for _, name := range s.config.Nodes {
 		if touched[name] {
 			all = errors.Join(all, s.applyCutsLocked(name))
 		}
 	}
 	return all
-}
-
-func (s *supervisor) applyPeerLocked(name string) error {
-	if name == "" {
-		return nil
-	}
-	return s.applyCutsLocked(name)
 }
 
 // applyCutsLocked makes a node's ports and filters match s.cuts; a node that is

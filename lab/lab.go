@@ -56,22 +56,23 @@ func (l *Lab) Resume(node string) error { return l.onNode("resume", node) }
 
 // CutOptions says what to cut or heal.
 type CutOptions struct {
-	Node   string // whose cable; Heal: "" for all
-	Link   int    // from 1; 0 for all links
-	From   string // peer: cut only between Node and it; "" pulls Node's cable
-	OneWay bool   // with From: drop only what Node sends to From
+	Node   string `json:"node,omitempty"`    // whose cable; Heal: "" for all
+	Link   int    `json:"link,omitempty"`    // from 1; 0 for all links
+	From   string `json:"from,omitempty"`    // peer: cut only between Node and it; "" pulls Node's cable
+	OneWay bool   `json:"one_way,omitempty"` // with From: drop only what Node sends to From
 }
 
 // Cut pulls a node's cable on a link or all links, or silently drops what two
-// nodes send each other. Cuts outlive a crash of the node.
-func (l *Lab) Cut(o CutOptions) error {
-	_, err := l.control(request{Op: "cut", Node: o.Node, Link: o.Link, From: o.From, OneWay: o.OneWay})
+// nodes send each other. Several cuts come at once, within a few milliseconds on
+// an idle machine; one that is wrong refuses all. Cuts outlive a crash of the node.
+func (l *Lab) Cut(cuts ...CutOptions) error {
+	_, err := l.control(request{Op: "cut", Cuts: cuts})
 	return err
 }
 
 // Heal takes back the cuts that o selects; the zero value all of them.
 func (l *Lab) Heal(o CutOptions) error {
-	_, err := l.control(request{Op: "heal", Node: o.Node, Link: o.Link, From: o.From})
+	_, err := l.control(request{Op: "heal", Heal: o})
 	return err
 }
 

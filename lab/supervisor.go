@@ -9,7 +9,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -186,14 +185,8 @@ func (s *supervisor) handle(conn *net.UnixConn) {
 func (s *supervisor) answer(q request) (p response, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if q.Node != "" && !slices.Contains(s.config.Nodes, q.Node) {
-		return p, fmt.Errorf("no node %q here: there are %s", q.Node, strings.Join(s.config.Nodes, ", "))
-	}
-	if q.From != "" && !slices.Contains(s.config.Nodes, q.From) {
-		return p, fmt.Errorf("no node %q here: there are %s", q.From, strings.Join(s.config.Nodes, ", "))
-	}
-	if q.Link < 0 || q.Link > s.config.Links {
-		return p, fmt.Errorf("no link %d here: there are 1 to %d", q.Link, s.config.Links)
+	if err := s.known(CutOptions{Node: q.Node}); err != nil {
+		return p, err
 	}
 	switch q.Op {
 	case "status":
@@ -211,9 +204,9 @@ func (s *supervisor) answer(q request) (p response, err error) {
 	case "power":
 		err = s.outletRequestLocked(q)
 	case "cut":
-		err = s.cutLocked(q)
+		err = s.cutLocked(q.Cuts)
 	case "heal":
-		err = s.healLocked(q)
+		err = s.healLocked(q.Heal)
 	case "down":
 	default:
 		err = errors.New("unknown request " + q.Op)

@@ -18,12 +18,11 @@ type request struct {
 	Op string `json:"op"`
 
 	// to the supervisor
-	Node   string `json:"node,omitempty"`
-	From   string `json:"from,omitempty"`
-	Link   int    `json:"link,omitempty"` // 0: all
-	OneWay bool   `json:"one_way,omitempty"`
-	Fault  string `json:"fault,omitempty"`    // "power": PowerFault
-	Delay  int64  `json:"delay_ms,omitempty"` // "power": < 0 leaves it
+	Node  string       `json:"node,omitempty"`
+	Cuts  []CutOptions `json:"cuts,omitempty"`     // "cut"
+	Heal  CutOptions   `json:"heal"`               // "heal"
+	Fault string       `json:"fault,omitempty"`    // "power": PowerFault
+	Delay int64        `json:"delay_ms,omitempty"` // "power": < 0 leaves it
 
 	// to a node-init; stdin, stdout and stderr come with it as SCM_RIGHTS
 	Argv   []string `json:"argv,omitempty"`

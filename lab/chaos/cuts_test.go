@@ -44,8 +44,7 @@ func TestEvenSplit(t *testing.T) {
 func TestCutsOfFive(t *testing.T) {
 	c := newStory(t, lab.Options{Nodes: 5, Fence: true}, "")
 	c.sub("two cut off", func(c *cluster) {
-		before := len(c.crashes())
-		c.divide([]string{"n4", "n5"})
+		before := c.divide([]string{"n4", "n5"})
 		c.await(settleLimit, "both are switched off", func(context.Context) string {
 			if lost := c.lost(before); !slices.Equal(lost, []string{"n4", "n5"}) {
 				return fmt.Sprintf("switched off were %v", lost)
@@ -64,10 +63,7 @@ func TestCutsOfFive(t *testing.T) {
 // off, and everything runs on the others.
 func (c *cluster) outcast(node string, cuts ...lab.CutOptions) {
 	c.t.Helper()
-	before := len(c.crashes())
-	for _, o := range cuts {
-		c.must(c.Cut(o))
-	}
+	before := c.cut(cuts...)
 	c.await(settleLimit, node+" is switched off", func(context.Context) string {
 		if lost := c.lost(before); !slices.Contains(lost, node) {
 			return fmt.Sprintf("switched off were %v", lost)
@@ -84,10 +80,12 @@ func (c *cluster) outcast(node string, cuts ...lab.CutOptions) {
 
 // oneLink: a second link is what redundancy is for.
 func oneLink(c *cluster) {
-	before := len(c.crashes())
+	var cuts []lab.CutOptions
 	for _, node := range c.Nodes() {
-		c.must(c.Cut(lab.CutOptions{Node: node, Link: 2}))
+		cuts = append(cuts, lab.CutOptions{Node: node, Link: 2})
 	}
+	before := len(c.crashes())
+	c.must(c.Cut(cuts...))
 	pause(700 * time.Millisecond) // some dead times
 	c.whole()
 	if lost := c.lost(before); len(lost) > 0 {
@@ -101,9 +99,7 @@ func oneLink(c *cluster) {
 func (c *cluster) pair(cuts ...lab.CutOptions) {
 	c.t.Helper()
 	before := len(c.crashes())
-	for _, o := range cuts {
-		c.must(c.Cut(o))
-	}
+	c.must(c.Cut(cuts...))
 	pause(700 * time.Millisecond) // some dead times
 	c.runsOn(c.Nodes()...)
 	pause(time.Second)
@@ -116,22 +112,45 @@ func (c *cluster) pair(cuts ...lab.CutOptions) {
 	c.must(c.Heal(lab.CutOptions{}))
 }
 
-// divide cuts every pair between some nodes and the rest.
-func (c *cluster) divide(some []string) {
+// divide cuts every pair between some nodes and the rest; it returns cut's.
+func (c *cluster) divide(some []string) (before int) {
 	c.t.Helper()
+	var cuts []lab.CutOptions
 	for _, a := range some {
 		for _, b := range c.Nodes() {
 			if !slices.Contains(some, b) {
-				c.must(c.Cut(lab.CutOptions{Node: a, From: b}))
+				cuts = append(cuts, lab.CutOptions{Node: a, From: b})
 			}
 		}
 	}
+	return c.cut(cuts...)
+}
+
+// cut makes cuts, and returns how many crashes there were before. On a busy machine they may come
+// one after the other, and then it is rightly more that is switched off: it takes them
+// back, and makes them again.
+func (c *cluster) cut(cuts ...lab.CutOptions) (before int) {
+	c.t.Helper()
+	const atOnce = 50 * time.Millisecond // a quarter of the fast profile's dead time
+	for range 10 {
+		before = len(c.crashes())
+		began := time.Now()
+		c.must(c.Cut(cuts...))
+		took := time.Since(began)
+		if took < atOnce {
+			return before
+		}
+		c.t.Logf("%d cuts took %d ms: again", len(cuts), took.Milliseconds())
+		c.must(c.Heal(lab.CutOptions{}))
+		c.whole()
+	}
+	c.t.Skip("this machine is too busy to cut several cables at once")
+	return 0
 }
 
 func (c *cluster) split(half []string) {
 	rest := slices.DeleteFunc(c.Nodes(), func(n string) bool { return slices.Contains(half, n) })
-	before := len(c.crashes())
-	c.divide(half)
+	before := c.divide(half)
 	var left []string
 	c.await(settleLimit, "one half is switched off", func(context.Context) string {
 		switch lost := c.lost(before); {

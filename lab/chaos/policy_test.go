@@ -68,11 +68,13 @@ func (c *cluster) standsAt(standing string, nodes ...string) {
 // alone cuts every node from every other: nobody has a majority.
 func (c *cluster) alone() {
 	c.t.Helper()
+	var cuts []lab.CutOptions
 	for i, a := range c.Nodes() {
 		for _, b := range c.Nodes()[i+1:] {
-			c.must(c.Cut(lab.CutOptions{Node: a, From: b}))
+			cuts = append(cuts, lab.CutOptions{Node: a, From: b})
 		}
 	}
+	c.must(c.Cut(cuts...))
 	c.standsAt("isolated", c.Nodes()...)
 }
 
