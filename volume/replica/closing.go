@@ -69,8 +69,11 @@ func (r *Replica) Closed(ctx context.Context) bool {
 	return r.closing() == nil
 }
 
-// letGo is the answer to a verb; where that lets go of the disk it waits until others can have it.
+// letGo is the answer to a verb when what it says is true: the step that has given it may not have opened or shut the gate yet. Where
+// the verb lets go of the disk it waits until others can have it.
 func (r *Replica) letGo(ctx context.Context, verb string, ans answer) (string, error) {
+	r.loop.Lock()
+	r.loop.Unlock() //nolint:staticcheck // that step is over
 	if ans.err == nil && (verb == "detach" || verb == "down") && !r.Closed(ctx) {
 		ans.text = "the disk is out of use; until what was written to it is durable, and it is closed, nobody else can have it"
 	}

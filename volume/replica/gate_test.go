@@ -3,6 +3,7 @@ package replica
 import (
 	"bytes"
 	"errors"
+	"runtime"
 	"syscall"
 	"testing"
 
@@ -46,6 +47,37 @@ func TestNoRightNoAnswer(t *testing.T) {
 			r.Close()
 		}
 	}
+}
+
+// TestAnsweredWhenOpen: who is told that the node is primary may write at once, whatever the step that says so has still to do.
+func TestAnsweredWhenOpen(t *testing.T) {
+	s := begun(t, 2, 1<<20, nil)
+	s[0].must(state.Asked{Verb: "secondary"})
+	s[1].until("nobody is primary", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
+	p, held := s[0].r.peers[1], make(chan struct{})
+	s[0].r.loop.Lock()
+	s[0].r.o.Event = func(e state.Event) {
+		if e.Kind == "role" && !e.HasPeer {
+			p.mu.Lock() // the answer is next, and then what becomes of writes to the peer
+			close(held)
+		}
+	}
+	s[0].r.loop.Unlock()
+	asked := make(chan error, 1)
+	go func() { asked <- s[0].ask(state.Asked{Verb: "primary"}) }()
+	comes(t, "the role", held)
+	for range 10000 {
+		runtime.Gosched()
+		if len(asked) > 0 {
+			t.Error("it was answered in the middle of a step")
+			break
+		}
+	}
+	p.mu.Unlock()
+	if err := <-asked; err != nil {
+		t.Fatal(err)
+	}
+	s[0].write(0, fill(4096, 1))
 }
 
 // TestAnsweredTwiceGone: a primary without a disk has written at a peer that is lost before the client hears of it: the write is done
