@@ -38,7 +38,11 @@ func TestMarkedAgain(t *testing.T) {
 	}
 	p.mu.Unlock()
 
-	s[0].until("flushed", func(volume.Status) bool { return !bits.Any(0, block) })
+	s[0].until("flushed", func(volume.Status) bool {
+		p.mu.Lock() // all that the flush takes away goes together
+		defer p.mu.Unlock()
+		return !bits.Any(0, block)
+	})
 	if got := bits.Bytes(); got != 9*block || !bits.Any(block, block) || bits.Any(2*block, 2*block) {
 		t.Errorf("%d bytes are marked", got)
 	}
@@ -70,8 +74,11 @@ func TestCounts(t *testing.T) {
 		settled(t, s)
 		s[1].rot(1 << 20)
 		sent, received := s[0].r.Status().Peers[0].Sent, s[1].r.Status().Peers[0].Received
+		s[0].slow(4 << 10) // or it may be over before anybody looks
 		s[1].must(state.Asked{Verb: "invalidate"})
 		s[1].until("it is old", func(st volume.Status) bool { return st.Disk < volume.UpToDate })
+		s[0].until("the other one knows", func(st volume.Status) bool { return st.Peers[0].Disk < volume.UpToDate })
+		s[0].slow(0)
 		settled(t, s)
 		sent, received = s[0].r.Status().Peers[0].Sent-sent, s[1].r.Status().Peers[0].Received-received
 		wantSent, want := uint64(4<<20), uint64(4<<20)
@@ -87,7 +94,7 @@ func TestCounts(t *testing.T) {
 // TestProgress: what status says of a resync under way.
 func TestProgress(t *testing.T) {
 	s := begun(t, 2, 8<<20, func(c *volume.Config) { c.Disk.NoThin = true })
-	s[0].slow(512 << 10)
+	s[0].slow(128 << 10) // for a minute, if nobody looks
 	s[1].must(state.Asked{Verb: "invalidate"})
 	for _, x := range s {
 		x.until("it goes on", func(st volume.Status) bool {

@@ -4,11 +4,11 @@ import (
 	"bytes"
 	"errors"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
@@ -130,15 +130,7 @@ func TestClient(t *testing.T) {
 	s[0].write(0, fill(4096, 1))
 	s[0].must(state.Asked{Verb: "secondary"})
 	s[1].until("connected", func(st volume.Status) bool { return st.Peers[0].Role == volume.Secondary })
-	for end := time.Now().Add(15 * time.Second); ; { // refused until the word of what the other has seen is there
-		_, err := s[1].r.Ask(t.Context(), state.Asked{Verb: "primary"})
-		if err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			t.Fatal(err)
-		}
-	}
+	s[1].promote() // refused until the word of what the other has seen is there
 	s[1].write(4096, fill(8192, 2))
 	if got := s[1].read(4096, 8192); !bytes.Equal(got, fill(8192, 2)) {
 		t.Error("a read through the peer brings something else")
@@ -340,12 +332,7 @@ func TestThirdLater(t *testing.T) {
 	s[0].r.peers[2].tell(state.Said{Kind: "resume"})
 	req := front.Request{Op: front.Write, Offset: 4 << 20, Data: fill(8192, 7)}
 	done := s[0].begin(s[0].r, &req)
-	s[1].until("b has it", func(volume.Status) bool {
-		p := s[1].r.peers[2]
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return len(p.doubts[0].ranges) > 0
-	})
+	s[1].until("b has it", func(volume.Status) bool { return len(s[1].r.peers[2].inDoubt()) > 0 })
 	c.peers[0].mu.Lock()
 	c.peers[0].link.close()
 	c.peers[0].mu.Unlock()
@@ -354,12 +341,7 @@ func TestThirdLater(t *testing.T) {
 	s[2].r.Close()
 	<-done
 	s[0].r.flushRound()
-	s[1].until("everything is durable", func(volume.Status) bool {
-		p := s[1].r.peers[2]
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		return len(p.doubts[0].ranges) == 0
-	})
+	s[1].until("everything is durable", func(volume.Status) bool { return len(s[1].r.peers[2].inDoubt()) == 0 })
 	s[0].r.Close()
 	s[1].until("without a", func(st volume.Status) bool { return st.Peers[0].State == volume.Connecting })
 	s[1].promote()
@@ -376,12 +358,19 @@ func TestThirdLater(t *testing.T) {
 	same(t, s[1:])
 }
 
+// inDoubt is what the first node wrote that the peer may lack.
+func (p *peer) inDoubt() []doubted {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.doubts[0].ranges)
+}
+
 // TestDoubts: what a flush of the writer covers, and no more, is in doubt no longer when all have it.
 func TestDoubts(t *testing.T) {
 	s := begun(t, 3, 8<<20, nil)
 	s[0].r.flushRound()
 	b := s[1].r
-	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
+	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].inDoubt()) == 0 })
 	a, c := b.peers[0], b.peers[2]
 	write := func(block int64) {
 		c.mayLack(s[1].r.disk.Load(), 0, proto.Header{Offset: block * volume.BlockSize}, volume.BlockSize, nil)
@@ -446,7 +435,7 @@ func TestDoubtsOutliveAWipe(t *testing.T) {
 	s := begun(t, 3, 8<<20, nil)
 	s[0].r.flushRound()
 	b := s[1].r
-	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].doubts[0].ranges) == 0 })
+	s[1].until("nothing is in doubt", func(volume.Status) bool { return len(b.peers[2].inDoubt()) == 0 })
 	b.peers[2].mayLack(b.disk.Load(), 0, proto.Header{Offset: volume.BlockSize}, volume.BlockSize, nil)
 	b.markDoubts(0)
 	b.markAll(state.MarkAll{Peer: 2, Clear: true})
@@ -454,7 +443,7 @@ func TestDoubtsOutliveAWipe(t *testing.T) {
 	if bits := b.disk.Load().Bitmap(2); bits.Bytes() != volume.BlockSize {
 		t.Errorf("%d bytes are marked for c, want a block", bits.Bytes())
 	}
-	if left := b.peers[2].doubts[0].ranges; len(left) > 0 {
+	if left := b.peers[2].inDoubt(); len(left) > 0 {
 		t.Errorf("still in doubt are %v", left)
 	}
 }

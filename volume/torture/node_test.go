@@ -227,13 +227,19 @@ func (x *node) must(a control.Ask) {
 // promote makes the node primary as soon as it may be: the loss of the other may not have been noticed yet.
 func (x *node) promote() {
 	x.t.Helper()
+	x.eventually(control.Ask{Verb: "primary"})
+}
+
+// eventually asks until it is done.
+func (x *node) eventually(a control.Ask) {
+	x.t.Helper()
 	var err error
 	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
-		if err = x.ask(control.Ask{Verb: "primary"}); err == nil {
+		if err = x.ask(a); err == nil {
 			return
 		}
 	}
-	x.t.Fatalf("%s cannot become primary: %v\n%+v", x.name, err, x.status())
+	x.t.Fatalf("%s on %s: %v\n%+v", a.Verb, x.name, err, x.status())
 }
 
 func (x *node) status() volume.Status {
