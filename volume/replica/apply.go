@@ -155,7 +155,7 @@ func (in *inbox) syncDisk(h proto.Header) {
 	}
 	in.queue(0, 1<<62, func() {
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
-		if err := do(); err != nil {
+		if err := in.p.r.atDisk(do); err != nil {
 			answer, text = proto.Header{Kind: proto.Nack, Seq: h.Seq}, err.Error()
 		}
 		in.l.append(answer, []byte(text))
@@ -181,19 +181,23 @@ func (in *inbox) serve(h proto.Header) {
 		return
 	}
 	r.counts.away.Add(int64(h.Span))
-	do := func() {
+	do := func() error {
 		buf := make([]byte, h.Span)
 		if _, err := d.ReadAt(buf, h.Offset); err != nil {
 			in.l.append(proto.Header{Kind: proto.Nack, Seq: h.Seq}, []byte(err.Error()))
-			return
+			return err
 		}
 		in.l.append(proto.Header{Kind: proto.ReadData, Seq: h.Seq, Offset: h.Offset, Span: h.Span}, buf)
+		return nil
 	}
 	if in.inline(d) {
-		do()
+		_ = do() // the peer is told
 		return
 	}
-	in.queue(h.Offset, int64(h.Span), func() { do(); in.l.kick() })
+	in.queue(h.Offset, int64(h.Span), func() {
+		_ = r.atDisk(do)
+		in.l.kick()
+	})
 }
 
 // kept are buffers for what is written later, by the power of two that is their size: without them a disk that takes its time

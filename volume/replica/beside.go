@@ -44,7 +44,7 @@ func (in *inbox) applyBeside(d *disk.Disk, h proto.Header, payload []byte, n int
 func (in *inbox) held(s *span, h proto.Header, do func() error) {
 	in.queue(s.off, s.n, func() {
 		in.p.r.locks.wait(s)
-		err := do()
+		err := in.p.r.atDisk(do)
 		in.p.r.locks.drop(s)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
 		if err != nil {

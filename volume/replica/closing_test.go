@@ -13,10 +13,11 @@ import (
 	"github.com/takt-ha/takt/volume/state"
 )
 
-// stall is a disk whose next sync waits, once that is wanted, until it is let through.
+// stall is a disk whose next sync (wanted) or durable write (durably) waits, once that is wanted, until it is let through.
 type stall struct {
 	osfs.FS
 	wanted  atomic.Bool
+	durably atomic.Bool
 	reached chan struct{} // closed when a sync waits
 	release func()
 	let     chan struct{}
@@ -44,11 +45,20 @@ func (s *stall) OpenFile(op, name string, flag int, perm os.FileMode) (osfs.File
 func (stallDevice) InMemory() bool { return false }
 
 func (d stallDevice) SyncData() error {
-	if d.s.wanted.CompareAndSwap(true, false) {
-		close(d.s.reached)
-		<-d.s.let
-	}
+	d.s.wait(&d.s.wanted)
 	return d.Device.SyncData()
+}
+
+func (d stallDevice) WriteAtDurable(p []byte, off int64) (int, error) {
+	d.s.wait(&d.s.durably)
+	return d.Device.WriteAtDurable(p, off)
+}
+
+func (s *stall) wait(wanted *atomic.Bool) {
+	if wanted.CompareAndSwap(true, false) {
+		close(s.reached)
+		<-s.let
+	}
 }
 
 // comes waits for a channel to be closed.

@@ -33,7 +33,7 @@ func (in *inbox) hold(d *disk.Disk, off, n int64) (held, ok bool) {
 func (in *inbox) logged(d *disk.Disk, h proto.Header, payload []byte, n int64, do func(h proto.Header, payload []byte, n int64) error) error {
 	r := in.p.r
 	if !in.logs || r.writing() || n == 0 {
-		return do(h, payload, n)
+		return r.atDisk(func() error { return do(h, payload, n) })
 	}
 	for n > 0 {
 		part := min(n, d.MaxBegin())
@@ -45,7 +45,7 @@ func (in *inbox) logged(d *disk.Disk, h proto.Header, payload []byte, n int64, d
 		if h.Kind == proto.Write {
 			now, payload = payload[:part], payload[part:]
 		}
-		err := do(h, now, part)
+		err := r.atDisk(func() error { return do(h, now, part) })
 		d.End(h.Offset, part)
 		if err != nil {
 			return err

@@ -61,15 +61,14 @@ func (q *sequence) finish(j *job, start func(*job)) {
 	}
 }
 
-// queue runs f on the range after everything that came before on the same stream and overlaps it.
+// queue runs f on the range after everything that came before on the same stream and overlaps it. f may wait; its calls of the disk are
+// made by atDisk.
 func (in *inbox) queue(off, n int64, f func()) {
 	r, q := in.p.r, &in.l.jobs
 	var start func(*job)
 	start = func(j *job) {
 		r.all.Go(func() {
-			r.slots <- struct{}{}
 			j.run()
-			<-r.slots
 			q.finish(j, start)
 		})
 	}

@@ -310,10 +310,16 @@ func (r *Replica) unsure() bool {
 // local runs f, a request to a disk that takes its time, in the background, with not too many others.
 func (r *Replica) local(f func(*sinks)) {
 	r.aside(func(s *sinks) {
-		r.slots <- struct{}{}
-		f(s)
-		<-r.slots
+		_ = r.atDisk(func() error { f(s); return nil })
 	})
+}
+
+// atDisk runs f, which calls the disk and waits for nothing else, with not too many others. What has to wait for a range, for the
+// activity log or for a peer does so before: those whom it waits for may need a place themselves.
+func (r *Replica) atDisk(f func() error) error {
+	r.slots <- struct{}{}
+	defer func() { <-r.slots }()
+	return f()
 }
 
 // aside runs f in a goroutine of its own and sends what comes of it: for who must not wait.

@@ -84,7 +84,10 @@ func (in *inbox) compare(h proto.Header, theirs []byte) {
 		return
 	}
 	theirs = append([]byte(nil), theirs...) // the buffer is filled anew meanwhile
-	in.queue(h.Offset, n, func() { in.compareWith(d, h, theirs); in.l.kick() })
+	in.queue(h.Offset, n, func() {
+		_ = r.atDisk(func() error { in.compareWith(d, h, theirs); return nil })
+		in.l.kick()
+	})
 }
 
 func (in *inbox) compareWith(d *disk.Disk, h proto.Header, theirs []byte) {
