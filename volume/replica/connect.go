@@ -191,25 +191,10 @@ func (p *peer) serve(data, control net.Conn) {
 	l := newLink(p, data, control, r.live().Net.SendBuffer)
 	stop := context.AfterFunc(r.ctx, l.close)
 	defer stop()
-	p.mu.Lock()
-	old := p.link
-	p.mu.Unlock()
-	if old != nil { // the peer has begun anew before the loss of the old connection was noticed
-		p.lost(old, errors.New("the peer has connected again"))
-	}
-	p.forgotten()
-	p.mu.Lock()
-	if !p.dial {
-		p.mu.Unlock()
+	if !p.take(l) {
 		l.close()
 		return
 	}
-	p.link, p.trouble, p.stranger, p.ring, p.recent = l, "", "", ring{}, recent{}
-	for _, e := range p.kept {
-		p.recent.add(e.off, e.n, false)
-	}
-	p.lastWord = time.Now()
-	p.mu.Unlock()
 	r.tellNow(state.PeerMet{Peer: p.node.ID})
 	r.all.Go(l.sender)
 	r.all.Go(func() { p.pings(l) })
@@ -217,19 +202,64 @@ func (p *peer) serve(data, control net.Conn) {
 	p.receive(l)
 }
 
-// forgotten returns when the machine knows that the last connection is gone: it must hear of the
-// end of one before it hears of the next.
-func (p *peer) forgotten() {
+// take makes l the connection as soon as the machine knows that the last one is gone: it must hear of the end of one before it hears of
+// the next. That may take as long as the disk here needs for what has come in, and the peer tries again meanwhile: only the newest
+// connection waits. False: l is not wanted.
+func (p *peer) take(l *link) bool {
 	p.mu.Lock()
-	told := p.leaving
-	p.mu.Unlock()
-	if told == nil {
-		return
+	if p.coming != nil {
+		p.coming.close()
 	}
+	p.coming = l
+	for {
+		old, told := p.link, p.leaving
+		switch {
+		case p.coming != l:
+			p.mu.Unlock()
+			return false
+		case !p.dial:
+			p.coming = nil
+			p.mu.Unlock()
+			return false
+		case old == nil && passed(told):
+			p.coming = nil
+			p.beginLocked(l)
+			p.mu.Unlock()
+			return true
+		}
+		p.mu.Unlock()
+		if old != nil { // the peer has begun anew before the loss of the old connection was noticed
+			p.lost(old, errors.New("the peer has connected again"))
+		} else {
+			select {
+			case <-told:
+			case <-l.gone:
+			}
+		}
+		p.mu.Lock()
+		if p.coming == l && passed(l.gone) { // ended by this side
+			p.coming = nil
+		}
+	}
+}
+
+// passed says whether c is closed, or was never there.
+func passed(c <-chan struct{}) bool {
 	select {
-	case <-told:
-	case <-p.r.ctx.Done():
+	case <-c:
+		return true
+	default:
+		return c == nil
 	}
+}
+
+// beginLocked begins with a connection of which nothing is under way yet.
+func (p *peer) beginLocked(l *link) {
+	p.link, p.trouble, p.stranger, p.ring, p.recent = l, "", "", ring{}, recent{}
+	for _, e := range p.kept {
+		p.recent.add(e.off, e.n, false)
+	}
+	p.lastWord = time.Now()
 }
 
 // pings asks the peer for a sign of life, and ends the connection if none comes.
@@ -309,6 +339,9 @@ func (p *peer) drop(why string, retry bool) {
 	p.mu.Lock()
 	l := p.link
 	p.dial = retry
+	if p.coming != nil {
+		p.coming.close()
+	}
 	p.mu.Unlock()
 	if l == nil {
 		return

@@ -19,6 +19,7 @@ type peer struct {
 	mu        sync.Mutex
 	roomy     *sync.Cond // the stream has room again, or is gone
 	link      *link      // nil: not connected
+	coming    *link      // the newest connection that waits until the last one is over
 	flow      state.PeerFlow
 	ring      ring                       // requests that it has not answered
 	recent    recent                     // writes that it has, and may not have flushed
