@@ -27,7 +27,7 @@ import (
 // directors are the flags of commands about directors that run.
 type directors struct {
 	*globals
-	dir, name, log string
+	dir, name, log, id string
 }
 
 func (d *directors) flags(cmd *cobra.Command) {
@@ -68,7 +68,14 @@ func newDirectorRunCommand(g *globals) *cobra.Command {
 		},
 	}
 	d.flags(cmd)
+	d.configFlag(cmd)
 	return cmd
+}
+
+// configFlag is as that of director check: what it accepts is what runs.
+func (d *directors) configFlag(cmd *cobra.Command) {
+	cmd.Flags().StringVarP(&d.id, "config-id", "i", "", "what lines that begin with @ are compared with (default: the host name up to its first dot)")
+	cmd.ValidArgsFunction = files
 }
 
 func (d *directors) run(cmd *cobra.Command, args []string, ready func()) error {
@@ -106,6 +113,7 @@ func newDirectorStartCommand(g *globals) *cobra.Command {
 		},
 	}
 	d.flags(cmd)
+	d.configFlag(cmd)
 	cmd.Flags().StringVar(&d.log, "log", "", "where its words go (default: /var/log/takt/director-NAME.log)")
 	return cmd
 }
@@ -119,7 +127,11 @@ func (d *directors) start(path string) error {
 	if err != nil {
 		return err
 	}
-	said, cmd, err := background([]string{"director", "run", "--name", d.name, "--dir", d.dir, path}, log)
+	args := []string{"director", "run", "--name", d.name, "--dir", d.dir}
+	if d.id != "" {
+		args = append(args, "--config-id", d.id)
+	}
+	said, cmd, err := background(append(args, "--", path), log)
 	if err != nil {
 		return errs.E("start", errs.Permission, "director "+d.name, "", err)
 	}
@@ -153,7 +165,7 @@ func directorVerb(g *globals, cmd *cobra.Command, ask func(*daemon.Client, conte
 
 func (d *directors) options(path string, log *slog.Logger) daemon.Options {
 	return daemon.Options{Name: d.name, Dir: d.dir, Log: log, Ways: forwarders(d.name, d.dir),
-		Load: func() (*director.Config, error) { return loadDirector(path, log) }}
+		Load: func() (*director.Config, error) { return loadDirector(path, d.id, log) }}
 }
 
 // forwarders are the ways of forwarding, the best first.
@@ -162,8 +174,8 @@ func forwarders(name, dir string) []daemon.Named {
 }
 
 // loadDirector reads a configuration for a director that is to run: errors refuse it, warnings are told.
-func loadDirector(path string, log *slog.Logger) (*director.Config, error) {
-	r, err := config.Load(path, config.Options{})
+func loadDirector(path, id string, log *slog.Logger) (*director.Config, error) {
+	r, err := config.Load(path, config.Options{ID: id})
 	if err != nil {
 		return nil, err
 	}
@@ -180,7 +192,7 @@ func loadDirector(path string, log *slog.Logger) (*director.Config, error) {
 		}
 	}
 	if wrong > 0 || r.Config == nil {
-		return nil, errs.E("read configuration", errs.Invalid, path, "See all of them: takt director check "+path, fmt.Errorf("%d errors, the first: %s", wrong, first))
+		return nil, errs.E("read configuration", errs.Invalid, path, "See all of them: takt director check "+path, fmt.Errorf("%s, the first: %s", count(wrong, "error"), first))
 	}
 	return r.Config, nil
 }

@@ -55,20 +55,20 @@ func TestLoadWithIncludes(t *testing.T) {
 
 func TestThisMachineIsAsked(t *testing.T) {
 	dir := write(t, map[string]string{"tool": "#!/bin/sh\n"})
-	text := "vrrp_script s {\nscript " + dir + "/tool\nuser nosuchuser\n}\nstatic_ipaddress {\n10.0.0.1/24 dev nosuch0\n}\nstatic_routes {\n10.0.0.0/8 dev lo table nosuch\n}\n"
+	text := "vrrp_script s {\nscript " + dir + "/tool\nuser nosuchuser\n}\nvrrp_script t {\nscript \"nosuchprogram -0 x\"\n}\nstatic_ipaddress {\n10.0.0.1/24 dev nosuch0\n}\nstatic_routes {\n10.0.0.0/8 dev lo table nosuch\n}\n"
 	path := filepath.Join(write(t, map[string]string{"c": text}), "c")
 	r, err := Load(path, Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
 	all := fmt.Sprint(r.Findings)
-	for _, want := range []string{"chmod +x", `no user "nosuchuser"`, `no interface "nosuch0"`, `no routing table "nosuch"`} {
+	for _, want := range []string{"chmod +x", `"nosuchprogram" is not found`, `no user "nosuchuser"`, `no interface "nosuch0"`, `no routing table "nosuch"`} {
 		if !strings.Contains(all, want) {
 			t.Errorf("nothing says %s: %s", want, all)
 		}
 	}
-	if r, err = Load(path, Options{Elsewhere: true}); err != nil || r.Count(keepalived.Warning) > 0 {
-		t.Errorf("this machine was asked: %v %v", err, r.Findings)
+	if r, err = Load(path, Options{Elsewhere: true}); err != nil || r.Count(keepalived.Warning)+r.Count(keepalived.Error) > 0 {
+		t.Errorf("it was asked elsewhere: %v %v", err, r.Findings)
 	}
 }
 

@@ -113,7 +113,8 @@ func vrrpGlobals() []row {
 		multicast("vrrp_mcast_group4", "where IPv4 adverts go (default: 224.0.0.18)", false, func(r *reader) *netip.Addr { return &r.cfg.Global.Group4 }),
 		multicast("vrrp_mcast_group6", "where IPv6 adverts go (default: ff02::12)", true, func(r *reader) *netip.Addr { return &r.cfg.Global.Group6 }),
 		bit("vrrp_min_garp", "one gratuitous ARP instead of twice five", func(r *reader) *bool { return &r.minGarp }),
-		extraIf("vrrp_garp_extra_if", func(r *reader) *extraGarp { return &r.extra }),
+		extraIf("vrrp_garp_extra_if", "gratuitous ARP on other interfaces that have addresses, so often", func(r *reader) *extraGarp { return &r.extra }),
+		extraIf("vrrp_vmac_garp_intvl", "an old name of vrrp_garp_extra_if", func(r *reader) *extraGarp { return &r.extra }),
 		bit("vrrp_lower_prio_no_advert", "an advert of a lower priority gets no answer", func(r *reader) *bool { return given(&r.shared.lower) }),
 		bit("vrrp_higher_prio_send_advert", "one more advert when a higher priority takes over", func(r *reader) *bool { return given(&r.shared.higher) }),
 		num("vrrp_down_timer_adverts", "adverts that may fail to come until the master is dead (default: 3)", 1, 100, func(r *reader) *int { return given(&r.shared.down) }),
@@ -248,6 +249,7 @@ func lvsTimeouts(r *reader, c *call) {
 func globalIgnored() []row {
 	rows := []row{
 		ignored("lvs_flush_on_stop", "[VS]", "services go one by one at the end"),
+		ignored("lvs_flush_onstop", "[VS]", "services go one by one at the end"),
 		ignored("dynamic_interfaces", "[allow_if_changes]", "interfaces may always come and go; one that is missing is a warning"),
 		harmless("tmp_config_directory", "<DIRECTORY>", "the configuration is read once and kept in memory"),
 		harmless("config_save_dir", "<DIRECTORY>", "takt director check says what a configuration means"),
@@ -284,12 +286,12 @@ func globalIgnored() []row {
 	for _, name := range []string{"enable_snmp_vrrp", "enable_snmp_checker", "enable_snmp_rfc", "enable_snmp_rfcv2", "enable_snmp_rfcv3", "enable_snmp_keepalived", "enable_traps"} {
 		rows = append(rows, ignored(name, "", noSNMP))
 	}
-	for _, name := range []string{"process_name", "vrrp_process_name", "checker_process_name", "bfd_process_name"} {
+	for _, name := range []string{"process_name", "vrrp_process_name", "checker_process_name", "lvs_process_name", "bfd_process_name"} {
 		rows = append(rows, harmless(name, "<NAME>", oneProcess))
 	}
 	for _, who := range []string{"vrrp", "checker", "bfd"} {
 		rows = append(rows, harmless(who+"_priority", "<-20..19>", oneProcess), harmless(who+"_no_swap", "", oneProcess), harmless(who+"_cpu_affinity", "<INTEGER> ...", oneProcess),
-			harmless(who+"_rt_priority", "<1..99>", oneProcess), harmless(who+"_rlimit_rttime", "<USECS>", oneProcess))
+			harmless(who+"_rt_priority", "<1..99>", oneProcess), harmless(who+"_rlimit_rttime", "<USECS>", oneProcess), harmless(who+"_rlimit_rtime", "<USECS>", oneProcess))
 	}
 	for _, what := range []string{"vrrp_netlink_cmd", "vrrp_netlink_monitor", "lvs_netlink_cmd", "lvs_netlink_monitor", "process_monitor"} {
 		rows = append(rows, harmless(what+"_rcv_bufs", "<BYTES>", noTuning), harmless(what+"_rcv_bufs_force", "<BOOL>", noTuning))

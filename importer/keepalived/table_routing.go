@@ -211,15 +211,20 @@ func (c *cursor) table(of word) int {
 	case "default":
 		return 253
 	}
-	if ask := c.r.o.Machine.Table; ask != nil && !c.bad {
+	if c.bad {
+		return 0
+	}
+	ask := c.r.o.Machine.Table
+	if ask != nil {
 		if n, is := ask(w.text); is {
 			return n
 		}
 	}
-	if c.bad {
-		return 0
-	}
 	if w.text != "" && strings.IndexByte("0123456789", w.text[0]) < 0 {
+		if ask == nil {
+			c.r.note(w.pos, "%s: which number the routing table %q has is known where the director runs", c.what, w.text)
+			return 0
+		}
 		c.fail(w, "there is no routing table %q: want a number, or a name of /etc/iproute2/rt_tables", w.text)
 		return 0
 	}

@@ -125,7 +125,9 @@ func instanceTiming() []row {
 		secs("preempt_delay", "how long a higher priority waits until it becomes master", 0, 1000, func(r *reader) *time.Duration { return &r.inst.PreemptDelay }),
 		bit("lower_prio_no_advert", "an advert of a lower priority gets no answer", func(r *reader) *bool { return given(&r.inst.lower) }),
 		bit("higher_prio_send_advert", "one more advert when a higher priority takes over", func(r *reader) *bool { return given(&r.inst.higher) }),
-		extraIf("garp_extra_if", func(r *reader) *extraGarp { return &r.inst.extra }),
+		extraIf("garp_extra_if", "gratuitous ARP on other interfaces that have addresses, so often", func(r *reader) *extraGarp { return &r.inst.extra }),
+		extraIf("vmac_garp_intvl", "an old name of garp_extra_if", func(r *reader) *extraGarp { return &r.inst.extra }),
+		takes("lvs_sync_daemon_interface", "<INTERFACE>", "an old way to say lvs_sync_daemon, for this instance", 1, 1, oldSyncDaemon),
 	}
 	rows = append(rows, garpRows("", func(r *reader) *garpGiven { return &r.inst.garp })...)
 	return append(rows, trackRows()...)
@@ -149,8 +151,8 @@ func garpRows(prefix string, of func(*reader) *garpGiven) []row {
 		secs(prefix+"gna_interval", "between two neighbour advertisements on an interface", 0, 86400, func(r *reader) *time.Duration { return given(&of(r).na) }))
 }
 
-func extraIf(name string, to func(*reader) *extraGarp) row {
-	return takes(name, "[all] <0..86400 seconds>", "gratuitous ARP on other interfaces that have addresses, so often", 1, 2, func(r *reader, c *call) {
+func extraIf(name, words string, to func(*reader) *extraGarp) row {
+	return takes(name, "[all] <0..86400 seconds>", words, 1, 2, func(r *reader, c *call) {
 		x := extraGarp{given: true, all: c.arg(0) == "all"}
 		i := 0
 		if x.all {
@@ -264,4 +266,14 @@ func interfaceDelay(r *reader, c *call) {
 		d.Up, _ = r.seconds(c, 1, 0, 255)
 	}
 	r.cfg.Global.Delays = append(r.cfg.Global.Delays, d)
+}
+
+// oldSyncDaemon is what lvs_sync_daemon is now: there is one for the whole director.
+func oldSyncDaemon(r *reader, c *call) {
+	if r.cfg.Global.SyncDaemon != nil {
+		r.fail(c.pos, "%s: there is one sync daemon, and it is named already: say lvs_sync_daemon once, in global_defs", c.text)
+		return
+	}
+	r.cfg.Global.SyncDaemon = &director.SyncDaemon{Interface: r.iface(c.text, c.args[0]), Instance: r.inst.Name, SyncID: -1}
+	r.cfg.Global.TuningPos, r.shared.syncPos = c.pos, c.args[0].pos
 }

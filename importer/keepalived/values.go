@@ -186,8 +186,8 @@ func (r *reader) program(c *call, args, user []word) director.Command {
 		default:
 			r.fail(args[0].pos, "%s: the program %q is not found: %v", c.text, path, err)
 		}
-	} else if !strings.HasPrefix(path, "/") {
-		r.fail(args[0].pos, "%s: %q is no absolute path of a program", c.text, path)
+	} else if strings.Contains(path, "/") && !strings.HasPrefix(path, "/") { // a name alone is looked for where it runs
+		r.fail(args[0].pos, "%s: %q is no absolute path of a program, nor its name alone", c.text, path)
 	}
 	return out
 }
