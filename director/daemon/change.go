@@ -166,8 +166,14 @@ func (d *Daemon) followAddresses(ctx context.Context) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		for i := range d.conf.Servers {
-			if v := &d.conf.Servers[i]; v.HASuspend && v.Key.Addr.IsValid() {
-				d.do(d.pool.Step(pool.Held{Addr: v.Key.Addr.Addr(), Is: here[v.Key.Addr.Addr()]}))
+			v := &d.conf.Servers[i]
+			if !v.HASuspend {
+				continue
+			}
+			for _, id := range pool.IDs(v) {
+				if a := id.Key.Addr.Addr(); a.IsValid() {
+					d.do(d.pool.Step(pool.Held{Addr: a, Is: here[a]}))
+				}
 			}
 		}
 	})

@@ -12,6 +12,7 @@ package pool
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/takt-ha/takt/director"
 )
@@ -261,6 +262,9 @@ func (m *Machine) judgeQuorum(v *virtual) {
 }
 
 func (m *Machine) onHeld(in Held) {
+	if m.held[in.Addr] == in.Is {
+		return
+	}
 	m.held[in.Addr] = in.Is
 	for _, v := range m.virtual {
 		m.suspend(v)
@@ -269,11 +273,17 @@ func (m *Machine) onHeld(in Held) {
 
 // suspend lets a virtual server's checks rest or go on.
 func (m *Machine) suspend(v *virtual) {
-	rests := v.HASuspend && v.Key.Addr.IsValid() && !m.held[v.Key.Addr.Addr()]
+	rests := v.HASuspend && m.away(v)
 	if rests != v.rests {
 		v.rests = rests
 		m.emit(Suspend{v.name, rests})
 	}
+}
+
+// away reports whether none of a virtual server's addresses is here. A mark has none, and waits for nothing.
+func (m *Machine) away(v *virtual) bool {
+	ids := IDs(&v.VirtualServer)
+	return len(ids) > 0 && !slices.ContainsFunc(ids, func(id director.ID) bool { return id.Key.Mark != 0 || m.held[id.Key.Addr.Addr()] })
 }
 
 // onStop runs what omega asks for; the table is the caller's to take away.

@@ -124,6 +124,7 @@ type check struct {
 	director.Check
 	timing timing
 	host   string
+	hosts  []*check // of an SMTP_CHECK, instead of itself
 }
 
 // page is a url in the making.

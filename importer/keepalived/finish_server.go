@@ -25,6 +25,7 @@ func (r *reader) finishServers() {
 		v.Alert = or(false, v.alert, r.shared.alertChecks)
 		r.finishPersistence(v)
 		r.finishScheduler(v)
+		r.finishFaces(v)
 		for _, s := range v.reals {
 			r.finishReal(v, s)
 			v.Servers = append(v.Servers, s.RealServer)
@@ -151,8 +152,22 @@ func (r *reader) finishScheduler(v *server) {
 		r.warn(v.where("ops"), "%s: ops goes with UDP alone: it is left out", v.name())
 		v.OnePacket = false
 	}
-	if _, said := v.at["protocol"]; said && v.Key.Mark != 0 {
-		r.warn(v.where("protocol"), "%s: a mark counts whatever the protocol is", v.name())
+}
+
+// finishFaces looks at what goes with addresses alone, or with marks alone.
+func (r *reader) finishFaces(v *server) {
+	marks := v.Key.Mark != 0 || slices.ContainsFunc(v.Members, func(m director.GroupMember) bool { return m.Mark != 0 })
+	addresses := v.Key.Addr.IsValid() || slices.ContainsFunc(v.Members, func(m director.GroupMember) bool { return m.Mark == 0 })
+	protocol, said := v.at["protocol"]
+	switch {
+	case said && !addresses:
+		r.warn(protocol, "%s: a mark counts whatever the protocol is", v.name())
+	case !said && addresses:
+		r.warn(v.Pos, "%s has no protocol: it is TCP here, and UDP in keepalived: say \"protocol TCP\" or \"protocol UDP\"", v.name())
+	}
+	if v.HASuspend && marks {
+		r.warn(v.where("ha_suspend"), "%s: a mark has no address for which ha_suspend could wait: it is left out", v.name())
+		v.HASuspend = false
 	}
 }
 
@@ -215,8 +230,8 @@ func (r *reader) finishQuorum(v *server) {
 		v.Quorum = max(sum, 1)
 	}
 	if v.Hysteresis >= v.Quorum && v.Hysteresis > 0 {
-		r.warn(v.where("hysteresis"), "%s: the hysteresis %d is not less than the quorum %d: it is 0", v.name(), v.Hysteresis, v.Quorum)
-		v.Hysteresis = 0
+		r.warn(v.where("hysteresis"), "%s: the hysteresis %d is not less than the quorum %d: it is %d", v.name(), v.Hysteresis, v.Quorum, v.Quorum-1)
+		v.Hysteresis = v.Quorum - 1
 	}
 }
 

@@ -40,6 +40,7 @@ type reader struct {
 	vs      *server
 	rs      *real
 	chk     *check
+	smtp    *check // whose host is being read
 	url     *page
 	timing  *timing
 	notify  *director.Notify

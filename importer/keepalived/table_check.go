@@ -53,11 +53,9 @@ func checkTables() []table {
 		{block: "url", rows: urlRows()},
 		{block: "SMTP_CHECK", also: all, rows: []row{
 			text("helo_name", "<STRING>|<QUOTED-STRING>", "what it is greeted with", func(r *reader) *string { return &r.chk.SMTP.Helo }),
-			blockOf("host", "", "an old way to name the address", "host", 0, 0, func(r *reader, c *call) {
-				r.note(c.pos, "host is an old way to say it: connect_ip and the others can stand in SMTP_CHECK itself")
-			}, nil),
+			blockOf("host", "", "an old way to name the address; several are a check each", "host", 0, 0, beginHost, endHost),
 		}},
-		{block: "host", rows: connectRows()},
+		{block: "host", also: all},
 		{block: "DNS_CHECK", also: all, rows: []row{
 			choice("type", "what is asked for (default: SOA)", func(r *reader) *string { return &r.chk.DNS.Type }, "A", "NS", "CNAME", "SOA", "MX", "TXT", "AAAA"),
 			takes("name", "<STRING>", "of what (default: the root)", 1, 1, func(r *reader, c *call) {
@@ -120,10 +118,34 @@ func connectRows() []row {
 	}
 }
 
+// beginHost begins a check of its own, with what was said before it.
+func beginHost(r *reader, c *call) {
+	r.note(c.pos, "host is an old way to say it: connect_ip and the others can stand in SMTP_CHECK itself, and there may be several SMTP_CHECK")
+	h := &check{Check: r.chk.Check}
+	h.Pos = c.pos
+	r.chk.hosts = append(r.chk.hosts, h)
+	r.smtp, r.chk, r.timing = r.chk, h, &h.timing
+}
+
+func endHost(r *reader, _ *call) { r.chk, r.timing = r.smtp, &r.smtp.timing }
+
 // endCheck looks whether a check has what it needs.
 func endCheck(r *reader, c *call) {
-	k := &r.chk.Check
+	all := []*check{r.chk}
+	if hosts := r.chk.hosts; len(hosts) > 0 {
+		for _, h := range hosts {
+			h.timing = h.timing.over(r.chk.timing)
+		}
+		r.rs.checks = append(r.rs.checks[:len(r.rs.checks)-1], hosts...)
+		all = hosts
+	}
 	r.timing = &r.rs.timing
+	for _, k := range all {
+		r.verifyCheck(c, &k.Check)
+	}
+}
+
+func (r *reader) verifyCheck(c *call, k *director.Check) {
 	switch {
 	case k.HTTP != nil && len(k.HTTP.URLs) == 0:
 		r.fail(c.pos, "%s has no url", k.Kind)

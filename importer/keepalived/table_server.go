@@ -174,7 +174,7 @@ func serverRows() []row {
 			}
 		}),
 		takes("persistence_granularity", "<NETMASK>|<LENGTH>", "which part of a client's address counts", 1, 1, func(r *reader, c *call) { r.vs.mask = c.args[0] }),
-		takes("protocol", "TCP|UDP|SCTP", "(default: TCP)", 1, 1, func(r *reader, c *call) {
+		takes("protocol", "TCP|UDP|SCTP", "of the packets to the address (default: TCP, with a warning)", 1, 1, func(r *reader, c *call) {
 			p, ok := map[string]director.Protocol{"TCP": director.TCP, "UDP": director.UDP, "SCTP": director.SCTP}[strings.ToUpper(c.arg(0))]
 			if r.vs.Protocol = p; !ok {
 				r.fail(c.args[0].pos, "protocol: %q is none of TCP, UDP, SCTP", c.arg(0))
