@@ -120,8 +120,11 @@ func TestAttachWhileClosing(t *testing.T) {
 	sites[1].fs = slow
 	s := begin(t, sites)
 	t.Cleanup(slow.release) // before the replicas end
+	s[0].r.rounds.Lock() // the sync that is held up is to be the detach's, not one of a flush …
+	flushes := sync.OnceFunc(s[0].r.rounds.Unlock)
+	defer flushes()
 	s[0].write(0, fill(4096, 1))
-	if err := s[1].r.disk.Load().SaveBitmaps(); err != nil { // the sync that is held up is to be one of data
+	if err := s[1].r.disk.Load().SaveBitmaps(); err != nil { // … and one of data
 		t.Fatal(err)
 	}
 	slow.wanted.Store(true)
@@ -129,6 +132,7 @@ func TestAttachWhileClosing(t *testing.T) {
 	go func() { detached <- s[1].ask(state.Asked{Verb: "detach"}) }()
 	s[1].until("without a disk", func(st volume.Status) bool { return st.Disk == volume.Diskless })
 	comes(t, "a sync", slow.reached)
+	flushes()
 	go func() { attached <- s[1].ask(state.Asked{Verb: "attach"}) }()
 	s[1].until("waiting for the old disk", func(st volume.Status) bool { return st.Disk == volume.Attaching })
 	if len(detached)+len(attached) > 0 {
