@@ -22,25 +22,26 @@ import (
 func TestEndlessBody(t *testing.T) {
 	at := listen(t, flood)
 	for _, c := range []struct {
-		name string
-		url  director.URL
-		want string
+		name  string
+		url   director.URL
+		limit time.Duration
+		want  string
 	}{
-		{"not looked into", director.URL{Path: "/"}, ""},
-		{"a regex", director.URL{Path: "/", Regex: "y"}, "found: false"},
-		{"a digest", director.URL{Path: "/", Digest: "0123"}, "no answer within 1s"},
-		{"both", director.URL{Path: "/", Regex: "^\x00", Digest: "0123"}, "no answer within 1s"},
+		{"not looked into", director.URL{Path: "/"}, patience, ""},
+		{"a regex", director.URL{Path: "/", Regex: "y"}, patience, "found: false"},
+		{"a digest", director.URL{Path: "/", Digest: "0123"}, time.Second, "no answer within 1s"},
+		{"both", director.URL{Path: "/", Regex: "^\x00", Digest: "0123"}, time.Second, "no answer within 1s"},
 	} {
 		var before, after runtime.MemStats
 		runtime.ReadMemStats(&before)
-		_, err := ask(t, director.Check{Kind: "HTTP_GET", HTTP: &director.HTTPCheck{URLs: []director.URL{c.url}}, Timing: director.CheckTiming{Timeout: time.Second}}, at)
+		_, err := ask(t, director.Check{Kind: "HTTP_GET", HTTP: &director.HTTPCheck{URLs: []director.URL{c.url}}, Timing: director.CheckTiming{Timeout: c.limit}}, at)
 		runtime.ReadMemStats(&after)
 		expect(t, c.name, err, c.want)
 		if grown := after.TotalAlloc - before.TotalAlloc; grown > 12*maxBody { // a slice that grows to maxBody, and the server's buffer
 			t.Errorf("%s: it took %d bytes of memory", c.name, grown)
 		}
 	}
-	_, err := ask(t, director.Check{Kind: "HTTP_GET", HTTP: &director.HTTPCheck{URLs: []director.URL{{Path: "/"}}}, Timing: director.CheckTiming{Timeout: time.Minute}},
+	_, err := ask(t, director.Check{Kind: "HTTP_GET", HTTP: &director.HTTPCheck{URLs: []director.URL{{Path: "/"}}}, Timing: director.CheckTiming{Timeout: patience}},
 		listen(t, func(c net.Conn) {
 			_, _ = io.WriteString(c, "HTTP/1.1 200 OK\r\n")
 			for {
@@ -102,7 +103,7 @@ func TestNoDescriptors(t *testing.T) {
 	}
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !strings.Contains(log.String(), "too many open files"); <-tick.C {
+	for end := time.Now().Add(patience); !strings.Contains(log.String(), "too many open files"); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("nothing is said of it: %s", log)
 		}

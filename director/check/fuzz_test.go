@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/takt-ha/takt/director"
 )
@@ -44,7 +43,7 @@ func FuzzAnswers(f *testing.F) {
 		{Kind: "SSL_GET", HTTP: &director.HTTPCheck{TLS: true, URLs: []director.URL{{Path: "/"}}}},
 		{Kind: "SMTP_CHECK", SMTP: &director.SMTPCheck{}},
 	} {
-		k.Timing.Timeout = 5 * time.Second
+		k.Timing.Timeout = patience
 		p, err := newProbe(&director.Config{}, &k, at, 1)
 		if err != nil {
 			f.Fatal(err)

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/takt-ha/takt/director"
 )
@@ -37,7 +36,7 @@ func TestSSLFiles(t *testing.T) {
 		{"the right CA, the right name", good, "example.com", ""},
 		{"the right CA, another name", good, "other.test", "certificate is valid for example.com"},
 	} {
-		k := &director.Check{Kind: "SSL_GET", Timing: director.CheckTiming{Timeout: 5 * time.Second},
+		k := &director.Check{Kind: "SSL_GET", Timing: director.CheckTiming{Timeout: patience},
 			HTTP: &director.HTTPCheck{TLS: true, SNI: true, Host: c.host, URLs: []director.URL{{Path: "/"}}}}
 		p, err := newProbe(&director.Config{TLS: director.TLSFiles{CA: c.ca}}, k, netip.MustParseAddrPort(s.Listener.Addr().String()), 1)
 		if err != nil {

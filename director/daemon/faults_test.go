@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -51,7 +50,7 @@ func TestKernelFails(t *testing.T) {
 	s.await("the server", func() bool { return s.kernel.String() != "" })
 	before := s.kernel.String()
 	s.kernel.mu.Lock()
-	s.kernel.fails = 1
+	s.kernel.fails = 1 << 30
 	s.kernel.mu.Unlock()
 	s.set(web(s.dir, at(b)), nil)
 	if err := s.client.Reload(t.Context()); err != nil {
@@ -64,6 +63,9 @@ func TestKernelFails(t *testing.T) {
 	if s.kernel.String() != before {
 		t.Errorf("what was there has gone: %s", s.kernel)
 	}
+	s.kernel.mu.Lock()
+	s.kernel.fails = 0
+	s.kernel.mu.Unlock()
 	s.await("the next try", func() bool { return s.kernel.String() != before })
 	s.await("the end of the failure in the status", func() bool {
 		st, err := s.client.Status(t.Context())
@@ -123,7 +125,7 @@ func TestFullDisk(t *testing.T) {
 	s.conf = web(s.dir, at(listener(t)))
 	s.kernel.have = []director.Service{{Key: director.ServiceKey{Mark: 7}}}
 	for _, file := range []string{"director-test.sock", "director-test.lock"} {
-		ctx, stop := context.WithTimeout(t.Context(), 20*time.Second)
+		ctx, stop := context.WithTimeout(t.Context(), patience)
 		err := daemon.Run(ctx, s.options(), nil, func() { t.Error("it runs") })
 		stop()
 		if err == nil || !strings.Contains(err.Error(), "no space left on device") || !strings.Contains(err.Error(), filepath.Join(dir, file)) {

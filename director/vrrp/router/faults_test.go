@@ -72,7 +72,7 @@ func (s *scene) until(what string, f func() bool) {
 	s.t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(15 * time.Second); !f(); <-tick.C {
+	for end := time.Now().Add(time.Minute); !f(); <-tick.C {
 		if time.Now().After(end) {
 			st, err := s.r.Status()
 			s.t.Fatalf("in vain for %s: %+v, %v\n%s", what, st.Instances, err, s.log)

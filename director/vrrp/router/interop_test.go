@@ -130,6 +130,7 @@ type pair struct {
 	states [2]map[string]string // by instance
 	both   time.Time            // since when the first instance has two masters
 	worst  time.Duration
+	lost   time.Duration // by this process, to others on the machine
 	moved  chan struct{}
 }
 
@@ -163,6 +164,7 @@ func ready(t *testing.T) {
 
 func newPair(t *testing.T, v variant, taktPriority, keepalivedPriority int) *pair {
 	p := &pair{t: t, v: v, moved: make(chan struct{}, 1), states: [2]map[string]string{{}, {}}}
+	p.measure()
 	id := fmt.Sprintf("%d%x", os.Getpid(), time.Now().UnixNano()&0xffffff)
 	for k := range p.sides {
 		ns := fmt.Sprintf("tv%s%d", id, k)
@@ -191,6 +193,30 @@ func newPair(t *testing.T, v variant, taktPriority, keepalivedPriority int) *pai
 		}
 	})
 	return p
+}
+
+// measure adds up, until the test ends, how much later than it should a thread of this process comes to run.
+func (p *pair) measure() {
+	end := make(chan struct{})
+	var all sync.WaitGroup
+	all.Go(func() {
+		const pace = 20 * time.Millisecond
+		tick := time.NewTicker(pace)
+		defer tick.Stop()
+		for last := time.Now(); ; {
+			select {
+			case <-tick.C:
+			case <-end:
+				return
+			}
+			now := time.Now()
+			p.mu.Lock()
+			p.lost += max(0, now.Sub(last)-2*pace)
+			p.mu.Unlock()
+			last = now
+		}
+	})
+	p.t.Cleanup(func() { close(end); all.Wait() })
 }
 
 // awaitLinks waits until the kernel calls the links up: a keepalived that finds one down never sends IPv6 adverts from a virtual MAC afterwards

@@ -10,7 +10,7 @@ import (
 )
 
 // finish checks what is true at the end of every story: the master alone holds the addresses, and there were never two masters
-// for longer than an advert, as far as a test that reads pipes can tell.
+// for longer than an advert, as far as a test that reads pipes, on a machine that does other things, can tell.
 func (p *pair) finish(master int) {
 	p.t.Helper()
 	for k, s := range p.sides {
@@ -20,7 +20,7 @@ func (p *pair) finish(master int) {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if limit := p.v.advert + time.Second; p.worst > limit || !p.both.IsZero() {
+	if limit := p.v.advert + time.Second + p.lost; p.worst > limit || !p.both.IsZero() {
 		p.t.Errorf("there were two masters for %s\n%s", p.worst, p.logs())
 	}
 }
@@ -159,7 +159,7 @@ func TestLeftover(t *testing.T) {
 func TestHandOver(t *testing.T) {
 	ready(t)
 	t.Parallel()
-	v := variant{name: "v3-slow", version: 3, advert: time.Second}
+	v := variant{name: "v3-slow", version: 3, advert: 4 * time.Second} // a skew time that no busy machine comes near
 	p := newPair(t, v, 150, 100)
 	p.sides[1].takt = true
 	p.sides[0].start()
@@ -197,14 +197,15 @@ func TestNoAccept(t *testing.T) {
 			out, _ := exec.Command("ip", "netns", "exec", other.ns, "timeout", "4", "bash", "-c", "echo > /dev/tcp/"+ip+"/9").CombinedOutput()
 			return strings.Contains(string(out), "refused")
 		}
-		if reach(v.address(0)) || !reach(s.own(0, 1)) {
+		open := func(ip string) bool { return reach(ip) || reach(ip) || reach(ip) }
+		if reach(v.address(0)) || !open(s.own(0, 1)) {
 			t.Errorf("%s: its address is open, or its own one is shut\n%s", v.name, p.logs())
 		}
 		s.stop()
 		s.shut = false
 		s.start()
 		p.expect("MASTER", "")
-		if !reach(v.address(0)) {
+		if !open(v.address(0)) {
 			t.Errorf("%s: its address is shut\n%s", v.name, p.logs())
 		}
 	}
