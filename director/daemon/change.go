@@ -4,7 +4,8 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os"
+	"slices"
+	"strings"
 
 	"github.com/takt-ha/takt/director"
 	"github.com/takt-ha/takt/director/pool"
@@ -54,8 +55,7 @@ func (d *Daemon) routerID() string {
 	if id := d.conf.Global.RouterID; id != "" {
 		return id
 	}
-	host, _ := os.Hostname()
-	return host
+	return hostName()
 }
 
 func (d *Daemon) onTrack(v track.Value) {
@@ -74,15 +74,15 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	g := &d.conf.Global
-	kind, conf, lines := "INSTANCE", director.Notify{}, g.PriorityLines
-	for _, i := range d.conf.Instances {
-		if !n.Group && i.Name == n.Name {
-			conf, lines = i.Notify, lines || i.PriorityLine
+	kind, conf, lines, of := "INSTANCE", director.Notify{}, g.PriorityLines, ""
+	for k := range d.conf.Instances {
+		if i := &d.conf.Instances[k]; !n.Group && i.Name == n.Name {
+			conf, lines, of = i.Notify, lines || i.PriorityLine, "addresses: "+prefixes(i)
 		}
 	}
 	for _, s := range d.conf.SyncGroups {
 		if n.Group && s.Name == n.Name {
-			kind, conf = "GROUP", s.Notify
+			kind, conf, of = "GROUP", s.Notify, "instances: "+strings.Join(s.Instances, ", ")
 		}
 	}
 	priority := fmt.Sprint(n.Priority)
@@ -98,10 +98,24 @@ func (d *Daemon) onVRRP(n vrrp.Notify) {
 	if changed || lines {
 		d.pipes.write(fmt.Sprintf("%s %q %s %s", kind, n.Name, n.Event, priority), g.NotifyFIFO, g.VRRPFIFO)
 	}
-	if subject := subjectOf(n.Event); conf.Alert && subject != "" && !(g.Mail.NoFault && n.Event == vrrp.BecameFault) {
+	if subject := subjectOf(n.Event); conf.Alert && subject != "" && worthMail(g, n) {
 		title := map[string]string{"INSTANCE": "VRRP Instance", "GROUP": "VRRP Group"}[kind]
-		d.mail.send(g, d.routerID(), title+" "+n.Name+" - "+subject, n.Reason+"\n")
+		d.mail.send(g, d.routerID(), title+" "+n.Name+" - "+subject, strings.TrimPrefix(n.Reason+"\n", "\n")+of+"\n")
 	}
+}
+
+// worthMail passes over the way into BACKUP with which everything begins, as keepalived does.
+func worthMail(g *director.Global, n vrrp.Notify) bool {
+	return !(g.Mail.NoFault && n.Event == vrrp.BecameFault) && !(n.Event == vrrp.BecameBackup && n.From == vrrp.Init)
+}
+
+// prefixes are the addresses of an instance, in words.
+func prefixes(i *director.Instance) string {
+	var list []string
+	for _, a := range slices.Concat(i.Addresses, i.Excluded) {
+		list = append(list, a.Prefix.String())
+	}
+	return strings.Join(list, ", ")
 }
 
 // roleOf is what an instance's state means for the connections of a pair.

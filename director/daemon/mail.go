@@ -1,12 +1,14 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"net"
 	"net/smtp"
+	"os"
 	"strings"
 	"sync"
 	"time"
@@ -121,8 +123,8 @@ func (m *message) deliver(ctx context.Context) error {
 }
 
 func (m *message) say(c *smtp.Client) error {
-	if m.how.Helo != "" {
-		if err := c.Hello(m.how.Helo); err != nil {
+	if name := cmp.Or(m.how.Helo, hostName()); name != "" {
+		if err := c.Hello(name); err != nil {
 			return err
 		}
 	}
@@ -140,6 +142,12 @@ func (m *message) say(c *smtp.Client) error {
 	}
 	_, err = w.Write([]byte(m.text()))
 	return errors.Join(err, w.Close(), c.Quit())
+}
+
+// hostName is what this machine is called, "" if nobody knows.
+func hostName() string {
+	name, _ := os.Hostname()
+	return name
 }
 
 // text is the message (RFC 5322), with the subject that keepalived's users know.

@@ -12,11 +12,15 @@ import (
 	"github.com/takt-ha/takt/internal/command"
 )
 
-// notifyLimit is how long a notify program may run; then it is ended with all that it has started.
-const notifyLimit = time.Minute
+// A notify program that takes longer than notifyPatience is not waited for: the next one of its subject runs beside it. One that takes
+// longer than notifyLimit is ended with all that it has started.
+const (
+	notifyPatience = time.Minute
+	notifyLimit    = time.Hour
+)
 
 // programs runs notify programs: those of one subject one after the other, in the order of what happened, those of different
-// subjects beside each other. Nothing waits for them.
+// subjects beside each other. Nothing else waits for them.
 type programs struct {
 	log  *slog.Logger
 	work sync.WaitGroup
@@ -65,9 +69,20 @@ func (p *programs) follow(subject string) {
 		next := line[0]
 		p.lines[subject] = line[1:]
 		p.mu.Unlock()
-		if err := runOne(p.life, next.global, next.run, notifyLimit, next.args...); err != nil {
-			p.log.Error("a notify program failed", "subject", subject, "program", next.run.Args[0], "error", err)
+		done := make(chan struct{})
+		p.work.Go(func() {
+			defer close(done)
+			if err := runOne(p.life, next.global, next.run, notifyLimit, next.args...); err != nil {
+				p.log.Error("a notify program failed", "subject", subject, "program", next.run.Args[0], "error", err)
+			}
+		})
+		patience := time.NewTimer(notifyPatience)
+		select {
+		case <-done:
+		case <-patience.C:
+			p.log.Warn("a notify program takes long: the next one does not wait for it", "subject", subject, "program", next.run.Args[0])
 		}
+		patience.Stop()
 	}
 }
 

@@ -59,7 +59,7 @@ type Notify struct {
 	Name     string
 	Event    Event
 	From     State // before
-	Priority int   // the effective one; of a group that of its first instance
+	Priority int   // the effective one; 0 for a group, which has none
 	Reason   string
 }
 

@@ -60,8 +60,9 @@ func (m *Machine) notifyGroup(u unit, event Event) {
 	if u.group == nil || u.group.said == event {
 		return
 	}
+	from := map[Event]State{BecameMaster: Master, BecameBackup: Backup, BecameFault: Fault}[u.group.said]
 	u.group.said = event
-	m.emit(Notify{Group: true, Name: u.group.conf.Name, Event: event, Priority: u.members[0].priority})
+	m.emit(Notify{Group: true, Name: u.group.conf.Name, Event: event, From: from})
 }
 
 // judge compares what every unit needs with what there is, after something has changed.

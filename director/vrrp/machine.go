@@ -218,6 +218,11 @@ func (m *Machine) stop() {
 	for _, i := range m.instances {
 		m.end(i, Stopped)
 	}
+	for _, u := range m.units {
+		if m.running {
+			m.notifyGroup(u, Stopped)
+		}
+	}
 	m.stopped = true
 }
 

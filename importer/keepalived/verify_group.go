@@ -25,6 +25,17 @@ func (r *reader) verifyTrack(who string, t *director.Track) {
 	}
 }
 
+// dropOwn takes back that an instance tracks its own interface, whose loss is a fault anyway (or is none, where dont_track_primary says so).
+func (r *reader) dropOwn(i *instance) {
+	i.Track.Interfaces = slices.DeleteFunc(i.Track.Interfaces, func(x director.Tracked) bool {
+		if x.Name != i.Interface {
+			return false
+		}
+		r.warn(x.Pos, "%s: %s is its own interface, which counts by itself: track_interface is left out", i.Name, x.Name)
+		return true
+	})
+}
+
 // verifyGroups gives sync groups their instances.
 func (r *reader) verifyGroups() {
 	byName := make(map[string]*instance, len(r.instances))

@@ -17,6 +17,7 @@ func (r *reader) verify() {
 		r.verifyStrict(i)
 		r.verifyRivals(i, rivals)
 		r.verifyTrack(i.Name, &i.Track)
+		r.dropOwn(i)
 	}
 	r.verifyGroups()
 	for _, i := range r.instances {
