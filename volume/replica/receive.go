@@ -131,6 +131,10 @@ func (in *inbox) message(h proto.Header, payload []byte) error {
 			return err
 		}
 		in.flush() // the machine must not wait for answers that lie here
+		if d := p.r.disk.Load(); said.Kind == "room?" && d != nil && !d.Fast() {
+			in.growsSoon(d, said)
+			return nil
+		}
 		p.r.tellNow(state.PeerSaid{Peer: p.node.ID, Said: said})
 	default:
 		return errors.New("of a kind that this version does not know")

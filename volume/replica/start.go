@@ -56,6 +56,9 @@ func (r *Replica) Done() <-chan struct{} { return r.shutdown }
 // Ask asks for a verb and returns the answer's text. The ID is set here. After "detach" and "down" the disk is closed, or the text
 // says that it is not yet: see Closed.
 func (r *Replica) Ask(ctx context.Context, a state.Asked) (string, error) {
+	if d := r.disk.Load(); a.Verb == "resize" && d != nil && !d.Fast() && !r.writeOutWithin(ctx, d) {
+		return "", errs.E("resize volume", errs.Timeout, r.cfg.Name, "Nothing has changed. Try again, with more time.", errors.New("what was written has to become durable first, and that takes its time"))
+	}
 	c := make(chan answer, 1)
 	r.loop.Lock()
 	r.loop.nextID++
