@@ -47,8 +47,9 @@ type NetOptions struct {
 	Plain           bool          // no TLS; only for a network that nobody else can reach
 	Secret          string        // shared secret; the key of TLS is derived from it
 	PingInterval    time.Duration // ping-int, default 10 s
-	Timeout         time.Duration // answer to a ping or a request, default 6 s (timeout, in drbd.conf tenths of seconds)
-	PingTimeout     time.Duration // ping-timeout, default 500 ms
+	Timeout         time.Duration // answer to a ping, default 6 s (timeout, in drbd.conf tenths of seconds)
+	PingTimeout     time.Duration // ping-timeout, default 500 ms; read and kept, but pings have Timeout, too
+	KoCount         int           // ko-count: a peer that owes an answer for so many times Timeout is lost, 1 to 200, default 7; Patient
 	ConnectInterval time.Duration // connect-int, default 10 s
 	Compress        bool          // for slow links
 	OnCongestion    string        // "block" (default), "pull-ahead", "disconnect"
@@ -56,6 +57,9 @@ type NetOptions struct {
 	AllowTwoPrimary bool          // allow-two-primaries, for the live migration of a virtual machine only
 	SendBuffer      int           // sndbuf-size in bytes; 0: 2 MiB
 }
+
+// Patient as NetOptions.KoCount is ko-count 0: a peer that answers pings is never lost for being slow.
+const Patient = -1
 
 // SyncOptions concern resync and verify. Rates are bytes a second.
 type SyncOptions struct {
@@ -100,6 +104,7 @@ func (c Config) WithDefaults() Config {
 	setDefault(&c.Net.PingInterval, 10*time.Second)
 	setDefault(&c.Net.Timeout, 6*time.Second)
 	setDefault(&c.Net.PingTimeout, 500*time.Millisecond)
+	setDefault(&c.Net.KoCount, 7)
 	setDefault(&c.Net.ConnectInterval, 10*time.Second)
 	setDefault(&c.Net.OnCongestion, "block")
 	setDefault(&c.Net.SendBuffer, 2<<20)

@@ -140,6 +140,19 @@ func minRate() rule {
 	})
 }
 
+func koCount() rule {
+	return one("net.ko-count", func(d *draft, v string) error {
+		n, err := number(v, 1)
+		if err == nil && n > 200 {
+			return fmt.Errorf("ko-count %d: want 0 to 200", n)
+		}
+		if d.cfg.Net.KoCount = int(n); n == 0 {
+			d.cfg.Net.KoCount = volume.Patient
+		}
+		return err
+	})
+}
+
 func plan() rule {
 	return one("sync.c-plan-ahead", func(d *draft, v string) error {
 		n, err := span(v, tenth)

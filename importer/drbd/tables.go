@@ -35,7 +35,7 @@ var rules = map[string]map[string]rule{
 var net = map[string]rule{
 	"protocol":            protocol("protocol"),
 	"timeout":             times("net.timeout", tenth, func(c *volume.Config) *time.Duration { return &c.Net.Timeout }),
-	"ping-timeout":        times("net.ping-timeout", tenth, func(c *volume.Config) *time.Duration { return &c.Net.PingTimeout }),
+	"ping-timeout":        times("net.ping-timeout, which is kept; the answer to a ping may take as long as net.timeout", tenth, func(c *volume.Config) *time.Duration { return &c.Net.PingTimeout }),
 	"ping-int":            times("net.ping-int", time.Second, func(c *volume.Config) *time.Duration { return &c.Net.PingInterval }),
 	"connect-int":         times("net.connect-int", time.Second, func(c *volume.Config) *time.Duration { return &c.Net.ConnectInterval }),
 	"shared-secret":       text("secret; the connection is encrypted with it, too", func(c *volume.Config) *string { return &c.Net.Secret }),
@@ -59,7 +59,7 @@ var net = map[string]rule{
 	"rcvbuf-size": harmless(kernelOnly), "max-buffers": harmless(kernelOnly), "max-epoch-size": harmless(kernelOnly), "unplug-watermark": harmless(kernelOnly),
 	"tcp-cork": harmless(kernelOnly), "no-tcp-cork": harmless(kernelOnly), "socket-check-timeout": harmless("the peer must answer within timeout"), "csums-after-crash-only": harmless(kernelOnly),
 	"sock-check-timeo": harmless("the peer must answer within timeout"), "transport": harmless("the transport is TCP"), "load-balance-paths": ignored("there is one path to a peer: bond the links"), "tls-keyring": harmless("the key is made of the shared secret"), "tls-privkey": harmless("the key is made of the shared secret"), "tls-certificate": harmless("the key is made of the shared secret"),
-	"rdma-ctrl-rcvbuf-size": harmless(kernelOnly), "rdma-ctrl-sndbuf-size": harmless(kernelOnly), "ko-count": ignored("a peer that is connected and answers pings is not given up for being slow; net.timeout ends one that does not answer"),
+	"rdma-ctrl-rcvbuf-size": harmless(kernelOnly), "rdma-ctrl-sndbuf-size": harmless(kernelOnly), "ko-count": koCount(),
 	"congestion-extents": ignored("only congestion-fill says when a link is congested"), "always-asbp": harmless("after-sb-* counts whenever histories have diverged"),
 	"rr-conflict": ignored("a primary whose data would have to be replaced is never overwritten: it disconnects"), "allow-remote-read": harmless("a replica without good data reads at its peers"),
 	"protocol-version": harmless(kernelOnly),
@@ -80,7 +80,7 @@ var disk = map[string]rule{
 	"c-fill-target": sizes("sync.c-fill-target", sector, func(c *volume.Config) *int64 { return &c.Sync.FillTarget }),
 	"c-max-rate":    sizes("sync.c-max-rate", 1<<10, func(c *volume.Config) *int64 { return &c.Sync.MaxRate }),
 	"c-min-rate":    minRate(),
-	"disk-timeout":  ignored("a disk that hangs is not given up after a time"), "read-balancing": harmless("reads are local"), "max-bio-bvecs": harmless(kernelOnly), "use-bmbv": harmless(kernelOnly),
+	"disk-timeout":  ignored("a disk that hangs is not detached after a time; net.ko-count lets a primary go on without a peer whose disk hangs"), "read-balancing": harmless("reads are local"), "max-bio-bvecs": harmless(kernelOnly), "use-bmbv": harmless(kernelOnly),
 	"discard-zeroes-if-aligned": harmless("trimmed blocks always read as zeroes"), "rs-discard-granularity": harmless("zeroes are never sent as data"), "disable-write-same": harmless(kernelOnly),
 	"discard-granularity": harmless(kernelOnly), "bitmap": harmless("Takt keeps a bitmap for each peer"), "bitmap-block-size": harmless("a bit stands for 4 KiB"),
 }

@@ -65,6 +65,7 @@ var options = []struct {
 	{"net.ping-int", Now, func(c *volume.Config) string { return shortDuration(c.Net.PingInterval) }},
 	{"net.timeout", Now, func(c *volume.Config) string { return shortDuration(c.Net.Timeout) }},
 	{"net.ping-timeout", Now, func(c *volume.Config) string { return shortDuration(c.Net.PingTimeout) }},
+	{"net.ko-count", Now, func(c *volume.Config) string { return fmt.Sprint(max(c.Net.KoCount, 0)) }},
 	{"net.connect-int", Now, func(c *volume.Config) string { return shortDuration(c.Net.ConnectInterval) }},
 	{"net.compress", Now, func(c *volume.Config) string { return fmt.Sprint(c.Net.Compress) }},
 	{"net.on-congestion", Now, func(c *volume.Config) string { return c.Net.OnCongestion }},

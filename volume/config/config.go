@@ -62,6 +62,7 @@ type netOptions struct {
 	PingInterval duration `toml:"ping-int,omitzero"`
 	Timeout      duration `toml:"timeout,omitzero"`
 	PingTimeout  duration `toml:"ping-timeout,omitzero"`
+	KoCount      *int     `toml:"ko-count,omitempty"`
 	Connect      duration `toml:"connect-int,omitzero"`
 	Compress     bool     `toml:"compress,omitempty"`
 	OnCongestion string   `toml:"on-congestion,omitempty"`
@@ -171,6 +172,13 @@ func (f file) config(self string) (volume.Config, error) {
 	if p := f.Sync.PlanAhead; p != nil {
 		c.Sync.PlanAhead, c.Sync.NoPlan = p.value(), p.value() == 0
 	}
+	if n := f.Net.KoCount; n != nil {
+		if c.Net.KoCount = *n; *n == 0 {
+			c.Net.KoCount = volume.Patient
+		} else if *n < 0 {
+			return c, fmt.Errorf("ko-count = %d: want 1 to 200; 0: never", *n)
+		}
+	}
 	if r := f.Sync.MinRate; r != nil {
 		if c.Sync.MinRate = int64(*r); *r == 0 {
 			c.Sync.MinRate = volume.Unyielding
@@ -269,6 +277,9 @@ func Validate(c volume.Config) error {
 	}
 	if c.Disk.Extents < 7 || c.Disk.Extents > 65534 {
 		return fmt.Errorf("al-extents = %d: want 7 to 65534", c.Disk.Extents)
+	}
+	if n := c.Net.KoCount; n != volume.Patient && (n < 1 || n > 200) {
+		return fmt.Errorf("ko-count = %d: want 1 to 200; 0: never", n)
 	}
 	if c.Sync.After == c.Name {
 		return fmt.Errorf("resync-after = %q: a volume cannot wait for itself", c.Name)

@@ -118,6 +118,7 @@ func TestFormatRoundTrip(t *testing.T) {
 		c.Quorum.Without = rapid.SampledFrom([]string{"suspend-io", "io-error"}).Draw(t, "without")
 		c.Disk = volume.DiskOptions{OnIOError: rapid.SampledFrom([]string{"detach", "pass_on"}).Draw(t, "io"), Extents: rapid.IntRange(7, 65534).Draw(t, "al"), NoFlush: rapid.Bool().Draw(t, "noflush"), NoThin: rapid.Bool().Draw(t, "nothin")}
 		c.Net.PingInterval, c.Net.Timeout, c.Net.PingTimeout, c.Net.ConnectInterval = span("ping", 10*time.Second), span("timeout", 6*time.Second), span("pt", 500*time.Millisecond), span("conn", 10*time.Second)
+		c.Net.KoCount = rapid.SampledFrom([]int{volume.Patient, 1, 7, 200}).Draw(t, "ko")
 		c.Net.Plain, c.Net.Compress, c.Net.AllowTwoPrimary = rapid.Bool().Draw(t, "plain"), rapid.Bool().Draw(t, "compress"), rapid.Bool().Draw(t, "two")
 		c.Net.OnCongestion = rapid.SampledFrom([]string{"block", "pull-ahead", "disconnect"}).Draw(t, "cong")
 		c.Net.CongestionFill, c.Net.SendBuffer = size("fill"), int(size("sndbuf")&(1<<30-1))+4096
@@ -153,6 +154,8 @@ func TestParseErrors(t *testing.T) {
 		{"size = \"5X\"\n", "want a size"},
 		{"front = \"magic\"\n", "front = \"magic\": want one of auto"},
 		{"quorum = \"most\"\n", "want off, majority, all or a number"},
+		{"net.ko-count = 201\n", "ko-count = 201: want 1 to 200; 0: never"},
+		{"net.ko-count = -1\n", "ko-count = -1: want 1 to 200; 0: never"},
 	} {
 		_, err := Parse([]byte(c.add+strings.Replace(good, "size = \"1G\"\n", "", 1)), "a")
 		if err == nil || !strings.Contains(err.Error(), c.want) {

@@ -49,9 +49,13 @@ func Format(c volume.Config) []byte {
 
 func formatNet(c, std volume.Config) netOptions {
 	n, s := c.Net, std.Net
+	var ko *int
+	if n.KoCount != s.KoCount && n.KoCount != 0 {
+		ko = new(max(n.KoCount, 0))
+	}
 	return netOptions{
 		TLS: noIf(n.Plain), PingInterval: duration(unless(n.PingInterval, s.PingInterval)), Timeout: duration(unless(n.Timeout, s.Timeout)),
-		PingTimeout: duration(unless(n.PingTimeout, s.PingTimeout)), Connect: duration(unless(n.ConnectInterval, s.ConnectInterval)), Compress: n.Compress,
+		PingTimeout: duration(unless(n.PingTimeout, s.PingTimeout)), KoCount: ko, Connect: duration(unless(n.ConnectInterval, s.ConnectInterval)), Compress: n.Compress,
 		OnCongestion: unless(n.OnCongestion, s.OnCongestion), Fill: size(n.CongestionFill), TwoPrimaries: n.AllowTwoPrimary, SendBuffer: size(unless(n.SendBuffer, s.SendBuffer)),
 		Zero: unless(c.Split.Zero, std.Split.Zero), One: unless(c.Split.One, std.Split.One), Two: unless(c.Split.Two, std.Split.Two),
 	}

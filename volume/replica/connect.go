@@ -198,6 +198,7 @@ func (p *peer) serve(data, control net.Conn) {
 	r.tellNow(state.PeerMet{Peer: p.node.ID})
 	r.all.Go(l.sender)
 	r.all.Go(func() { p.pings(l) })
+	r.all.Go(func() { p.watch(l) })
 	r.all.Go(func() { p.pong(l) })
 	p.receive(l)
 }
