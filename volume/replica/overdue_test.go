@@ -2,11 +2,13 @@ package replica
 
 import (
 	"bytes"
+	"net"
 	"testing"
 	"time"
 
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/front"
+	"github.com/takt-ha/takt/volume/proto"
 	"github.com/takt-ha/takt/volume/state"
 )
 
@@ -86,4 +88,25 @@ func TestPeerHangs(t *testing.T) {
 	}
 	slow.release()
 	settled(t, s)
+}
+
+// TestSourceReads: who sends a resync reads on where the peer does not: it may do so only when its answers are read.
+func TestSourceReads(t *testing.T) {
+	r, err := New(Options{Config: pairOf(t, 2, 1<<20, nil)[0].cfg})
+	if err != nil {
+		t.Fatal(err)
+	}
+	here, there := net.Pipe() // which holds nothing
+	defer there.Close()
+	p := r.peers[1]
+	l := newLink(p, here, here, 1<<20)
+	defer l.close()
+	p.sync = &run{sends: true}
+	in, read := &inbox{p: p, l: l}, make(chan struct{})
+	in.answer(proto.Ack, 1)
+	go func() {
+		in.flush()
+		close(read)
+	}()
+	comes(t, "the next read", read)
 }

@@ -162,8 +162,8 @@ func (in *inbox) pushAck() {
 // flush sends what the batch has brought about.
 func (in *inbox) flush() {
 	in.pushAck()
-	if in.p.r.writing() {
-		in.l.kickLater() // a primary's readers must never wait for room
+	if in.p.r.writing() || in.p.source() {
+		in.l.kickLater() // who sends much must read all the while: else two readers might wait for room, each for the other
 	} else {
 		in.l.kick()
 	}

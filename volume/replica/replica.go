@@ -12,7 +12,8 @@
 //	   └──▶ op.share: the last of both completes the request (unless held)
 //
 // Threads: each front end's own; one a peer and stream that reads; one loop that owns the
-// machine. A thread that reads from a peer never waits for room in a stream.
+// machine. A thread that reads from a peer waits for room in a stream only where this side sends answers alone. Who waits for
+// whom: volume/DESIGN.md.
 package replica
 
 import (
@@ -71,7 +72,7 @@ type Replica struct {
 	locks     locks
 	// syncFrom is the peer whose blocks are better than ours where our bitmap for it says so; -1: none.
 	syncFrom atomic.Int32
-	slots    chan struct{} // how many requests a disk that takes its time gets at once
+	slots    chan struct{} // how many requests a disk that takes its time gets at once: see atDisk
 	gate     gate
 	from     atomic.Pointer[[]volume.NodeID] // peers with good data, best first
 	began    time.Time

@@ -91,6 +91,13 @@ func (s *run) beginLocked(d *disk.Disk) {
 	}
 }
 
+// source says whether this side sends a resync or a verify to the peer.
+func (p *peer) source() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sync != nil && p.sync.sends
+}
+
 func (p *peer) stopSync() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
