@@ -219,7 +219,7 @@ func (m *Machine) ahead(o *operation) string {
 		if p == o {
 			break
 		}
-		if p.target == o.target || m.setup.serial {
+		if p.target == o.target || m.setup.serial && !p.diedWith(o.target) {
 			return fmt.Sprintf("waits for the %s of %s to end", p.action, p.target)
 		}
 	}
@@ -230,6 +230,22 @@ func (m *Machine) ahead(o *operation) string {
 		}
 	}
 	return ""
+}
+
+// diedWith reports whether all that an operation waits for was given to a member that was lost
+// over it. To fence that one is what ends the waiting, and so must not come after it.
+func (o *operation) diedWith(member Node) bool {
+	waits := false
+	for _, s := range o.slots {
+		if s.flight == nil {
+			continue
+		}
+		if s.flight.member != member || !s.flight.lost {
+			return false
+		}
+		waits = true
+	}
+	return waits
 }
 
 // nextLevel gives a level up.
