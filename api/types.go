@@ -23,7 +23,8 @@ type Status struct {
 	Links       []LinkStatus     `json:"links"`
 	Resources   []ResourceStatus `json:"resources"`
 	Failures    []Failure        `json:"failures"`
-	Pending     []Pending        `json:"pending"` // what the transition in flight still waits for
+	Pending     []Pending        `json:"pending"`           // what the transition in flight still waits for
+	Settled     uint64           `json:"settled,omitempty"` // of the coordinator: place in the log of the newest configuration for which nothing was left to do
 	Fencing     Fencing          `json:"fencing"`
 	Superseded  []Superseded     `json:"superseded,omitempty"` // histories of this node that gave way, until acknowledged
 	Alarms      []Alarm          `json:"alarms"`               // what makes the cluster unsafe or useless now: to be shown before all else

@@ -55,10 +55,14 @@ func (a *App) leader(ctx context.Context) (*api.Client, error) {
 		return nil, errs.E("change the cluster", errs.Unavailable, a.id.Cluster,
 			"takt status says what it waits for.", fmt.Errorf("nobody coordinates it now (%s)", why))
 	}
-	name := a.peerName(l.Leader)
-	return api.NewClientDial(name, func(ctx context.Context) (net.Conn, error) {
-		return a.mesh.Dial(ctx, uint64(l.Leader), apiALPN)
-	}), nil
+	return a.clientOf(l.Leader), nil
+}
+
+// clientOf asks another node's daemon.
+func (a *App) clientOf(id cib.NodeID) *api.Client {
+	return api.NewClientDial(a.peerName(id), func(ctx context.Context) (net.Conn, error) {
+		return a.mesh.Dial(ctx, uint64(id), apiALPN)
+	})
 }
 
 // whyLeaderless says why nobody coordinates: by what the heartbeats say now, because
@@ -166,13 +170,44 @@ func newFailures(before, after *cib.Node) []string {
 	return lines
 }
 
+// waitSettled waits at most so many milliseconds until the cluster has nothing left to do as of
+// an index. Who coordinates knows that: where another node does so by now, it is asked.
 func (a *App) waitSettled(ctx context.Context, index uint64, wait int64) bool {
 	if wait <= 0 {
 		return false
 	}
 	ctx, done := context.WithTimeout(ctx, time.Duration(wait)*time.Millisecond)
 	defer done()
-	return a.settle.wait(ctx, index)
+	changed, cancel := a.store.LeadershipChanged()
+	defer cancel()
+	for ctx.Err() == nil {
+		l := a.store.Leadership()
+		if l.Leader == a.self && a.settle.wait(ctx, index, changed) || l.Leader != a.self && l.Leader != 0 && a.settledAt(ctx, l.Leader, index) {
+			return true
+		}
+		if l.Leader == a.self {
+			continue // it is no more, or anew
+		}
+		select {
+		case <-changed:
+		case <-time.After(askSettled):
+		case <-ctx.Done():
+		}
+	}
+	return false
+}
+
+// askSettled is how often another coordinator is asked whether the cluster has settled.
+const askSettled = 200 * time.Millisecond
+
+// settledAt asks a coordinator whether it has nothing left to do as of an index.
+func (a *App) settledAt(ctx context.Context, leader cib.NodeID, index uint64) bool {
+	ctx, done := context.WithTimeout(ctx, leaderPatience)
+	defer done()
+	c := a.clientOf(leader)
+	defer c.Close()
+	st, err := c.Status(ctx)
+	return err == nil && st.Settled >= index // who does not answer is asked again
 }
 
 func actionLines(t *scheduler.Transition) []string {

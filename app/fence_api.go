@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"slices"
 	"strings"
 	"time"
@@ -56,9 +55,7 @@ func (a *App) fenceWhereDecided(ctx context.Context, name, verb string, v api.Fe
 		why := a.whyLeaderless(ctx)
 		return nil, errs.E("test the fencing of", errs.Unavailable, name, "takt status says what it waits for.", fmt.Errorf("nobody coordinates the cluster now (%s)", why))
 	case l.Leader != 0 && l.Leader != a.self && a.peers.alive(l.Leader):
-		c := api.NewClientDial(a.peerName(l.Leader), func(ctx context.Context) (net.Conn, error) {
-			return a.mesh.Dial(ctx, uint64(l.Leader), apiALPN)
-		})
+		c := a.clientOf(l.Leader)
 		defer c.Close()
 		return c.FenceNode(ctx, name, verb, v)
 	}

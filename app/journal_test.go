@@ -97,13 +97,14 @@ func TestSettleWaitsForTheVersion(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := newSettle()
 		s.reached(4)
-		if !s.wait(t.Context(), 4) {
+		if !s.wait(t.Context(), 4, nil) {
 			t.Error("4 was reached")
 		}
 		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan bool, 2)
-		go func() { done <- s.wait(t.Context(), 5) }()
-		go func() { done <- s.wait(ctx, 9) }()
+		done, news, told := make(chan bool, 2), make(chan struct{}), make(chan bool)
+		go func() { done <- s.wait(t.Context(), 5, nil) }()
+		go func() { done <- s.wait(ctx, 9, nil) }()
+		go func() { told <- s.wait(t.Context(), 9, news) }()
 		synctest.Wait()
 		s.reached(6)
 		if !<-done {
@@ -112,6 +113,13 @@ func TestSettleWaitsForTheVersion(t *testing.T) {
 		cancel()
 		if <-done {
 			t.Error("9 was not reached")
+		}
+		news <- struct{}{}
+		if <-told {
+			t.Error("news came before 9 was reached")
+		}
+		if s.newest() != 6 {
+			t.Errorf("newest is %d", s.newest())
 		}
 	})
 }

@@ -22,9 +22,16 @@ func (s *settle) reached(index uint64) {
 	s.wake = make(chan struct{})
 }
 
+// newest is the index of the newest CIB for which nothing was left to do, 0 if there was none.
+func (s *settle) newest() uint64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.index
+}
+
 // wait returns true when nothing was left to do as of index or later, false
-// when ctx ends first.
-func (s *settle) wait(ctx context.Context, index uint64) bool {
+// when ctx ends or news come first.
+func (s *settle) wait(ctx context.Context, index uint64, news <-chan struct{}) bool {
 	for {
 		s.mu.Lock()
 		done, wake := s.index >= index, s.wake
@@ -34,6 +41,8 @@ func (s *settle) wait(ctx context.Context, index uint64) bool {
 		}
 		select {
 		case <-wake:
+		case <-news:
+			return false
 		case <-ctx.Done():
 			return false
 		}

@@ -28,6 +28,9 @@ func (a *App) Status(ctx context.Context) (*api.Status, error) {
 	if lead.Leader != 0 {
 		st.Coordinator = a.peerName(lead.Leader)
 	}
+	if lead.Leader == a.self {
+		st.Settled = a.settle.newest()
+	}
 	pulse, err := a.pulse.Status(ctx)
 	if err == nil {
 		st.Pulse = &pulse
