@@ -177,6 +177,32 @@ func (c *console) status(node string) *api.Status {
 	return &s
 }
 
+// latest is the cluster as its coordinator sees it, who says when a change has settled: another
+// node may learn that a moment later.
+func (c *console) latest() (s *api.Status) {
+	c.t.Helper()
+	c.eventually("the coordinator answers", func() string {
+		if s = c.status("n1"); s != nil && s.Coordinator != "" && s.Coordinator != s.Node {
+			s = c.status(s.Coordinator)
+		}
+		if s == nil || s.Coordinator != s.Node {
+			return fmt.Sprintf("%+v", s)
+		}
+		return ""
+	})
+	return s
+}
+
+// settledOn is the node on which a resource runs now that a change has settled, "" if it is none
+// or several.
+func (c *console) settledOn(id string) string {
+	c.t.Helper()
+	if r := resource(c.latest(), id); r != nil && len(r.Nodes) == 1 {
+		return r.Nodes[0]
+	}
+	return ""
+}
+
 // resource finds a resource, also in a group.
 func resource(s *api.Status, id string) *api.ResourceStatus {
 	if s == nil {
@@ -345,11 +371,17 @@ func (c *console) calls(res string) []string {
 	return strings.Split(strings.TrimSpace(string(data)), "\n")
 }
 
-// scripted is a resource of the script agent with quick time-outs.
+// scripted is a resource of the script agent, with time-outs that no busy machine reaches.
 func scripted(id, more string) string {
 	return fmt.Sprintf(`<primitive id="%[1]s" class="ocf" provider="stories" type="Script">%[2]s<operations>
-<op id="%[1]s-start" name="start" interval="0" timeout="3s"/><op id="%[1]s-stop" name="stop" interval="0" timeout="700ms"/>
-<op id="%[1]s-mon" name="monitor" interval="200ms" timeout="700ms"/></operations></primitive>`, id, more)
+<op id="%[1]s-start" name="start" interval="0" timeout="60s"/><op id="%[1]s-stop" name="stop" interval="0" timeout="60s"/>
+<op id="%[1]s-mon" name="monitor" interval="200ms" timeout="60s"/></operations></primitive>`, id, more)
+}
+
+// hasty is scripted with less time for an action.
+func hasty(id, action, timeout string) string {
+	long := fmt.Sprintf(`name="%s" interval="0" timeout="60s"`, action)
+	return strings.Replace(scripted(id, ""), long, strings.Replace(long, "60s", timeout, 1), 1)
 }
 
 // prefers is a constraint: the resource likes to be on a node.

@@ -35,7 +35,7 @@ func TestDirectorInTheCluster(t *testing.T) {
 		t.Fatal(stderr)
 	}
 	c.runsOn("lb", "n2")
-	c.takt("n2", "status", "--wait", "10s")
+	c.takt("n2", "status", "--wait", patience.String())
 	c.runsOn("lb", "n2")
 	if out, stderr, code := c.run("n1", "takt", "director", "status"); code == 0 {
 		t.Errorf("it still runs on n1: %s%s", out, stderr)

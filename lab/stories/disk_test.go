@@ -58,7 +58,7 @@ func (c *console) broken(prefix string, runs bool) {
 	}
 	c.online("n1", "n1", "n2", "n3")
 	c.online("n2", "n1", "n2", "n3")
-	c.takt("n2", "status", "--wait", "10s")
+	c.takt("n2", "status", "--wait", patience.String())
 	if now := c.nodeID("n2"); now == old {
 		c.t.Errorf("it takes part under its old id %d, without what it had acknowledged", old)
 	}
@@ -69,7 +69,7 @@ func (c *console) broken(prefix string, runs bool) {
 	if err != nil || prefix != "" && len(aside) == 0 {
 		c.t.Errorf("the broken store was not kept: %v", err)
 	}
-	if at := c.where("n1", id); at == "" {
+	if at := c.settledOn(id); at == "" {
 		c.t.Errorf("%s is not in one place", id)
 	}
 	c.neverTwice(id)

@@ -18,7 +18,7 @@ func TestBadInput(t *testing.T) {
 	c.installAgent()
 	c.apply(`<configuration><resources>` + scripted("run", "") + `</resources><constraints>` + prefers("run", "n2") + `</constraints></configuration>`)
 	c.runsOn("run", "n2")
-	version, calls := c.status("n1").CIBVersion, notMonitors(c.calls("run"))
+	version, calls := c.latest().CIBVersion, notMonitors(c.calls("run"))
 	const res = "<resources>\n%s\n</resources>\n"
 	const dummy = `class="ocf" provider="takt" type="Dummy"`
 	for _, w := range []struct {
@@ -52,7 +52,7 @@ func TestBadInput(t *testing.T) {
 	}
 	c.refused("n1", 3, []string{"nothing.xml"}, "cib", "apply", "nothing.xml")
 	c.refused("n1", 2, []string{"it is empty"}, "cib", "apply", c.file("bad.xml", " \n"))
-	if s := c.status("n1"); s.CIBVersion != version {
+	if s := c.latest(); s.CIBVersion != version {
 		t.Errorf("the configuration went from %s to %s", version, s.CIBVersion)
 	}
 	if now := notMonitors(c.calls("run")); !slices.Equal(now, calls) {
@@ -68,18 +68,18 @@ func notMonitors(calls []string) []string {
 // goodInput: a fragment, a whole CIB, what was exported; a second time is no change.
 func goodInput(c *console) {
 	file := c.file("good.xml", `<resources>`+scripted("run", "")+`<primitive id="more" class="ocf" provider="takt" type="Dummy"/></resources>`)
-	before := c.status("n1").CIBVersion
+	before := c.latest().CIBVersion
 	if out := c.takt("n2", "cib", "apply", "--dry-run", file); !strings.Contains(out, "dry run") || !strings.Contains(out, "start more on") {
 		c.t.Errorf("dry run: %s", out)
 	}
 	if out := c.takt("n2", "cib", "diff", file); !strings.Contains(out, "+ ") || !strings.Contains(out, "more") {
 		c.t.Errorf("diff: %s", out)
 	}
-	if now := c.status("n1").CIBVersion; now != before {
+	if now := c.latest().CIBVersion; now != before {
 		c.t.Errorf("a dry run changed the configuration from %s to %s", before, now)
 	}
 	c.takt("n2", "cib", "apply", file)
-	before = c.status("n1").CIBVersion
+	before = c.latest().CIBVersion
 	if out := c.takt("n3", "cib", "apply", file); !strings.Contains(out, "is so already") {
 		c.t.Errorf("the second time: %s", out)
 	}
@@ -94,7 +94,7 @@ func goodInput(c *console) {
 	if out := c.takt("n1", "cib", "validate", exported); !strings.Contains(out, "is valid") {
 		c.t.Errorf("validate: %s", out)
 	}
-	if now := c.status("n1").CIBVersion; now != before {
+	if now := c.latest().CIBVersion; now != before {
 		c.t.Errorf("no change went from %s to %s", before, now)
 	}
 }

@@ -90,7 +90,7 @@ func daemonRestarts(c *console) {
 		}
 		c.online("n3", "n1", "n2", "n3")
 	}
-	c.takt("n3", "status", "--wait", "10s")
+	c.takt("n3", "status", "--wait", patience.String())
 	if now := notMonitors(c.calls("run")); !slices.Equal(now, before) {
 		c.t.Errorf("the service was touched: %v, before %v", now, before)
 	}

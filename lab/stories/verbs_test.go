@@ -37,15 +37,15 @@ func (c *console) other(nodes ...string) string {
 }
 
 func (c *console) constraints() string {
-	return c.takt("n1", "cib", "query", "--xpath", "//constraints")
+	return c.takt(c.latest().Node, "cib", "query", "--xpath", "//constraints")
 }
 
 func move(c *console) {
-	from := c.where("n1", "first")
+	from := c.settledOn("first")
 	to := c.other(from)
 	c.takt("n3", "resource", "move", "web", to)
 	for _, id := range []string{"first", "second"} {
-		if at := c.where("n1", id); at != to {
+		if at := c.settledOn(id); at != to {
 			c.t.Errorf("%s is on %q when the move to %s has settled", id, at, to)
 		}
 	}
@@ -56,10 +56,10 @@ func move(c *console) {
 		c.t.Errorf("move to where it is: %s", out)
 	}
 	c.takt("n3", "resource", "move", "web")
-	if at := c.where("n1", "first"); at == to || at == "" {
+	if at := c.settledOn("first"); at == to || at == "" {
 		c.t.Errorf("a move without a node led from %s to %q", to, at)
 	}
-	at := c.where("n1", "alone")
+	at := c.settledOn("alone")
 	c.apply(`<constraints>` + prefers("alone", at) + `</constraints>`)
 	if out := c.takt("n1", "resource", "move", "alone", c.other(at)); !strings.Contains(out, "takt resource ban alone "+at) {
 		c.t.Errorf("a move that does not last is not warned of: %s", out)
@@ -71,7 +71,7 @@ func move(c *console) {
 	c.refused("n1", 8, []string{"belongs to web", "takt resource move web"}, "resource", "move", "first", "n1")
 	c.refused("n1", 3, []string{"n9", "takt status"}, "resource", "move", "web", "n9")
 	c.refused("n1", 3, []string{"nothing", "takt status"}, "resource", "move", "nothing", "n1")
-	at = c.where("n1", "first")
+	at = c.settledOn("first")
 	off := c.other(at)
 	c.takt("n1", "node", "standby", off)
 	c.refused("n1", 8, []string{"standby", off}, "resource", "move", "web", off)
@@ -82,11 +82,11 @@ func move(c *console) {
 }
 
 func ban(c *console) {
-	from := c.where("n1", "first")
+	from := c.settledOn("first")
 	if out := c.takt("n2", "resource", "ban", "web"); !strings.Contains(out, "takt resource clear web") {
 		c.t.Errorf("the ban does not say how it ends: %s", out)
 	}
-	if at := c.where("n1", "first"); at == from || at == "" {
+	if at := c.settledOn("first"); at == from || at == "" {
 		c.t.Errorf("banned from %s, it is on %q", from, at)
 	}
 	c.refused("n1", 8, []string{"cli-ban-web", from}, "resource", "move", "web", from)
@@ -100,13 +100,13 @@ func ban(c *console) {
 func stopAndRestart(c *console) {
 	c.takt("n1", "resource", "stop", "web")
 	for _, id := range []string{"first", "second", "alone"} {
-		if r := resource(c.status("n1"), id); len(r.Nodes) != 0 {
+		if r := resource(c.latest(), id); len(r.Nodes) != 0 {
 			c.t.Errorf("web is stopped, %s runs on %v", id, r.Nodes)
 		}
 	}
 	c.takt("n1", "resource", "start", "web")
 	for _, id := range []string{"first", "second", "alone"} {
-		if at := c.where("n1", id); at == "" {
+		if at := c.settledOn(id); at == "" {
 			c.t.Errorf("%s does not run", id)
 		}
 	}
@@ -129,19 +129,19 @@ func stopAndRestart(c *console) {
 }
 
 func manage(c *console) {
-	at := c.where("n1", "alone")
+	at := c.settledOn("alone")
 	c.takt("n1", "resource", "unmanage", "alone")
 	starts := count(c.calls("alone"), at+" start")
 	c.run(at, "rm", "/run/stories-alone")
 	c.eventually("the failure is seen", func() string {
-		for _, f := range c.status("n1").Failures {
+		for _, f := range c.latest().Failures {
 			if f.Resource == "alone" {
 				return ""
 			}
 		}
 		return "it is not"
 	})
-	if r := resource(c.status("n1"), "alone"); r.Managed {
+	if r := resource(c.latest(), "alone"); r.Managed {
 		c.t.Error("status does not say that it is not managed")
 	}
 	if n := count(c.calls("alone"), at+" start"); n != starts {
@@ -149,13 +149,13 @@ func manage(c *console) {
 	}
 	c.takt("n1", "resource", "manage", "alone")
 	c.eventually("it runs again", func() string {
-		if n := count(c.calls("alone"), at+" start"); n != starts+1 || c.where("n1", "alone") == "" {
-			return fmt.Sprintf("%d starts, on %q", n-starts, c.where("n1", "alone"))
+		if n := count(c.calls("alone"), at+" start"); n != starts+1 || c.settledOn("alone") == "" {
+			return fmt.Sprintf("%d starts, on %q", n-starts, c.settledOn("alone"))
 		}
 		return ""
 	})
 	c.takt("n1", "resource", "cleanup", "alone")
-	if s := c.status("n1"); len(s.Failures) != 0 {
+	if s := c.latest(); len(s.Failures) != 0 {
 		c.t.Errorf("cleanup left %+v", s.Failures)
 	}
 	starts = len(notMonitors(c.calls("alone")))
@@ -166,22 +166,22 @@ func manage(c *console) {
 }
 
 func nodeVerbs(c *console) {
-	at := c.where("n1", "first")
+	at := c.settledOn("first")
 	c.takt("n1", "node", "standby", at)
-	if now := c.where("n1", "first"); now == at || now == "" {
+	if now := c.settledOn("first"); now == at || now == "" {
 		c.t.Errorf("%s is in standby, first is on %q", at, now)
 	}
 	c.takt("n1", "node", "online", at)
-	at = c.where("n1", "first")
+	at = c.settledOn("first")
 	c.takt("n1", "node", "maintenance", at)
 	stops := count(c.calls("first"), at+" stop")
 	c.takt("n1", "resource", "stop", "web")
-	if n := count(c.calls("first"), at+" stop"); n != stops || c.where("n1", "first") != at {
+	if n := count(c.calls("first"), at+" stop"); n != stops || c.settledOn("first") != at {
 		c.t.Error("a resource on a node in maintenance was stopped")
 	}
 	c.takt("n1", "resource", "start", "web")
 	c.takt("n1", "node", "ready", at)
-	if now := c.where("n1", "first"); now != at {
+	if now := c.settledOn("first"); now != at {
 		c.t.Errorf("after the maintenance of %s it is on %q", at, now)
 	}
 	c.refused("n1", 3, []string{"n9", "takt status"}, "node", "standby", "n9")
@@ -193,14 +193,14 @@ func waiting(c *console) {
 	if code != 7 || !strings.Contains(stderr, "100ms") || !strings.Contains(stderr, "takt status") {
 		c.t.Errorf("a wait that is too short: exit status %d\n%s%s", code, out, stderr)
 	}
-	c.takt("n1", "status", "--wait", "10s")
-	if r := resource(c.status("n1"), "first"); len(r.Nodes) != 0 {
+	c.takt("n1", "status", "--wait", patience.String())
+	if r := resource(c.latest(), "first"); len(r.Nodes) != 0 {
 		c.t.Errorf("settled, and first runs on %v", r.Nodes)
 	}
 	c.trick("first", "stop", "")
 	c.takt("n1", "resource", "start", "web", "--no-wait")
-	c.takt("n1", "status", "--wait", "10s")
-	if c.where("n1", "first") == "" {
+	c.takt("n1", "status", "--wait", patience.String())
+	if c.settledOn("first") == "" {
 		c.t.Error("settled, and first does not run")
 	}
 }
