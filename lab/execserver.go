@@ -43,6 +43,8 @@ func (n *node) answer(q request, r *bufio.Reader, files []*os.File) (p response,
 		err = n.service.start()
 	case "daemon-stop":
 		err = n.service.stop()
+	case "daemon-unkeep":
+		err = n.service.unkeep()
 	case "daemon-kill":
 		p.PID, err = n.service.kill()
 	case "daemon-status":

@@ -85,6 +85,9 @@ func (l *Lab) StartDaemon(node string) error { return l.daemon(node, "daemon-sta
 // StopDaemon ends a node's daemon with SIGTERM and keeps it down.
 func (l *Lab) StopDaemon(node string) error { return l.daemon(node, "daemon-stop") }
 
+// UnkeepDaemon leaves a node's daemon running, and has nobody start it again when it ends.
+func (l *Lab) UnkeepDaemon(node string) error { return l.daemon(node, "daemon-unkeep") }
+
 // Signal sends a signal to every process of a node whose command line (words
 // separated by one space) contains match; an error of kind NotFound if none does.
 func (l *Lab) Signal(node, match string, sig syscall.Signal) error {

@@ -30,7 +30,8 @@ const (
 //
 //	down ──start──▶ running ──dies──▶ running (again)
 //	  ▲                │
-//	  └─────stop───────┘
+//	  ├─────stop───────┤
+//	  └─unkeep, dies───┘
 type service struct {
 	reaper *reaper
 	home   string // D/nodes/NAME
@@ -135,7 +136,7 @@ func (s *service) stop() error {
 	pid, stopped := s.pid, s.stopped
 	s.wanted = false
 	s.mu.Unlock()
-	if err := os.Remove(filepath.Join(s.home, wantedFile)); err != nil && !os.IsNotExist(err) {
+	if err := s.unwant(); err != nil {
 		return err
 	}
 	if stopped == nil {
@@ -156,6 +157,22 @@ func (s *service) stop() error {
 	}
 	<-stopped
 	return errors.New("the daemon did not end within a minute of SIGTERM and was killed")
+}
+
+// unkeep has the keeper not start the daemon again.
+func (s *service) unkeep() error {
+	s.mu.Lock()
+	s.wanted = false
+	s.mu.Unlock()
+	return s.unwant()
+}
+
+// unwant has the daemon not run after the node's next start.
+func (s *service) unwant() error {
+	if err := os.Remove(filepath.Join(s.home, wantedFile)); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
 }
 
 // kill sends the daemon SIGKILL; its keeper starts it again.

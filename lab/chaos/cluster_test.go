@@ -146,6 +146,20 @@ func (c *cluster) risk(part func()) {
 	*c.risked = append(*c.risked, s)
 }
 
+// tell prints what a person would look at on these nodes.
+func (c *cluster) tell(nodes ...string) {
+	c.t.Helper()
+	status, err := c.Status()
+	c.t.Logf("the laboratory: %+v, %v", status, err)
+	for _, n := range nodes {
+		ctx, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		out, err := c.Exec(ctx, n, "sh", "-c", "takt status; takt fence list; takt events --here -n 40")
+		stop()
+		log, _ := c.Logs(n)
+		c.t.Logf("%s says %v\n%s\nits daemon:\n%s", n, err, out, log[max(0, len(log)-4000):])
+	}
+}
+
 // around tells what the nodes have to say about a moment.
 func (c *cluster) around(at time.Time) string {
 	const before, after = 3 * time.Second, time.Second
@@ -201,6 +215,7 @@ func (c *cluster) await(within time.Duration, what string, check func(ctx contex
 		case <-tick.C:
 		case <-ctx.Done():
 			c.judge() // what went wrong before may be why
+			c.tell(c.Nodes()...)
 			c.t.Fatalf("%s: not within %v: %s\n%s", what, within, why, c.around(time.Now()))
 		}
 	}

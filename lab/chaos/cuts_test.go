@@ -63,7 +63,7 @@ func TestCutsOfFive(t *testing.T) {
 // off, and everything runs on the others.
 func (c *cluster) outcast(node string, cuts ...lab.CutOptions) {
 	c.t.Helper()
-	before := c.cut(cuts...)
+	before, _ := c.cut(c.whole, cuts...)
 	c.await(settleLimit, node+" is switched off", func(context.Context) string {
 		if lost := c.lost(before); !slices.Contains(lost, node) {
 			return fmt.Sprintf("switched off were %v", lost)
@@ -112,7 +112,7 @@ func (c *cluster) pair(cuts ...lab.CutOptions) {
 	c.must(c.Heal(lab.CutOptions{}))
 }
 
-// divide cuts every pair between some nodes and the rest; it returns cut's.
+// divide cuts every pair between some nodes and the rest; it returns how many crashes there were before.
 func (c *cluster) divide(some []string) (before int) {
 	c.t.Helper()
 	var cuts []lab.CutOptions
@@ -123,29 +123,29 @@ func (c *cluster) divide(some []string) (before int) {
 			}
 		}
 	}
-	return c.cut(cuts...)
+	before, _ = c.cut(c.whole, cuts...)
+	return before
 }
 
-// cut makes cuts, and returns how many crashes there were before. On a busy machine they may come
-// one after the other, and then it is rightly more that is switched off: it takes them
-// back, and makes them again.
-func (c *cluster) cut(cuts ...lab.CutOptions) (before int) {
+// cut makes cuts at one moment, and returns that and how many crashes there were before. On a
+// busy machine they may come one after the other, and then it is rightly more that is switched
+// off: it takes them back, makes ready as before, and cuts again.
+func (c *cluster) cut(ready func(), cuts ...lab.CutOptions) (before int, at time.Time) {
 	c.t.Helper()
 	const atOnce = 50 * time.Millisecond // a quarter of the fast profile's dead time
 	for range 10 {
-		before = len(c.crashes())
-		began := time.Now()
+		ready()
+		before, at = len(c.crashes()), time.Now()
 		c.must(c.Cut(cuts...))
-		took := time.Since(began)
+		took := time.Since(at)
 		if took < atOnce {
-			return before
+			return before, at
 		}
 		c.t.Logf("%d cuts took %d ms: again", len(cuts), took.Milliseconds())
-		c.must(c.Heal(lab.CutOptions{}))
-		c.whole()
+		c.mend()
 	}
 	c.t.Skip("this machine is too busy to cut several cables at once")
-	return 0
+	return 0, at
 }
 
 func (c *cluster) split(half []string) {

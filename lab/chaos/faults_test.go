@@ -10,6 +10,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/takt-ha/takt/api"
 	"github.com/takt-ha/takt/internal/errs"
 	"github.com/takt-ha/takt/lab"
 )
@@ -311,12 +312,28 @@ func (v *vandal) permitted(f fault) bool {
 	for _, node := range append(strings.Fields(f.kills), strings.Fields(f.blinds)...) {
 		_, killed := v.killed[node]
 		_, blinded := v.blinded[node]
-		if killed || blinded || hit[node] || after.down[node] || time.Since(v.since[node]) < v.rest {
+		if killed || blinded || hit[node] || after.down[node] || time.Since(v.since[node]) < v.rest || !v.calm(node) {
 			return false
 		}
 		hit[node] = true
 	}
 	return !slices.ContainsFunc(strings.Fields(f.kills), func(node string) bool { return v.net.quorate(node) && exposed(node) })
+}
+
+// calm reports whether a node has come to rest since it lost or found its majority, for which a
+// busy machine may need longer than rest: it has stopped everything, or all that hear it
+// know that it is back.
+func (v *vandal) calm(node string) bool {
+	if !v.net.quorate(node) {
+		return !slices.ContainsFunc(unique, func(id string) bool { return slices.Contains(v.c.activeOn(id), node) })
+	}
+	for _, other := range v.net.contacts(node) {
+		s, err := v.c.ClusterStatus(context.Background(), other)
+		if err != nil || !s.Quorum.Quorate || !slices.ContainsFunc(s.Nodes, func(n api.NodeStatus) bool { return n.Name == node && n.State == "online" }) {
+			return false
+		}
+	}
+	return true
 }
 
 // done notes what a fault has changed.

@@ -65,8 +65,9 @@ func (c *cluster) standsAt(standing string, nodes ...string) {
 	})
 }
 
-// alone cuts every node from every other: nobody has a majority.
-func (c *cluster) alone() {
+// alone makes ready, and cuts every node from every other: nobody has a majority. It returns
+// the moment.
+func (c *cluster) alone(ready func()) (cut time.Time) {
 	c.t.Helper()
 	var cuts []lab.CutOptions
 	for i, a := range c.Nodes() {
@@ -74,8 +75,9 @@ func (c *cluster) alone() {
 			cuts = append(cuts, lab.CutOptions{Node: a, From: b})
 		}
 	}
-	c.must(c.Cut(cuts...))
+	_, cut = c.cut(func() { c.whole(); ready() }, cuts...)
 	c.standsAt("isolated", c.Nodes()...)
+	return cut
 }
 
 // mend takes every cut back and waits until all is well.
@@ -122,9 +124,7 @@ func (c *cluster) fails(node string, since time.Time) {
 // started anew before there is a majority again.
 func freezeAll(c *cluster) {
 	c.run("n1", "option", "set", "no-quorum-policy=freeze")
-	c.stubbornOn("n3")
-	cut := time.Now()
-	c.alone()
+	cut := c.alone(func() { c.stubbornOn("n3") })
 	before, failing := len(c.crashes()), time.Now()
 	c.trick("monitor", "n3", "exit 7")
 	c.fails("n3", failing)
@@ -189,9 +189,7 @@ func (c *cluster) demotes(since time.Time) {
 // What is not promotable is stopped.
 func demoteAll(c *cluster) {
 	c.run("n1", "option", "set", "no-quorum-policy=demote")
-	c.promotedAt("n3")
-	cut := time.Now()
-	c.alone()
+	cut := c.alone(func() { c.promotedAt("n3") })
 	before := len(c.crashes())
 	c.demotes(cut)
 	c.nowhere()
@@ -219,9 +217,8 @@ func demoteOne(c *cluster) {
 // ignoreFenced: where fencing could prove something nobody goes on without proof.
 func ignoreFenced(c *cluster) {
 	c.run("n1", "option", "set", "no-quorum-policy=ignore")
-	generation := c.generation("n3")
-	cut := time.Now()
-	c.alone()
+	generation := uint64(0)
+	cut := c.alone(func() { generation = c.generation("n3") })
 	pause(700 * time.Millisecond)
 	if list := c.begun(cut); len(list) > 0 {
 		c.t.Errorf("begun without a majority: %v", list)

@@ -17,7 +17,7 @@ import (
 // stubborn is a resource whose agent does what D/ocf/tricks/stubborn/ACTION-NODE
 // says first, if there is such a file.
 const stubborn = `<primitive id="stubborn" class="ocf" provider="chaos" type="Stubborn"><operations>
-<op id="stubborn-stop" name="stop" interval="0" timeout="600ms"/><op id="stubborn-monitor" name="monitor" interval="500ms" timeout="5s"/></operations></primitive>`
+<op id="stubborn-stop" name="stop" interval="0" timeout="2s"/><op id="stubborn-monitor" name="monitor" interval="500ms" timeout="5s"/></operations></primitive>`
 
 const stubbornAgent = `#!/bin/sh
 state=/run/chaos-$OCF_RESOURCE_INSTANCE

@@ -77,11 +77,15 @@ func deadSwitch(c *cluster) {
 // slowSwitch: what is slow is waited for.
 func slowSwitch(c *cluster) {
 	c.moveAll("n2")
-	c.must(c.Power(lab.PowerOptions{Delay: 2 * time.Second}))
+	const slow = 2 * time.Second
+	c.must(c.Power(lab.PowerOptions{Delay: slow}))
+	before, began := len(c.crashes()), time.Now()
+	c.must(c.Pause("n2")) // first, or it would shoot
 	c.must(c.Cut(lab.CutOptions{Node: "n2"}))
-	c.must(c.Pause("n2")) // or it would shoot first
-	c.unmoved(1800*time.Millisecond, "n2")
-	c.runsOn("n1")
+	c.runsOn("n1") // not before n2 is off, says the judge
+	if off := c.crashes()[before:]; len(off) != 1 || off[0].Node != "n2" || time.Unix(0, off[0].Time).Sub(began) < slow {
+		c.t.Errorf("after %v switched off were %+v, want n2 once, %v later", began, off, slow)
+	}
 	c.must(c.Heal(lab.CutOptions{}))
 	c.must(c.Power(lab.PowerOptions{Delay: lab.PowerDelay}))
 }
