@@ -120,7 +120,7 @@ func TestAttachWhileClosing(t *testing.T) {
 	sites[1].fs = slow
 	s := begin(t, sites)
 	t.Cleanup(slow.release) // before the replicas end
-	s[0].r.rounds.Lock() // the sync that is held up is to be the detach's, not one of a flush …
+	s[0].r.rounds.Lock()    // the sync that is held up is to be the detach's, not one of a flush …
 	flushes := sync.OnceFunc(s[0].r.rounds.Unlock)
 	defer flushes()
 	s[0].write(0, fill(4096, 1))
