@@ -70,7 +70,7 @@ func newFake() (*fake, *Class) {
 func TestContract(t *testing.T) {
 	_, c := newFake()
 	inv := agent.Invocation{Resource: "web"}
-	agent.Conformance(t.Context(), c.Agent("web"), inv, time.Second, func(c agent.Check) {
+	agent.Conformance(t.Context(), c.Agent("web"), inv, 20*time.Second, func(c agent.Check) {
 		if !c.OK {
 			t.Errorf("%s: %s", c.Name, c.Detail)
 		}
@@ -79,8 +79,9 @@ func TestContract(t *testing.T) {
 
 func TestFailuresAndAbsence(t *testing.T) {
 	f, c := newFake()
+	limit := time.Minute
 	run := func(name, action string) agent.Result {
-		return c.Agent(name).Run(t.Context(), agent.Invocation{Action: action, Timeout: 50 * time.Millisecond})
+		return c.Agent(name).Run(t.Context(), agent.Invocation{Action: action, Timeout: limit})
 	}
 	if r := run("none", agent.Start); r.Status != agent.NotInstalled {
 		t.Errorf("start of an unknown unit: %+v", r)
@@ -95,11 +96,11 @@ func TestFailuresAndAbsence(t *testing.T) {
 	if r := run("web", agent.Monitor); r.Code != agent.NotRunning || r.Reason == "" {
 		t.Errorf("failed unit: %+v", r)
 	}
-	f.hang = true
+	f.hang, limit = true, 50*time.Millisecond
 	if r := run("web", agent.Stop); r.Status != agent.TimedOut {
 		t.Errorf("hung job: %+v", r)
 	}
-	f.broken = errors.New("connection closed")
+	f.broken, limit = errors.New("connection closed"), time.Minute
 	if r := run("web", agent.Monitor); r.Status != agent.Errored || r.Code != agent.Unknown {
 		t.Errorf("broken bus: %+v", r)
 	}

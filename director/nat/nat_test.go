@@ -176,7 +176,7 @@ func turns(f *farm) {
 
 // alive says whether a connection still carries a line there and back.
 func alive(c net.Conn) bool {
-	_ = c.SetDeadline(time.Now().Add(2 * time.Second))
+	_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 	if _, err := c.Write([]byte("x")); err != nil {
 		return false
 	}

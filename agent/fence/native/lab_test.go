@@ -159,7 +159,8 @@ func TestLabKnowsItsNodes(t *testing.T) {
 
 func TestLabFaults(t *testing.T) {
 	s := newPowerStrip(t)
-	d := device(t, registry(t, native.Options{}), "lab", "socket="+s.socket, "pcmk_host_list=n1 n2", "pcmk_off_timeout=100ms")
+	d := device(t, registry(t, native.Options{}), "lab", "socket="+s.socket, "pcmk_host_list=n1 n2")
+	hasty := device(t, registry(t, native.Options{}), "lab", "socket="+s.socket, "pcmk_host_list=n1 n2", "pcmk_off_timeout=100ms")
 	for _, c := range []struct{ request, answer, want string }{
 		{"off n2", "error the outlet of n2 does not answer", "the outlet of n2 does not answer"},
 		{"off n2", "ok, sure", "it should be ok"},
@@ -168,6 +169,10 @@ func TestLabFaults(t *testing.T) {
 		{"status n2", "perhaps", "it should be on or off"},
 	} {
 		s.say(c.request, c.answer)
+		d := d
+		if c.answer == "" {
+			d = hasty
+		}
 		if r := d.Do(t.Context(), fence.Off, "n2"); r.OK || !strings.Contains(r.Reason, c.want) {
 			t.Errorf("%s: %s: %+v", c.request, c.answer, r)
 		}

@@ -32,10 +32,10 @@ func TestOperator(t *testing.T) {
 	r := registry(t, native.Options{Node: "n1", Log: slog.New(slog.NewTextHandler(&journal, nil))})
 	program, told := teller(t, "0")
 	sendmail, mailed := teller(t, "0")
-	d := device(t, r, "operator", "command="+program, "mail=ops@example.com, night@example.com", "sendmail="+sendmail, "pcmk_off_timeout=300ms", "pcmk_off_retries=1")
+	d := device(t, r, "operator", "command="+program, "mail=ops@example.com, night@example.com", "sendmail="+sendmail, "pcmk_off_timeout=3s", "pcmk_off_retries=1")
 	for range 2 { // the second time nobody is called anew
 		res := d.Do(t.Context(), fence.Off, "n2")
-		if res.OK || res.Proof != fence.NoProof || !strings.Contains(res.Reason, "takt fence confirm n2") || res.Attempts[0].Status != agent.TimedOut || res.Duration < 250*time.Millisecond {
+		if res.OK || res.Proof != fence.NoProof || !strings.Contains(res.Reason, "takt fence confirm n2") || res.Attempts[0].Status != agent.TimedOut || res.Duration < 2*time.Second {
 			t.Fatalf("%+v", res)
 		}
 	}
@@ -90,7 +90,7 @@ func TestOperatorFindings(t *testing.T) {
 	if found := d.Inspect(t.Context()); fence.Usable(found) || d.Do(t.Context(), fence.Monitor, "").OK {
 		t.Errorf("a missing program: %v", found)
 	}
-	d = device(t, r, "operator", "command="+failing, "pcmk_off_timeout=200ms")
+	d = device(t, r, "operator", "command="+failing, "pcmk_off_timeout=3s", "pcmk_off_retries=1")
 	if res := d.Do(t.Context(), fence.Off, "n2"); res.OK || !strings.Contains(res.Reason, "the alert has failed") || !strings.Contains(res.Reason, "exit status 7") {
 		t.Errorf("%+v", res)
 	}
