@@ -335,12 +335,48 @@ func (x *node) content() []byte {
 	return b[:x.cfg.Size]
 }
 
-// same compares the data of the replicas, on their disks. Nobody writes.
+// still returns what the replicas have on their disks while nothing is written: a file system that was unmounted here may be mounted
+// still in the mount namespace of a process that has nothing to do with the test, and writes at its end.
+func still(t *testing.T, nodes []*node) (all [][]byte) {
+	t.Helper()
+	for end := time.Now().Add(patience); time.Now().Before(end); pause() {
+		before, busy := written(nodes)
+		all = nil
+		for _, x := range nodes {
+			all = append(all, x.content())
+		}
+		if after, now := written(nodes); before == after && !busy && !now {
+			return all
+		}
+	}
+	t.Fatal("somebody writes all the time")
+	return nil
+}
+
+// written is how much was written by the nodes that run, and whether writes are under way.
+func written(nodes []*node) (bytes uint64, busy bool) {
+	for _, x := range nodes {
+		ctx, stop := context.WithTimeout(context.Background(), patience)
+		s, err := x.ctl.Status(ctx)
+		stop()
+		if err != nil {
+			continue // it does not run
+		}
+		bytes, busy = bytes+s.Written, busy || s.InFlight > 0
+		for _, p := range s.Peers {
+			busy = busy || p.Pending > 0
+		}
+	}
+	return bytes, busy
+}
+
+// same compares the data of the replicas, on their disks.
 func same(t *testing.T, nodes []*node) {
 	t.Helper()
-	first := nodes[0].content()
-	for _, x := range nodes[1:] {
-		other := x.content()
+	all := still(t, nodes)
+	first := all[0]
+	for i, x := range nodes[1:] {
+		other := all[i+1]
 		var differ []int
 		for at := 0; at < len(first); at += volume.BlockSize {
 			if !bytes.Equal(first[at:at+volume.BlockSize], other[at:at+volume.BlockSize]) {
