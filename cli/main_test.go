@@ -67,7 +67,7 @@ func TestScripts(t *testing.T) {
 			volumeEnvironment(e)
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveFake, "replace": replaceIn},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"serve": serveFake, "replace": replaceIn, "await": awaitLine},
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"time"
 
@@ -34,6 +35,26 @@ func volumeEnvironment(e *testscript.Env) {
 			stop()
 		}
 	})
+}
+
+// awaitLine is the script command "await PATTERN PROGRAM ARGUMENT...": it runs the program until what it prints matches. What one
+// node knows the other one hears a moment later.
+func awaitLine(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: await PATTERN PROGRAM ARGUMENT...")
+	}
+	want, err := regexp.Compile("(?m)" + args[0])
+	ts.Check(err)
+	for end := time.Now().Add(time.Minute); ; {
+		err := ts.Exec(args[1], args[2:]...)
+		said := ts.ReadFile("stdout")
+		if err == nil && want.MatchString(said) {
+			return
+		}
+		if time.Now().After(end) {
+			ts.Fatalf("it never says %q: %v: %s", args[0], err, said)
+		}
+	}
 }
 
 // replaceIn is the script command "replace OLD NEW FILE".

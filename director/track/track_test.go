@@ -82,7 +82,7 @@ type values chan Value
 // await waits for all of these, in any order.
 func (v values) await(t *testing.T, want ...Value) {
 	t.Helper()
-	limit := time.After(15 * time.Second)
+	limit := time.After(time.Minute)
 	for len(want) > 0 {
 		select {
 		case got := <-v:

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"github.com/takt-ha/takt/volume"
-	"github.com/takt-ha/takt/volume/control"
 )
 
 // quick makes nodes notice the loss of a peer soon.
@@ -71,7 +70,7 @@ func TestCuts(t *testing.T) {
 		look(t, x[0], l, false)
 		same(t, x)
 		if rnd.IntN(3) == 0 {
-			x[0].must(control.Ask{Verb: "secondary"})
+			x[0].demote()
 			x[0], x[1] = x[1], x[0]
 			x[0].promote()
 			evils[6].do, evils[7].do = x[1].freeze, x[0].freeze
@@ -108,8 +107,6 @@ func TestNoise(t *testing.T) {
 	}
 	w.progress(200)
 	for _, y := range x {
-		if s := y.status(); !inStep(s) && s.Peers[0].State != volume.Connected {
-			t.Errorf("%s: %+v", y.name, s)
-		}
+		y.until("undisturbed", func(s volume.Status) bool { return s.Peers[0].State == volume.Connected })
 	}
 }

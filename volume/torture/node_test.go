@@ -236,6 +236,12 @@ func (x *node) promote() {
 	x.eventually(control.Ask{Verb: "primary"})
 }
 
+// demote makes the node secondary as soon as it may be: the goodbye of its last client may be under way.
+func (x *node) demote() {
+	x.t.Helper()
+	x.eventually(control.Ask{Verb: "secondary"})
+}
+
 // eventually asks until it is done.
 func (x *node) eventually(a control.Ask) {
 	x.t.Helper()

@@ -40,7 +40,7 @@ func torn(t *testing.T, stay [2]bool, change func(i int, c *volume.Config)) (x [
 	}
 	for i, y := range x {
 		if !stay[i] {
-			y.must(control.Ask{Verb: "secondary"})
+			y.demote()
 		}
 	}
 	p.heal()
@@ -78,7 +78,7 @@ func TestSplitBrain(t *testing.T) {
 					t.Errorf("%s was overwritten", y.name)
 				}
 			}
-			x[1].try("secondary", "r0")
+			x[1].demote()
 			x[1].must(control.Ask{Verb: "connect", Discard: true})
 			x[0].must(control.Ask{Verb: "connect"})
 			for _, y := range x {
