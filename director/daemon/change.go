@@ -29,7 +29,7 @@ func (d *Daemon) do(effects []pool.Effect) {
 		case pool.Table:
 			d.forward.set(e.Services)
 		case pool.Run:
-			d.run.run(g, "servers", e.Command)
+			d.run.run(g, e.Virtual, e.Command)
 		case pool.Line:
 			d.pipes.write(e.Text, g.NotifyFIFO, g.ServersFIFO)
 		case pool.Mail:

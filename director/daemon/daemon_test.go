@@ -215,8 +215,11 @@ func TestDirector(t *testing.T) {
 	defer pipe.Close()
 	b.Close()
 	s.await("one server", func() bool { return s.kernel.String() == fmt.Sprintf("10.0.0.1:80: %s; ", at(a)) })
-	if line, err := bufio.NewReader(pipe).ReadString('\n'); line != fmt.Sprintf("RS [127.0.0.1]:tcp:%d [10.0.0.1]:tcp:80 DOWN\n", at(b).Port()) {
-		t.Errorf("the pipe says %q: %v", line, err)
+	lines := bufio.NewReader(pipe)
+	for _, want := range []string{"VS [10.0.0.1]:tcp:80 UP\n", fmt.Sprintf("RS [127.0.0.1]:tcp:%d [10.0.0.1]:tcp:80 DOWN\n", at(b).Port())} {
+		if line, err := lines.ReadString('\n'); line != want {
+			t.Errorf("the pipe says %q, want %q: %v", line, want, err)
+		}
 	}
 	a.Close()
 	s.await("no server", func() bool { return s.kernel.String() == "10.0.0.1:80:; " })
@@ -224,8 +227,10 @@ func TestDirector(t *testing.T) {
 		text, _ := os.ReadFile(filepath.Join(s.dir, "notes"))
 		return string(text) == "lost\n"
 	})
-	if text := <-mails.got; !strings.Contains(text, "Subject: [d1] Virtualserver [10.0.0.1]:tcp:80 - DOWN\r\n") || !strings.Contains(text, "To: admin@a.test") {
-		t.Errorf("the mail is\n%s", text)
+	for _, want := range []string{"UP", "DOWN"} {
+		if text := <-mails.got; !strings.Contains(text, "Subject: [d1] Virtualserver [10.0.0.1]:tcp:80 - "+want+"\r\n") || !strings.Contains(text, "To: admin@a.test") {
+			t.Errorf("the mail is not %s:\n%s", want, text)
+		}
 	}
 
 	st, err := s.client.Status(context.Background())

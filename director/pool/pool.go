@@ -58,7 +58,10 @@ type (
 	// Table is everything that is to be forwarded from now on, sorted.
 	Table struct{ Services []director.Service }
 	// Run runs a notify program.
-	Run struct{ Command director.Command }
+	Run struct {
+		Virtual string // whose change it is: those of one run one after the other
+		Command director.Command
+	}
 	// Line goes to the pipes (notify_fifo, lvs_notify_fifo), without the line end.
 	Line struct{ Text string }
 	// Mail goes to all that global_defs names.
@@ -105,6 +108,7 @@ type virtual struct {
 	director.VirtualServer
 	name  string
 	up    bool
+	fresh bool // nothing was told of it yet
 	rests bool // its checks wait until the address is here
 	reals []*real
 	faces []int // where it is in the table
@@ -169,9 +173,9 @@ func (m *Machine) Step(in Input) []Effect {
 
 func (m *Machine) emit(e ...Effect) { m.out = append(m.out, e...) }
 
-func (m *Machine) run(c director.Command) {
+func (m *Machine) run(v *virtual, c director.Command) {
 	if !c.None() {
-		m.emit(Run{c})
+		m.emit(Run{v.name, c})
 	}
 }
 

@@ -23,12 +23,26 @@ func (m *Machine) onReload(in Reload) {
 	}
 	for _, v := range m.virtual {
 		m.suspend(v)
+		if v.fresh {
+			m.begin(v)
+			continue
+		}
 		m.judgeQuorum(v)
 	}
 }
 
+// begin tells where a virtual server stands that is new: that it is up, for quorum_up may make its address known; that it is down only where
+// somebody else serves.
+func (m *Machine) begin(v *virtual) {
+	sum := v.sum()
+	v.fresh, v.up = false, sum > 0 && sum >= v.Quorum-v.Hysteresis
+	if v.up || v.Sorry != nil {
+		m.tellQuorum(v, sum)
+	}
+}
+
 func (m *Machine) carryOver(c *director.VirtualServer, before map[string][]*virtual) *virtual {
-	v := &virtual{VirtualServer: *c, name: Name(c), up: true}
+	v := &virtual{VirtualServer: *c, name: Name(c), fresh: len(before[Name(c)]) == 0}
 	old := map[netip.AddrPort]*real{}
 	for _, o := range before[v.name] {
 		v.up, v.rests = o.up, o.rests

@@ -1,6 +1,11 @@
 package pool
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+
+	"github.com/takt-ha/takt/director"
+)
 
 // tellReal tells of a real server that has come or gone.
 func (m *Machine) tellReal(v *virtual, r *real) {
@@ -9,10 +14,10 @@ func (m *Machine) tellReal(v *virtual, r *real) {
 		state, command = "UP", r.Up
 	}
 	m.emit(Say{v.name, r.name, !r.alive, r.fate()})
-	m.run(command)
-	m.emit(Line{fmt.Sprintf("RS %s %s %s", r.name, v.name, state)})
+	m.run(v, command)
+	m.emit(Line{fmt.Sprintf("RS %s %s %s", r.label(v), v.label(), state)})
 	if r.Alert {
-		m.emit(Mail{fmt.Sprintf("Realserver %s of virtual server %s - %s", r.name, v.name, state), r.reasons()})
+		m.emit(Mail{fmt.Sprintf("Realserver %s of virtual server %s - %s", r.label(v), v.label(), state), r.reasons()})
 	}
 }
 
@@ -50,9 +55,28 @@ func (m *Machine) tellQuorum(v *virtual, sum int) {
 		words += fmt.Sprintf("; the sorry server %s serves", v.Sorry.Addr)
 	}
 	m.emit(Say{v.name, "", !v.up, words})
-	m.run(command)
-	m.emit(Line{fmt.Sprintf("VS %s %s", v.name, state)})
+	m.run(v, command)
+	m.emit(Line{fmt.Sprintf("VS %s %s", v.label(), state)})
 	if v.Alert {
-		m.emit(Mail{fmt.Sprintf("Virtualserver %s - %s", v.name, state), words + "\n"})
+		m.emit(Mail{fmt.Sprintf("Virtualserver %s - %s", v.label(), state), words + "\n"})
 	}
+}
+
+// label is what keepalived calls a virtual server in pipes and mails. Name is its own for each, which that is not.
+func (v *virtual) label() string {
+	switch {
+	case v.Group != "":
+		return "[" + v.Group + "]:0"
+	case v.Key.Mark != 0:
+		return fmt.Sprintf("FWM %d", v.Key.Mark)
+	}
+	return v.name
+}
+
+// label is the same of a real server: behind marks alone there is no protocol.
+func (r *real) label(v *virtual) string {
+	if v.Key.Mark != 0 || v.Group != "" && !slices.ContainsFunc(v.Members, func(g director.GroupMember) bool { return g.Mark == 0 }) {
+		return fmt.Sprintf("[%s]:none:%d", r.at.Addr(), r.at.Port())
+	}
+	return r.name
 }

@@ -188,7 +188,7 @@ func serverRows() []row {
 		flag("omega", "quorum_down and notify_down run at the end", func(r *reader) *bool { return &r.vs.Omega }),
 		num("quorum", "the sum of weights that is enough (default: 1)", 1, math.MaxInt32, func(r *reader) *int { return &r.vs.Quorum }),
 		num("hysteresis", "and by how much more or less the other is said (default: 0)", 0, math.MaxInt32, func(r *reader) *int { return &r.vs.Hysteresis }),
-		command("quorum_up", "run when there is enough", func(r *reader) *director.Command { return &r.vs.QuorumUp }),
+		command("quorum_up", "run when there is enough, also at the start", func(r *reader) *director.Command { return &r.vs.QuorumUp }),
 		command("quorum_down", "run when there is not", func(r *reader) *director.Command { return &r.vs.QuorumDown }),
 		choice("ip_family", "of a mark", func(r *reader) *string { return &r.vs.family }, "inet", "inet6"),
 		takes("sorry_server", "<IPADDR> [<PORT>]", "gets the traffic while there is no quorum", 1, 2, func(r *reader, c *call) {
