@@ -121,7 +121,7 @@ func (in *inbox) finished(h proto.Header, err error) {
 func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, lack *lack) {
 	in.l.append(proto.Header{Kind: proto.Received, Seq: h.Seq, Span: 1}, nil)
 	kept := keep(payload)
-	in.queue(h.Offset, n, func() {
+	in.queueWith(h.Offset, n, cap(*kept), func() {
 		err := in.logged(d, h, *kept, n, func(h proto.Header, payload []byte, n int64) error { return in.write(d, h, payload, n, lack) })
 		forget(kept)
 		answer, text := proto.Header{Kind: proto.Ack, Seq: h.Seq, Span: 1}, ""
@@ -131,6 +131,7 @@ func (in *inbox) later(d *disk.Disk, h proto.Header, payload []byte, n int64, la
 		in.l.append(answer, []byte(text))
 		in.l.kick()
 	})
+	in.rest()
 }
 
 // syncDisk makes durable what came before it in the stream.

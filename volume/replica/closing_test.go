@@ -13,11 +13,13 @@ import (
 	"github.com/takt-ha/takt/volume/state"
 )
 
-// stall is a disk whose next sync (wanted) or durable write (durably) waits, once that is wanted, until it is let through.
+// stall is a disk whose next sync (wanted) or durable write (durably), or whose writes, wait, once that is wanted, until they are let
+// through.
 type stall struct {
 	osfs.FS
 	wanted  atomic.Bool
 	durably atomic.Bool
+	writes  atomic.Bool
 	reached chan struct{} // closed when a sync waits
 	release func()
 	let     chan struct{}
@@ -52,6 +54,13 @@ func (d stallDevice) SyncData() error {
 func (d stallDevice) WriteAtDurable(p []byte, off int64) (int, error) {
 	d.s.wait(&d.s.durably)
 	return d.Device.WriteAtDurable(p, off)
+}
+
+func (d stallDevice) WriteAt(p []byte, off int64) (int, error) {
+	if d.s.writes.Load() {
+		<-d.s.let
+	}
+	return d.Device.WriteAt(p, off)
 }
 
 func (s *stall) wait(wanted *atomic.Bool) {

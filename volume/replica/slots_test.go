@@ -53,3 +53,42 @@ func TestHeldBlocksTakeNoSlot(t *testing.T) {
 	}
 	settled(t, s)
 }
+
+// TestSlowDiskHoldsBack: the disk of a peer is slower than the one here, and nobody waits for it (protocols A and B). What waits for it
+// in the peer's memory is bounded: whoever writes is held back.
+func TestSlowDiskHoldsBack(t *testing.T) {
+	for _, p := range []volume.Protocol{volume.ProtocolA, volume.ProtocolB} {
+		const n, size = 256 << 10, 64 << 20
+		sites := pairOf(t, 2, size, func(c *volume.Config) {
+			for i := range c.Nodes {
+				c.Nodes[i].Protocol = p
+			}
+		})
+		slow := newStall()
+		sites[1].fs = slow
+		s := begin(t, sites)
+		t.Cleanup(slow.release) // before the replicas end
+		slow.writes.Store(true)
+		written := make(chan struct{})
+		go func() {
+			defer close(written)
+			for off := int64(0); off < 3*mostKept; off += n {
+				if err := s[0].do(t, s[0].r, front.Request{Op: front.Write, Offset: off % size, Data: fill(n, byte(off/n))}); err != nil {
+					t.Error(err)
+				}
+			}
+		}()
+		q := &s[1].r.peers[0].link.jobs
+		s[1].until("the writer is held back", func(volume.Status) bool {
+			q.mu.Lock()
+			defer q.mu.Unlock()
+			if q.bytes > mostKept+2*n {
+				t.Fatalf("protocol %s: %d bytes wait for the disk", p, q.bytes)
+			}
+			return q.resting
+		})
+		slow.release()
+		comes(t, "the last write's end", written)
+		settled(t, s)
+	}
+}
