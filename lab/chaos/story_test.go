@@ -54,6 +54,9 @@ func newStory(t *testing.T, o lab.Options, more string) *cluster {
 		o.Profile = "fast"
 	}
 	c := newCluster(t, o)
+	if o.Fence {
+		c.patient()
+	}
 	c.file("ocf/resource.d/chaos/Stubborn", stubbornAgent)
 	if err := c.apply(context.Background(), "n1", resourcesWith(devices(o)+more, 0), true); err != nil {
 		t.Fatal(err)
