@@ -96,6 +96,9 @@ func (m *Machine) tellState() {
 		if p.need == needTarget && p.running {
 			s.Source = bit(p.id)
 		}
+		if p.unsure && m.role != volume.Primary {
+			s.InStep &^= bit(p.id)
+		}
 	}
 	if !m.attached {
 		s.Gen.Bitmap, s.Gen.History = m.told.Gen.Bitmap, m.told.Gen.History

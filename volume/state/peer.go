@@ -58,6 +58,7 @@ type peer struct {
 	unflushedBoot string // and from which boot that was
 
 	equal       bool // in step with the same primary as this node
+	unsure      bool // the resync from a third node may have brought what this one lacks: marks here tell, as soon as one of the two is primary
 	followed    bool // got what this node, a primary without good data, wrote at the end of the last step
 	missed      bool // lost while this node was primary: it may lack writes that only marks here tell of
 	ahead       bool // of missed: it may have, from before its resync is done, what its source lacks
@@ -115,7 +116,7 @@ func (p *peer) reset() {
 	p.vouched, p.measures, p.toldInvalid, p.outdated = false, false, false, false
 	p.need, p.full, p.renounce, p.going, p.hooked, p.ready, p.doneTold = needNothing, false, false, false, false, false, false
 	p.ended, p.heldBack, p.blocked, p.ahead = false, false, false, false
-	p.running, p.verify, p.toldState, p.agrees, p.equal = false, false, false, false, false
+	p.running, p.verify, p.toldState, p.agrees, p.equal, p.unsure = false, false, false, false, false, false
 	p.pauseAway, p.pauseTold, p.paused, p.congested = "", "", false, false
 }
 

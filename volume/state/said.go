@@ -115,6 +115,9 @@ func (m *Machine) onState(p *peer, s Said) {
 	if p.disk != volume.UpToDate {
 		p.toldInvalid = false
 	}
+	if was != volume.Primary && p.unsure && p.writesHere() {
+		m.compareAgain(p)
+	}
 	if was == volume.Primary && p.role != volume.Primary {
 		p.dualLost = ""
 		if m.role != volume.Primary {

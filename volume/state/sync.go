@@ -196,6 +196,11 @@ func (m *Machine) onSyncBegin(p *peer, s Said) {
 		return
 	}
 	p.going = false
+	if !m.stillOlder(p) {
+		m.tellSync(p, "sync-stop", "node "+m.self.Name+" has newer data by now")
+		m.compareAgain(p)
+		return
+	}
 	if base != m.super.Gen.Current {
 		if !p.full && !p.renounce && !s.Full {
 			m.tellSync(p, "sync-stop", "node "+m.self.Name+" has other data than was said")
@@ -212,6 +217,12 @@ func (m *Machine) onSyncBegin(p *peer, s Said) {
 	m.setDisk(volume.Inconsistent, "resync from node "+p.node.Name+" begins")
 	m.emit(Sync{Peer: p.id, Do: "target"})
 	m.showSync(p)
+}
+
+// stillOlder says whether p, the source, still has what is here: this node may have followed a primary to a new
+// generation, and p have been left behind, since the two were compared.
+func (m *Machine) stillOlder(p *peer) bool {
+	return p.renounce || !sound(m.disk) || m.super.Gen.Fresh() || p.gen.Within(m.super.Gen.Current)
 }
 
 // renounceTo gives up this node's own history: what it has counts as base. What it knew about third
@@ -275,8 +286,8 @@ func (m *Machine) equals() uint16 {
 	}
 	mask := m.inStepMask()
 	for _, p := range m.peers {
-		if p.need != needNothing {
-			mask &^= bit(p.id) // as good, or better, but marks say that it differs
+		if p.need != needNothing || p.unsure || m.role != volume.Primary && p.inStep&bit(m.cfg.Self) == 0 {
+			mask &^= bit(p.id) // as good, or better, but marks say that it differs, here or there
 		}
 	}
 	return mask
@@ -304,11 +315,18 @@ func (m *Machine) onSyncDone(p *peer, s Said) {
 	m.setConn(p, volume.Connected, "")
 	m.hook("after-resync-target", p)
 	for _, q := range m.peers {
-		if q != p && (q.need != needNothing || q.gen.Current != m.super.Gen.Current) {
-			m.compareAgain(q)
+		if q == p {
+			continue
+		}
+		q.unsure = s.InStep&bit(q.id) == 0
+		if q.need != needNothing || q.gen.Current != m.super.Gen.Current || q.unsure && q.writesHere() || q.meeting() {
+			m.compareAgain(q) // a Hello that is out does not say what has come since
 		}
 	}
 }
+
+// writesHere says whether p is a primary whose data counts.
+func (p *peer) writesHere() bool { return p.role == volume.Primary && sound(p.disk) }
 
 // clone makes this node's generations those of the source p. What the marks for a third
 // node say now: they hold what this node wrote and received since it was in step with that node; if the source was
