@@ -82,6 +82,9 @@ func (m *Machine) demote() {
 	m.stopped = ""
 	m.asked = false
 	m.super.Crashed = m.crashed != 0
+	if m.disk == volume.Negotiating {
+		m.setDisk(m.worthAtAttach(), "this node is not primary any more")
+	}
 	for _, p := range m.peers {
 		p.dualLost, p.failed = "", 0
 	}

@@ -14,7 +14,7 @@ func (j judgement) diverged(full bool) verdict {
 	loser := order(j.mine.Discard, j.theirs.Discard)
 	if loser != 0 {
 		v.sync, v.solved = -loser, "connect --discard-my-data"
-		return v
+		return j.whole(v)
 	}
 	switch {
 	case j.mine.Discard:
@@ -26,6 +26,18 @@ func (j judgement) diverged(full bool) verdict {
 	}
 	if v.sync == 0 {
 		v.refuse, v.renounce, v.solved = v.refuse+j.bothSides(), false, ""
+	}
+	return j.whole(v)
+}
+
+// whole refuses what v decides if the disk of the side whose data shall stay cannot be copied.
+func (j judgement) whole(v verdict) verdict {
+	if v.sync < 0 {
+		j = j.swap()
+	}
+	if v.sync != 0 && !sound(j.mine.Disk) {
+		return verdict{split: true, refuse: fmt.Sprintf("split brain: %s says that the data of node %s stays, but the disk there is %s: make that node secondary if it is primary, and connect both again",
+			v.solved, j.name(j.me()), j.mine.Disk)}
 	}
 	return v
 }
