@@ -239,12 +239,13 @@ func (m *Machine) join(p *peer, mine, theirs Hello, v verdict) {
 		m.inStepWith(p, theirs)
 	}
 	p.agrees = m.agreesWith(p)
+	p.unsure = false
 	p.equal = false // what was judged may be older than what equalThrough saw: it looks again
 	if p.hasDisk() && (back && !p.left || theirs.Disk != volume.Diskless && p.gen.Current == m.dataGen().Current) {
 		m.allMayHaveIt()
 	}
-	m.learn(p, theirs)
 	m.showSync(p)
+	m.learn(p, theirs) // what counts is known now that the two are in contact
 	if v.first {
 		m.firstTogether()
 	}
@@ -265,6 +266,7 @@ func (m *Machine) agreesWith(p *peer) bool {
 	for _, q := range m.peers {
 		if q != p && q.up() && p.missed {
 			q.missed, q.ahead = true, q.disk == volume.Inconsistent // it may have a write that p, which counts now, lacks
+			q.agrees = false                                        // so it feeds this node no more
 		}
 	}
 	p.missed = false
@@ -362,12 +364,12 @@ func (m *Machine) setConn(p *peer, c volume.ConnState, why string) {
 }
 
 func (m *Machine) onDown(p *peer, in PeerDown) {
+	m.atStake(p, in) // also of one that a user has parted from
 	if !p.met && p.conn != volume.Connecting && !p.up() {
 		return
 	}
 	wasUp, wasPrimary := p.up(), p.role == volume.Primary
 	lostSync := p.inSync()
-	m.atStake(p, in)
 	p.missed = p.missed || m.follows(p) // it got what is written here, beside its resync, until now
 	discard := p.discard
 	m.lose(p)

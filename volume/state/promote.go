@@ -56,7 +56,34 @@ func (m *Machine) askPrimary(in Asked) {
 	default:
 		m.promotion = &promotion{id: in.ID, force: in.Force, since: m.now}
 		m.allMayHaveIt()
+		m.askAnew(m.promotion)
 	}
+}
+
+// askAnew: a node without a disk knows of its peers' data what they have told. Before it is refused for that they are asked again: a
+// word may be on its way, of a reign that has just ended, or of a disk that is good by now.
+func (m *Machine) askAnew(p *promotion) {
+	if m.attached || p.force || m.mayPromote(p) == nil {
+		return
+	}
+	for _, q := range m.peers {
+		if q.up() {
+			m.compareAgain(q)
+		}
+	}
+}
+
+// hearing says whether a peer is about to tell what this promotion may hang on.
+func (m *Machine) hearing(p *promotion) bool {
+	if p.stage != stageMeet || p.reject != nil || m.now-p.since > promotionTime {
+		return false
+	}
+	for _, q := range m.peers {
+		if q.meeting() {
+			return true
+		}
+	}
+	return false
 }
 
 // certain: a user says that whoever is awaited is off.
@@ -78,6 +105,9 @@ func (m *Machine) promote() {
 	err := p.reject
 	if err == nil {
 		err = m.mayPromote(p)
+	}
+	if err != nil && m.hearing(p) {
+		return // it is decided when the Hellos that are out have been judged
 	}
 	if err == nil && m.now-p.since > promotionTime {
 		err = m.conflict("make primary", "the peers or the cluster's store did not answer in time", "Try again when they can be reached.")
@@ -280,7 +310,7 @@ func (m *Machine) becomePrimary(p *promotion) {
 		m.certain()
 	}
 	for _, q := range m.peers {
-		if q.need != needNothing {
+		if q.need != needNothing || q.unsure {
 			m.compareAgain(q) // a primary's blocks count
 		}
 	}

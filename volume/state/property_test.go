@@ -121,6 +121,9 @@ func randomVerb(t *rapid.T, x *wnode, say func(string)) {
 	}
 	verbs := []string{"primary", "primary", "primary", "secondary", "secondary", "connect", "disconnect", "pause-sync", "resume-sync", "outdate", "detach", "attach", "invalidate"}
 	in := Asked{Verb: rapid.SampledFrom(verbs).Draw(t, "verb"), AllPeers: true}
+	if in.Verb == "disconnect" {
+		in.Force = rapid.Bool().Draw(t, "force")
+	}
 	say(x.name() + " " + in.Verb)
 	if in.Verb == "invalidate" && x.m.attached {
 		// The user says that these data count for nothing. Without another good copy it is refused.

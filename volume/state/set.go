@@ -87,6 +87,8 @@ func (m *Machine) weighDisk() {
 		m.setDisk(volume.UpToDate, "the cluster has recorded that it is")
 	case (m.disk == volume.Consistent || m.disk == volume.Outdated) && m.allTheSame():
 		m.setDisk(volume.UpToDate, "all replicas have the same")
+	case (m.disk == volume.Consistent || m.disk == volume.Outdated) && m.primaryHasNoMore():
+		m.setDisk(volume.UpToDate, "the primary, which has no data of its own, has written nothing since")
 	case (m.disk == volume.Consistent || m.disk == volume.UpToDate) && m.outside() && !m.besideMember():
 		m.setDisk(volume.Outdated, "the cluster has recorded newer data elsewhere")
 		m.stop("the cluster has recorded a set of up-to-date replicas without this node: others may have gone on; it must be made secondary")
@@ -106,6 +108,33 @@ func (m *Machine) besideMember() bool {
 		}
 	}
 	return false
+}
+
+// primaryHasNoMore: the only primary in contact has no disk, and what it writes at is this node's generation. Whoever has that has all
+// that was acknowledged (rule 2 of quorum in volume/DESIGN.md), and whatever is not known here yet, a primary with other data has no
+// quorum together with this node, or the cluster's set without it. Where nothing of that is asked it stays old.
+func (m *Machine) primaryHasNoMore() bool {
+	p := m.primaryPeer()
+	if p == nil || p.disk != volume.Diskless || p.conn != volume.Connected || p.meeting() || p.gen.Current != m.super.Gen.Current || m.outside() || !m.ballots() {
+		return false
+	}
+	_, primaries := m.contacts()
+	for _, q := range m.peers {
+		primaries |= q.primaries
+		if q.outdated || q.need == needTarget {
+			return false
+		}
+	}
+	g := m.super.Gen
+	return primaries == bit(p.id) && p.seen != 0 && g.Within(p.seen) && (m.super.Seen == 0 || g.Within(m.super.Seen))
+}
+
+// ballots says whether no two primaries can both have a quorum, or the cluster's record.
+func (m *Machine) ballots() bool {
+	if m.cfg.Cluster {
+		return m.set.known && m.set.members&bit(m.cfg.Self) != 0
+	}
+	return m.cfg.Quorum.Need != 0 && 2*m.quorumNeed() > len(m.cfg.Nodes)
 }
 
 // allTheSame: every configured disk is in contact, at this node's generation, and none lacks blocks.

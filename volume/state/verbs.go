@@ -214,7 +214,7 @@ func (m *Machine) onCongested(p *peer, now bool) {
 	switch {
 	case now && m.cfg.Net.OnCongestion == "disconnect":
 		m.emit(Drop{Peer: p.id, Retry: true, Why: "the link is congested"})
-	case now && m.cfg.Net.OnCongestion == "pull-ahead" && m.role == volume.Primary && p.conn == volume.Connected && p.inSync():
+	case now && m.cfg.Net.OnCongestion == "pull-ahead" && m.role == volume.Primary && p.conn == volume.Connected && p.inSync() && m.disk == volume.UpToDate: // else nothing would know what the peer lacks
 		p.congested = true
 		m.tighten()
 		m.setFlow(p, FlowMark)
