@@ -3,6 +3,8 @@ package replica
 import (
 	"bytes"
 	"net"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -109,4 +111,28 @@ func TestSourceReads(t *testing.T) {
 		close(read)
 	}()
 	comes(t, "the next read", read)
+}
+
+// TestCongestedAndNotAnyMore: a link that was congested for a moment, of which the machine hears afterwards, is not taken for congested: nothing
+// would be under way any more whose arrival says that it is not.
+func TestCongestedAndNotAnyMore(t *testing.T) {
+	sites := pairOf(t, 2, 8<<20, func(c *volume.Config) { c.Net.OnCongestion, c.Net.CongestionFill = "pull-ahead", 4<<20 })
+	var ahead atomic.Bool
+	sites[0].heard = func(e state.Event) { ahead.Store(ahead.Load() || strings.Contains(e.Words, "Ahead")) }
+	s := begin(t, sites)
+	s[0].write(0, fill(4096, 1))
+	r, p := s[0].r, s[0].r.peers[1]
+	r.loop.Lock()
+	p.mu.Lock()
+	for _, bytes := range []int64{8 << 20, -8 << 20} {
+		p.ring.bytes += bytes
+		p.congestionLocked()
+	}
+	p.mu.Unlock()
+	r.loop.Unlock()
+	s[0].write(4096, fill(4096, 2))
+	settled(t, s)
+	if ahead.Load() {
+		t.Error("the peer was left behind")
+	}
 }

@@ -155,8 +155,18 @@ func (p *peer) congestionLocked() {
 	}
 	if now := p.ring.bytes > limit; now != p.congested {
 		p.congested = now
-		p.r.tellLater(state.Congested{Peer: p.node.ID, Now: now}, nil)
+		p.r.all.Go(p.tellCongested)
 	}
+}
+
+// tellCongested tells the machine how it is by now: of two changes the last one to be told is the newest.
+func (p *peer) tellCongested() {
+	p.r.loop.Lock()
+	defer p.r.loop.Unlock()
+	p.mu.Lock()
+	now := p.congested
+	p.mu.Unlock()
+	p.r.stepLocked(state.Congested{Peer: p.node.ID, Now: now})
 }
 
 // flushFor sends a client's flush on, if the peer counts for it.

@@ -82,6 +82,8 @@ type site struct {
 	dir string
 	fs  osfs.FS
 	r   *Replica
+	// heard, where not nil, gets each event.
+	heard func(state.Event)
 	client
 }
 
@@ -154,6 +156,9 @@ func (s *site) up() *site {
 	r, err := New(Options{Config: s.cfg, OpenDisk: func() (*disk.Disk, error) { return disk.Open(s.fs, s.options()) }, Event: func(e state.Event) {
 		if _, bench := s.t.(*testing.B); !bench {
 			s.t.Log(s.cfg.Self, e.Kind, e.Words)
+		}
+		if s.heard != nil {
+			s.heard(e)
 		}
 	}})
 	if err != nil {
