@@ -20,7 +20,7 @@ func TestStatusCodes(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(folder, "code"), []byte(code), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if r := a.Run(t.Context(), agent.Invocation{Action: agent.Monitor, Timeout: 10 * time.Second}); r.Code != want || r.Status != agent.Done {
+		if r := a.Run(t.Context(), agent.Invocation{Action: agent.Monitor, Timeout: time.Minute}); r.Code != want || r.Status != agent.Done {
 			t.Errorf("status %s: got %+v, want %s", code, r, want)
 		}
 	}

@@ -129,7 +129,7 @@ func TestReadyIsAwaited(t *testing.T) {
 	if r := a.Run(t.Context(), inv); r.Status != agent.TimedOut {
 		t.Fatalf("got %+v", r)
 	}
-	inv.Timeout = 10 * time.Second
+	inv.Timeout = time.Minute
 	do(t, s, inv, agent.Stop, agent.OK)
 	inv = invocation("anything", "binfile", "/bin/false", "ready", "tcp:"+address)
 	if r := do(t, s, inv, agent.Start, agent.ErrGeneric); !strings.Contains(r.Reason, "exit status 1") {

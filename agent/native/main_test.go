@@ -51,7 +51,7 @@ func await(t *testing.T, what string, cond func() bool) {
 	t.Helper()
 	tick := time.NewTicker(5 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(10 * time.Second); !cond(); <-tick.C {
+	for end := time.Now().Add(time.Minute); !cond(); <-tick.C {
 		if time.Now().After(end) {
 			t.Fatalf("waited in vain for %s", what)
 		}
@@ -66,7 +66,7 @@ func newTestSet(t *testing.T) *Set {
 }
 
 func invocation(name string, params ...string) agent.Invocation {
-	inv := agent.Invocation{Resource: "res", Agent: agent.ID{Class: "ocf", Provider: "takt", Type: name}, Timeout: 10 * time.Second, Params: map[string]string{}}
+	inv := agent.Invocation{Resource: "res", Agent: agent.ID{Class: "ocf", Provider: "takt", Type: name}, Timeout: time.Minute, Params: map[string]string{}}
 	for i := 0; i+1 < len(params); i += 2 {
 		inv.Params[params[i]] = params[i+1]
 	}
@@ -90,7 +90,7 @@ func do(t *testing.T, s *Set, inv agent.Invocation, action string, want agent.Co
 func conform(t *testing.T, s *Set, inv agent.Invocation) {
 	t.Helper()
 	a, _ := s.Agent(inv.Agent.Type)
-	agent.Conformance(t.Context(), a, inv, 10*time.Second, func(c agent.Check) {
+	agent.Conformance(t.Context(), a, inv, time.Minute, func(c agent.Check) {
 		if !c.OK {
 			t.Errorf("%s: %s: %s", inv.Agent, c.Name, c.Detail)
 		}

@@ -22,7 +22,7 @@ func install(t *testing.T, script string) (*ocf.Agent, agent.Invocation) {
 		t.Fatal(err)
 	}
 	id := agent.ID{Class: "ocf", Provider: "test", Type: "demo"}
-	return ocf.New(root, agent.Tools{}, nil).Agent(id), agent.Invocation{Resource: "r", Agent: id, Action: agent.Start, Timeout: 10 * time.Second, Params: map[string]string{"x": "1"}}
+	return ocf.New(root, agent.Tools{}, nil).Agent(id), agent.Invocation{Resource: "r", Agent: id, Action: agent.Start, Timeout: time.Minute, Params: map[string]string{"x": "1"}}
 }
 
 func TestExitReasonAndCode(t *testing.T) {
@@ -80,7 +80,7 @@ func TestInstalledScripts(t *testing.T) {
 		t.Skip("the shell agents' state folder is root's")
 	}
 	inv := agent.Invocation{Resource: "takt-test", Agent: dummy, Params: map[string]string{"state": filepath.Join(t.TempDir(), "state")}}
-	agent.Conformance(t.Context(), class.Agent(dummy), inv, 20*time.Second, func(c agent.Check) {
+	agent.Conformance(t.Context(), class.Agent(dummy), inv, time.Minute, func(c agent.Check) {
 		if !c.OK {
 			t.Errorf("%s: %s", c.Name, c.Detail)
 		}

@@ -63,7 +63,7 @@ func expect(t *testing.T, lines chan string, want ...string) {
 			if got != w {
 				t.Fatalf("the watchdog heard %q, want %q", got, w)
 			}
-		case <-time.After(10 * time.Second):
+		case <-time.After(time.Minute):
 			t.Fatalf("the watchdog never heard %q", w)
 		}
 	}

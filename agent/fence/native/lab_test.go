@@ -93,7 +93,7 @@ func (s *powerStrip) requests() string {
 func registry(t *testing.T, opts native.Options) *fence.Registry {
 	t.Helper()
 	r := fence.NewRegistry(fence.Options{Native: native.All(opts), Folders: []string{t.TempDir()},
-		Settings: fence.Settings{Timeout: 5 * time.Second, Verify: 20 * time.Millisecond, Poll: time.Millisecond, Pause: time.Millisecond}})
+		Settings: fence.Settings{Timeout: 30 * time.Second, Verify: 20 * time.Millisecond, Poll: time.Millisecond, Pause: time.Millisecond}})
 	t.Cleanup(r.Close)
 	return r
 }
