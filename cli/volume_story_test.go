@@ -2,8 +2,6 @@ package cli
 
 import (
 	"context"
-	"fmt"
-	"net"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -12,18 +10,20 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"github.com/takt-ha/takt/internal/loopback"
 	"github.com/takt-ha/takt/volume/control"
 )
 
 // volumeEnvironment gives a script ports for two nodes, and takes down what it leaves behind.
 func volumeEnvironment(e *testscript.Env) {
 	for _, name := range []string{"PORT_A", "PORT_B"} {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		address, release, err := loopback.Reserve()
 		if err != nil {
 			continue // the script says that it has no port
 		}
-		e.Setenv(name, fmt.Sprint(l.Addr().(*net.TCPAddr).Port))
-		l.Close()
+		e.Defer(release)
+		_, port, _ := strings.Cut(address, ":")
+		e.Setenv(name, port)
 	}
 	e.Defer(func() {
 		sockets, _ := filepath.Glob(filepath.Join(e.WorkDir, "*", "*.sock"))

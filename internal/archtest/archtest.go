@@ -42,6 +42,7 @@ var tiers = map[string]Tier{
 	"internal/mesh":     {},
 	"internal/identity": {},
 	"internal/archtest": {},
+	"internal/loopback": {},
 	// Pure cores.
 	"cluster/scheduler": {Pure: true, Imports: []string{"agent", "cluster/cib", "cluster/cib/rule"}},
 	"cluster/quorum":    {Pure: true, Imports: []string{"cluster/cib"}},

@@ -12,7 +12,7 @@ import (
 )
 
 // patience bounds a wait that never ends where something is wrong: no measure of anything.
-const patience = 20 * time.Second
+const patience = 2 * time.Minute
 
 // A volume grows while an eviction waits for a peer, whose answer may be behind the word that told to grow. What was about to
 // leave the log is in it still, also where the log has moved.

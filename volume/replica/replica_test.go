@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/takt-ha/takt/internal/loopback"
 	"github.com/takt-ha/takt/internal/osfs"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/disk"
@@ -135,19 +135,15 @@ func (s *site) options() disk.Options {
 	return disk.Options{Volume: s.cfg.Name, Path: filepath.Join(s.dir, "disk"), Self: s.cfg.Self, Size: s.cfg.Size, Extents: s.cfg.Disk.Extents}
 }
 
-// freeAddress is one that nobody listens at, with a port that no client gets by itself: another test's connection would have it before
-// the replica.
+// freeAddress is one that nobody listens at, and nobody else gets while the test runs.
 func freeAddress(t testing.TB) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 16<<10+rand.IntN(16<<10)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+	address, release, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	t.Cleanup(release)
+	return address
 }
 
 // up begins the replica.

@@ -5,8 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/takt-ha/takt/internal/loopback"
 	"github.com/takt-ha/takt/lab/vm"
 	"github.com/takt-ha/takt/volume"
 	"github.com/takt-ha/takt/volume/config"
@@ -133,19 +132,15 @@ func folder(t *testing.T, i int) string {
 	return dir
 }
 
-// freeAddress is one that nobody listens at, with a port that no client gets by itself: another test's connection would have it before
-// the replica.
+// freeAddress is one that nobody listens at, and nobody else gets while the test runs.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	for range 100 {
-		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", 16<<10+rand.IntN(16<<10)))
-		if err == nil {
-			defer l.Close()
-			return l.Addr().String()
-		}
+	address, release, err := loopback.Reserve()
+	if err != nil {
+		t.Fatal(err)
 	}
-	t.Fatal("no port is free")
-	return ""
+	t.Cleanup(release)
+	return address
 }
 
 // try runs a command of "takt volume" for this node.
