@@ -188,10 +188,18 @@ func (r *reader) finishStart(i *instance) {
 	case i.Master:
 		why = "state MASTER"
 	default:
-		if i.Strict && i.PreemptDelay > 0 {
-			r.warn(i.where("preempt_delay"), "%s: strict mode has no preempt_delay: it is left out", i.Name)
-			i.PreemptDelay = 0
+		switch {
+		case i.PreemptDelay == 0:
+			return
+		case i.Strict:
+			why = "strict mode has no preempt_delay"
+		case i.NoPreempt:
+			why = "preempt_delay does not go with nopreempt"
+		default:
+			return
 		}
+		r.warn(i.where("preempt_delay"), "%s: %s: it is left out", i.Name, why)
+		i.PreemptDelay = 0
 		return
 	}
 	if i.NoPreempt {

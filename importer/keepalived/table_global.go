@@ -61,6 +61,7 @@ func globalRows() []row {
 	}
 	return append([]row{
 		text("router_id", "<STRING>", "what this machine is called in mails and by notify scripts (default: the host name)", func(r *reader) *string { return &r.cfg.Global.RouterID }),
+		text("lvs_id", "<STRING>", "an old name of router_id", func(r *reader) *string { return &r.cfg.Global.RouterID }),
 		blockOf("notification_email", "", "who gets mail about changes", "notification_email", 0, 0, nil, nil),
 		text("notification_email_from", "<STRING>", "the sender of mails", func(r *reader) *string { return &r.cfg.Global.Mail.From }),
 		takes("smtp_server", "<HOST> [<PORT>]", "who takes mails (default: 127.0.0.1, port 25)", 1, 2, smtpServer),

@@ -180,6 +180,7 @@ func serverRows() []row {
 				r.fail(c.args[0].pos, "protocol: %q is none of TCP, UDP, SCTP", c.arg(0))
 			}
 		}),
+		harmless("nat_mask", "<NETMASK>", "of old kernels: NAT needs no mask"),
 		flag("ha_suspend", "no check while the address is not here", func(r *reader) *bool { return &r.vs.HASuspend }),
 		bit("smtp_alert", "mail when the quorum is lost or regained", func(r *reader) *bool { return given(&r.vs.alert) }),
 		text("virtualhost", "<STRING>", "the Host of HTTP checks that name none", func(r *reader) *string { return &r.vs.VirtualHost }),
