@@ -57,10 +57,14 @@ func (s *Send) Packet(p Path) []byte {
 }
 
 // ahDigest is the sum over the packet, with zeros for what routers change on the way, and for the sum itself. The TTL
-// counts, as it does for keepalived, though RFC 2402 would leave it out: an advert that was routed does not fit.
+// counts to a group, as it does for keepalived, though RFC 2402 would leave it out: an advert that was routed does not fit.
+// To one peer, who may be behind routers, it does not.
 func ahDigest(key [passSize]byte, header, rest []byte) (d [ahSum]byte) {
 	still := append([]byte(nil), header...)
 	still[1], still[6], still[7], still[10], still[11] = 0, 0, 0, 0, 0
+	if dst := netip.AddrFrom4([4]byte(still[16:20])); !dst.IsMulticast() {
+		still[8] = 0
+	}
 	h := hmac.New(md5.New, key[:])
 	h.Write(still)
 	h.Write(rest[:ahSumAt])

@@ -17,12 +17,13 @@ import (
 // TestKeepalivedBytes reads what keepalived 2.2.7 has put on a wire, and writes the same bytes.
 func TestKeepalivedBytes(t *testing.T) {
 	for _, c := range []struct {
-		name, packet string
-		want         Advert
+		name, packet, key string
+		want              Advert
 	}{
-		{"version 2 with a password", v2Pass, Advert{Version: 2, VRID: 51, Priority: 100, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9")}, auth: authPass, pass: [8]byte{'t', 'o', 'p', 'S', 'e', 'c', 'r', 'e'}}},
-		{"version 2 with AH", v2AH, Advert{Version: 2, VRID: 51, Priority: 100, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9")}, auth: authAH}},
-		{"version 3", v3, Advert{Version: 3, VRID: 51, Priority: 100, Interval: 250 * time.Millisecond, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9"), netip.MustParseAddr("10.77.0.10")}}},
+		{"version 2 with a password", v2Pass, "topSecre", Advert{Version: 2, VRID: 51, Priority: 100, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9")}, auth: authPass, pass: [8]byte{'t', 'o', 'p', 'S', 'e', 'c', 'r', 'e'}}},
+		{"version 2 with AH", v2AH, "topSecre", Advert{Version: 2, VRID: 51, Priority: 100, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9")}, auth: authAH}},
+		{"version 2 with AH to one peer", v2AHOne, "k1k2k3", Advert{Version: 2, VRID: 53, Priority: 150, Interval: time.Second, Addresses: []netip.Addr{netip.MustParseAddr("10.9.0.53")}, auth: authAH}},
+		{"version 3", v3, "topSecre", Advert{Version: 3, VRID: 51, Priority: 100, Interval: 250 * time.Millisecond, Addresses: []netip.Addr{netip.MustParseAddr("10.77.0.9"), netip.MustParseAddr("10.77.0.10")}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			b, err := hex.DecodeString(c.packet)
@@ -40,7 +41,8 @@ func TestKeepalivedBytes(t *testing.T) {
 				!slices.Equal(a.Addresses, c.want.Addresses) || a.auth != c.want.auth || a.auth == authPass && a.pass != c.want.pass {
 				t.Fatalf("got %+v", a)
 			}
-			s := Send{Of: &director.Instance{}, Advert: a, key: [8]byte{'t', 'o', 'p', 'S', 'e', 'c', 'r', 'e'}}
+			s := Send{Of: &director.Instance{}, Advert: a, key: [8]byte{}}
+			copy(s.key[:], c.key)
 			if d.AH {
 				var ok bool
 				if s.sequence, ok = d.checkAH(s.key); !ok {
@@ -102,7 +104,7 @@ func TestRoundTrip(t *testing.T) {
 // FuzzReceive: no datagram makes a machine panic, and none that is not in order moves it. With mend the sums are right, and with key it was made by
 // somebody who has the password.
 func FuzzReceive(f *testing.F) {
-	for _, s := range []string{v2Pass, v2AH, v3} {
+	for _, s := range []string{v2Pass, v2AH, v2AHOne, v3} {
 		b, _ := hex.DecodeString(s)
 		f.Add(b[20:], byte(255), b[9] == ProtocolAH, false, false)
 		f.Add(b[20:], byte(255), b[9] == ProtocolAH, true, true)
@@ -158,7 +160,8 @@ func mendSums(d *Datagram, key bool) {
 
 // Packets of keepalived 2.2.7, from the IP header on.
 const (
-	v2Pass = "45c0002800010000ff70d0440a4d0001e0000012213364010101b2e80a4d0009746f705365637265"
-	v2AH   = "45c0004000010000ff33d0690a4d0001e0000012700400000a4d000100000001994863c56fb620135601585e2133640102016e740a4d00090000000000000000"
-	v3     = "45c0002400010000ff70d0480a4d0001e00000123133640200196b230a4d00090a4d000a"
+	v2Pass  = "45c0002800010000ff70d0440a4d0001e0000012213364010101b2e80a4d0009746f705365637265"
+	v2AHOne = "45c0004000010000ff3300000a0900010a090002700400000a09000100000001e60bf0703fcc7203eb2e731f2135960102013c8a0a0900350000000000000000"
+	v2AH    = "45c0004000010000ff33d0690a4d0001e0000012700400000a4d000100000001994863c56fb620135601585e2133640102016e740a4d00090000000000000000"
+	v3      = "45c0002400010000ff70d0480a4d0001e00000123133640200196b230a4d00090a4d000a"
 )
