@@ -97,6 +97,7 @@ var variants = []variant{
 	{name: "v2-pass", version: 2, advert: time.Second, auth: "pass"},
 	{name: "v2-ah", version: 2, advert: time.Second, auth: "ah"},
 	{name: "v2-unicast", version: 2, advert: time.Second, unicast: true},
+	{name: "v2-ah-unicast", version: 2, advert: time.Second, auth: "ah", unicast: true},
 	{name: "v2-group", version: 2, advert: time.Second, group: true},
 	{name: "v3", version: 3, advert: 200 * time.Millisecond},
 	{name: "v3-unicast", version: 3, advert: 200 * time.Millisecond, unicast: true},
