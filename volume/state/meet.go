@@ -52,7 +52,7 @@ func (m *Machine) hello(p *peer) Hello {
 	contact, primaries := m.contacts()
 	return Hello{
 		Super: m.super, Role: m.role, Disk: m.disk, Client: !m.selfHasDisk(), Users: m.writers > 0, Stopped: m.role == volume.Primary && m.lastIO.Mode != IOOpen,
-		Size: m.super.Agreed, Capacity: m.capacity, Wanted: m.cfg.Size, Discard: p.discard, TwoPrimary: m.cfg.Net.AllowTwoPrimary, SkipFirst: m.cfg.Sync.SkipFirst,
+		Size: m.super.Agreed, Capacity: m.capacity, Wanted: m.cfg.Size, Discard: p.discard, TwoPrimary: m.allowsTwo(), SkipFirst: m.cfg.Sync.SkipFirst,
 		Outdated: p.outdated, Verified: p.verified, Policies: m.cfg.Split, Contact: contact, Primaries: primaries,
 		Same: m.same(), Crashed: m.sameCrashed(),
 	}
@@ -129,7 +129,7 @@ func (m *Machine) onlyPrimary(p *peer, theirs Hello) bool {
 	if m.granted != nil && m.granted != p {
 		q = m.granted // it will be
 	}
-	if theirs.Role != volume.Primary || q == nil || q == p || m.cfg.Net.AllowTwoPrimary && theirs.TwoPrimary {
+	if theirs.Role != volume.Primary || q == nil || q == p || m.cfg.Net.AllowTwoPrimary && theirs.TwoPrimary && q.theirTwo {
 		return true
 	}
 	if q.stopped && !theirs.Stopped {

@@ -161,6 +161,29 @@ func (m *Machine) getsMask() uint16 {
 
 func (m *Machine) selfHasDisk() bool { return m.self.Disk != "none" }
 
+// allowsTwo says whether this node may be primary beside another one. A primary does not log what another one writes there, so where
+// two nodes have a disk, only these may: what a third one wrote at a primary that crashed with it would be known nowhere.
+func (m *Machine) allowsTwo() bool {
+	return m.cfg.Net.AllowTwoPrimary && m.neverBeside()&bit(m.cfg.Self) == 0
+}
+
+// neverBeside are the nodes that may not be primary beside another one.
+func (m *Machine) neverBeside() uint16 {
+	var mask uint16
+	disks := 0
+	for _, n := range m.cfg.Nodes {
+		if n.Disk == "none" {
+			mask |= bit(n.ID)
+		} else {
+			disks++
+		}
+	}
+	if disks < 2 {
+		return 0
+	}
+	return mask
+}
+
 // contact are the nodes in contact, and the primaries among them.
 func (m *Machine) contacts() (all, primaries uint16) {
 	all = bit(m.cfg.Self)

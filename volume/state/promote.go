@@ -195,10 +195,14 @@ func (m *Machine) conflict(op, what, hint string) error {
 func (m *Machine) mayPromote(p *promotion) error {
 	const op = "make primary"
 	for _, q := range m.peers {
-		if !q.up() || m.cfg.Net.AllowTwoPrimary && q.theirTwo {
+		if !q.up() {
 			continue
 		}
-		if others := q.primaries &^ bit(m.cfg.Self); others != 0 {
+		others := q.primaries &^ bit(m.cfg.Self)
+		if m.allowsTwo() && (q.theirTwo || !q.hasDisk()) {
+			others &= m.neverBeside()
+		}
+		if others != 0 {
 			return errs.E(op, errs.Conflict, "volume "+m.cfg.Name, "Make it secondary first: takt volume secondary "+m.cfg.Name+" there.", fmt.Errorf("node %s %w", m.names(others), ErrPrimary))
 		}
 	}
@@ -370,10 +374,14 @@ func (m *Machine) onPromote(p *peer, s Said) {
 func (m *Machine) whyNot(p *peer) string {
 	both := m.cfg.Net.AllowTwoPrimary && p.theirTwo
 	_, primaries := m.contacts()
-	switch others := primaries &^ bit(p.id) &^ bit(m.cfg.Self); {
-	case others != 0 && !both:
+	others := primaries &^ bit(p.id) &^ bit(m.cfg.Self)
+	if both {
+		others &= m.neverBeside()
+	}
+	switch {
+	case others != 0:
 		return "node " + m.names(others) + " " + ErrPrimary.Error()
-	case m.role == volume.Primary && !both:
+	case m.role == volume.Primary && !(both && m.allowsTwo()):
 		return "node " + m.self.Name + " " + ErrPrimary.Error()
 	case m.granted != nil && m.granted != p:
 		return "node " + m.granted.node.Name + " is being promoted at the same time"

@@ -148,7 +148,7 @@ func (m *Machine) onState(p *peer, s Said) {
 	}
 	m.confirm(p)
 	m.twoPrimaries(p)
-	if p.role == volume.Primary && m.role == volume.Primary && !(m.cfg.Net.AllowTwoPrimary && p.theirTwo) {
+	if p.role == volume.Primary && m.role == volume.Primary && !(m.allowsTwo() && p.theirTwo) {
 		m.refuse(p, "both nodes are primary, which is not allowed: make one of them secondary, then connect")
 	}
 }

@@ -67,7 +67,7 @@ func (m *Machine) takenOver(in SetSaid) {
 		p.version = in.Version // this node has to make a newer one still, if the rules allow it now
 	}
 	for _, p := range m.peers {
-		both := m.cfg.Net.AllowTwoPrimary && p.theirTwo
+		both := m.allowsTwo() && p.theirTwo
 		if bit(p.id) == in.By && p.up() && (p.role == volume.Primary || both && m.granted == p) {
 			return // the other of two that are allowed, or about to be it with this node's consent
 		}
