@@ -258,12 +258,13 @@ func taken(t *testing.T, p *process, dir, link, at string) {
 	goes(t, dir, old)
 }
 
-// goes waits until the kernel has let go of a loop device of the volume below dir: it does when the last user has closed it.
+// goes waits until the kernel has let go of a loop device of the volume below dir: it does when the last user has closed it. One may be
+// a program that has made a namespace of mounts while something was mounted.
 func goes(t *testing.T, dir, device string) {
 	t.Helper()
 	look := time.NewTicker(20 * time.Millisecond)
 	defer look.Stop()
-	for end := time.Now().Add(time.Minute); held(dir, device); <-look.C {
+	for end := time.Now().Add(3 * time.Minute); held(dir, device); <-look.C {
 		if time.Now().After(end) {
 			t.Errorf("%s is still there", device)
 			return

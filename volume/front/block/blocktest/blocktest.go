@@ -21,8 +21,9 @@ import (
 	"github.com/takt-ha/takt/volume/front/fronttest"
 )
 
-// patience bounds each wait for something that comes soon on a machine that has time.
-const patience = time.Minute
+// patience bounds each wait for something that comes soon on a machine that has time. A program that makes a namespace of mounts while a
+// test has something mounted (ip netns exec, unshare) holds the device as long as it lives.
+const patience = 3 * time.Minute
 
 // Volume returns a volume of its own for a test, or skips it where f cannot be used.
 func Volume(t *testing.T, f block.Front) block.Volume {
