@@ -92,6 +92,7 @@ func runOne(ctx context.Context, g *director.Global, c director.Command, limit t
 	if err != nil {
 		return err
 	}
+	spec.Leave = true // many start something
 	out := command.Run(ctx, spec)
 	switch {
 	case out.Err != nil:

@@ -2,6 +2,7 @@ package command
 
 import (
 	"errors"
+	"io"
 	"os"
 	"sync"
 	"syscall"
@@ -122,6 +123,25 @@ func (c *capture) keep(s *stream, p []byte) {
 	c.mu.Lock()
 	c.both.write(p)
 	c.mu.Unlock()
+}
+
+// leave is finish for a program that has ended and may have left others behind: what they write is read, and forgotten, until the last of
+// them has gone. A closed pipe would end them.
+func (c *capture) leave() {
+	for _, s := range []*stream{&c.out, &c.err} {
+		s.read.SetReadDeadline(time.Now()) //nolint:errcheck // a pipe has deadlines
+	}
+	c.done.Wait()
+	for _, s := range []*stream{&c.out, &c.err} {
+		if s.read.SetReadDeadline(time.Time{}) != nil {
+			s.read.Close()
+			continue
+		}
+		go func() {
+			io.Copy(io.Discard, s.read) //nolint:errcheck // nobody wants it
+			s.read.Close()
+		}()
+	}
 }
 
 // finish ends the reading and closes everything; after it the tails are whole.

@@ -41,6 +41,7 @@ type Spec struct {
 	Started    func(pid int)       // called when it runs; pid is also its group and session
 	Signal     syscall.Signal      // first signal at the end of time, SIGTERM if 0
 	Sweep      bool                // its group ends with it: for what runs again and again, and is to leave nothing behind
+	Leave      bool                // what it leaves in the background goes on, and may write while this process lives
 }
 
 // Outcome is how it ended. Exactly one of these holds: Err is set (it never
@@ -99,7 +100,11 @@ func Run(ctx context.Context, spec Spec) Outcome {
 		out.Cancelled = !out.TimedOut
 		reaped = terminate(cmd.Process.Pid, spec, ended)
 	}
-	capture.finish()
+	if spec.Leave && reaped && !out.TimedOut && !out.Cancelled {
+		capture.leave()
+	} else {
+		capture.finish()
+	}
 	out.Duration = time.Since(out.Started)
 	out.fill(capture)
 	if reaped {

@@ -127,3 +127,27 @@ func await(t *testing.T, what string, cond func() bool) {
 		}
 	}
 }
+
+// TestLeave: what a program leaves in the background may go on writing, after its end was told.
+func TestLeave(t *testing.T) {
+	for _, leave := range []bool{true, false} {
+		dir := t.TempDir()
+		for _, name := range []string{"/in", "/out"} {
+			if err := syscall.Mkfifo(dir+name, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		spec := sh(`(trap '' PIPE; read x < ` + dir + `/in; if echo word 2> /dev/null; then x=fine; else x=broken; fi; echo $x > ` + dir + `/out) & echo begun`)
+		spec.Leave = leave
+		if out := command.Run(t.Context(), spec); out.Exit != 0 || out.Stdout != "begun\n" {
+			t.Fatalf("got %+v", out)
+		}
+		if err := os.WriteFile(dir+"/in", []byte("go on\n"), 0); err != nil {
+			t.Fatal(err)
+		}
+		want := map[bool]string{true: "fine\n", false: "broken\n"}[leave]
+		if got, err := os.ReadFile(dir + "/out"); err != nil || string(got) != want {
+			t.Errorf("leave %v: it says %q, want %q: %v", leave, got, want, err)
+		}
+	}
+}
