@@ -31,6 +31,7 @@ type member struct {
 	query   uint64    // number of the newest Query; only its answer counts
 	answer  []agent.Record
 	fresh   bool           // answer is to be written to the CIB
+	drafted string         // joinMark with which this node wrote an answer last; "": it has not
 	late    []agent.Record // came while the answer was awaited; may be newer than it
 	// calls are the newest ended operations in its answer, by resource: what it says
 	// of those, or of older ones, has been overtaken by what it was asked since.

@@ -19,6 +19,9 @@ type proof struct {
 	at    time.Time // when this node was told
 	words string
 	mark  string // joinMark of its node_state at that time
+	// drafted is the joinMark that this node had given it last by then: that may be committed
+	// later, where the log stood still without the node itself, and is no sign of life.
+	drafted string
 }
 
 // joinMark is the attribute of a node_state that tells a node's memberships apart:
@@ -47,7 +50,7 @@ func (m *Machine) prove(p *member, since time.Time, words string) {
 	p.forget()
 	p.wipe, p.since = true, m.now
 	if !p.alive || !p.up.After(since) {
-		p.off = &proof{since: since, at: m.now, words: words, mark: m.nodeState(p.id).Attr(joinMark)}
+		p.off = &proof{since: since, at: m.now, words: words, mark: m.nodeState(p.id).Attr(joinMark), drafted: p.drafted}
 	}
 	m.giveUpIntents(func(i *intent) bool { return i.node == p.id })
 	m.history = slices.DeleteFunc(m.history, func(r result) bool { return r.node == p.id })
@@ -89,7 +92,7 @@ func (m *Machine) checkProofs() {
 		if p.off == nil {
 			continue
 		}
-		if mark := m.nodeState(p.id).Attr(joinMark); mark != "" && mark != p.off.mark {
+		if mark := m.nodeState(p.id).Attr(joinMark); mark != "" && mark != p.off.mark && mark != p.off.drafted {
 			p.off, p.wipe = nil, false
 		}
 	}

@@ -143,8 +143,8 @@ func (m *Machine) draftNode(d *draft, p *member, name string) {
 		d.replace(p.id, m.fencedState(p, name))
 	case p.joined && p.fresh:
 		p.fresh = false
-		mark := transitionName(m.lead.Term, p.query)
-		d.replace(p.id, m.joinedState(m.state.Root, p.id, p.answer).WithAttr(joinMark, mark))
+		p.drafted = transitionName(m.lead.Term, p.query)
+		d.replace(p.id, m.joinedState(m.state.Root, p.id, p.answer).WithAttr(joinMark, p.drafted))
 		p.answer = nil
 	case p.joined:
 	case p.gone:
