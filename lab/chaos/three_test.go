@@ -38,6 +38,10 @@ func crashAndReturn(c *cluster) {
 func threeBecomeOne(c *cluster) {
 	c.must(c.Crash("n2"))
 	c.voters("n1", "n1", "n3")
+	c.voters("n3", "n1", "n3") // before both know, neither may go on alone
+	c.runsOn("n1", "n3")
+	c.run("n1", "resource", "move", "single", "n3") // which n3 has to acknowledge
+	c.run("n1", "resource", "clear", "single")
 	c.must(c.Crash("n3"))
 	c.voters("n1", "n1")
 	c.runsOn("n1")
