@@ -45,6 +45,7 @@ type Machine struct {
 	writers   int
 	stopped   string // why a primary answers with errors until it is demoted
 	promotion *promotion
+	rounds    uint64 // of asking for a promotion, since the start
 	demotion  *demotion
 	granted   *peer // was told that it may be primary, and has not said yet whether it is
 

@@ -16,9 +16,11 @@ import (
 //	 Hellos that   peers that    the others   the store records
 //	 are out       are away      agree        who is up to date
 //
-// The rules are checked anew at every stage.
+// The rules are checked anew at every stage. A new version of the cluster's set by another node leads
+// back to stageAsk.
 type promotion struct {
 	id      uint64
+	round   uint64 // of asking the others: only its answers count
 	force   bool
 	stage   promotionStage
 	since   time.Duration
@@ -163,8 +165,9 @@ func (m *Machine) stageBegin(p *promotion) {
 			}
 		}
 	case stageAsk:
-		p.waiting = m.upMask()
-		m.tellUp(Said{Kind: "promote?", ID: p.id, Gen: m.dataGen(), Force: p.force})
+		m.rounds++
+		p.waiting, p.round = m.upMask(), m.rounds
+		m.tellUp(Said{Kind: "promote?", ID: p.round, Gen: m.dataGen(), Force: p.force})
 	case stageSet:
 		p.version = m.set.version
 		if p.force && m.disk < volume.UpToDate && len(m.sources()) == 0 {
@@ -393,7 +396,7 @@ func (m *Machine) whyNot(p *peer) string {
 
 func (m *Machine) onAnswer(p *peer, s Said) {
 	pr := m.promotion
-	if pr == nil || pr.stage != stageAsk || s.ID != pr.id {
+	if pr == nil || pr.stage != stageAsk || s.ID != pr.round {
 		return
 	}
 	pr.waiting &^= bit(p.id)

@@ -63,8 +63,9 @@ func (m *Machine) onSet(in SetSaid) {
 
 // takenOver: another node has made a new version of the set, as whoever becomes primary does.
 func (m *Machine) takenOver(in SetSaid) {
-	if p := m.promotion; p != nil && p.stage == stageSet {
-		p.version = in.Version // this node has to make a newer one still, if the rules allow it now
+	if p := m.promotion; p != nil && p.stage >= stageAsk {
+		p.stage = stageAsk // who has agreed may be the one, and not have agreed to this version
+		m.stageBegin(p)
 	}
 	for _, p := range m.peers {
 		both := m.allowsTwo() && p.theirTwo

@@ -192,6 +192,8 @@ func (s *story) event(cmd string, f []string) {
 		for n, _ := strconv.Atoi(f[0]); n > 0; n-- {
 			w.turn()
 		}
+	case "hold", "release": // what is under way between two nodes
+		w.link(s.node(f[0]).id, s.node(f[1]).id).held = cmd == "hold"
 	case "open":
 		s.node(f[0]).step(Opened{Writable: true})
 	case "close":

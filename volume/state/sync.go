@@ -284,6 +284,9 @@ func (m *Machine) equals() uint16 {
 	if p := m.primaryPeer(); p != nil && m.role != volume.Primary {
 		return p.inStep
 	}
+	if m.disk != volume.UpToDate {
+		return 0 // what is in step with a primary need not be so with its own old data
+	}
 	mask := m.inStepMask()
 	for _, p := range m.peers {
 		if p.need != needNothing || p.unsure || m.role != volume.Primary && p.inStep&bit(m.cfg.Self) == 0 {

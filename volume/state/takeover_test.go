@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+
+	"github.com/takt-ha/takt/volume"
 )
 
 // TestTakeoverAtAnyMoment: of three replicas in a cluster the primary crashes, and one of the survivors is promoted so many
@@ -86,5 +88,52 @@ func TestAtAnyMoment(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestPromotionBesideAnother: a node is being promoted when one that has agreed to it leaves and is promoted itself. The
+// first one hears of the cluster's new record before it hears that the other one has left, and must not make itself a member of that.
+func TestPromotionBesideAnother(t *testing.T) {
+	for first := range 20 {
+		for second := range 10 {
+			s := &story{t: t}
+			for line := range strings.Lines(fmt.Sprintf(`setup 3 cluster skip-first
+				start a b c
+				slowly hold a c
+				slowly ask a primary
+				slowly deliver %d
+				slowly hold a b
+				slowly ask b disconnect
+				slowly ask b primary
+				slowly quorate b
+				slowly release a c
+				slowly deliver %d
+				slowly quorate a
+				slowly write b 0
+				slowly crash b
+				slowly release a b
+				run
+				ask a primary
+				write a 1`, first, second)) {
+				s.line(strings.Fields(line))
+			}
+		}
+	}
+}
+
+// TestOldPrimaryOwnBlocks: a primary whose own disk is Outdated works with another replica's data. What its disk has
+// beyond that counts for nobody: whoever is resynced from it hears that nobody is known to be equal. (Property test, seed 605.)
+func TestOldPrimaryOwnBlocks(t *testing.T) {
+	s := &story{t: t}
+	for _, line := range []string{"setup 3 quorum=majority", "start a b c", "ask a primary force", "write a 0"} {
+		s.line(strings.Fields(line))
+	}
+	m := s.w.nodes[0].m
+	if m.equals() != 0b111 {
+		t.Fatalf("equal are %b, want all", m.equals())
+	}
+	m.setDisk(volume.Outdated, "newer data is on another node")
+	if m.equals() != 0 {
+		t.Errorf("equal to an old disk are %b", m.equals())
 	}
 }

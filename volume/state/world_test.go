@@ -108,6 +108,7 @@ type wsync struct {
 type wlink struct {
 	a, b *wnode
 	cut  bool
+	held bool    // nothing arrives
 	rest bool    // after a Drop: until the next tick
 	up   [2]bool // sides that have it
 	q    [2][]wmsg
@@ -356,6 +357,9 @@ func (w *world) run() {
 func (w *world) turn() bool {
 	moved := false
 	for _, l := range w.links {
+		if l.held {
+			continue
+		}
 		if l.canConnect() {
 			l.connect()
 			moved = true
