@@ -4,11 +4,11 @@ import "time"
 
 // Trial decides, like a Decider, for one thread that waits for another machine, where more depends on what cannot be
 // known: how long the way is, who shares the processors at both ends, what a wake-up costs, and how much comes together while
-// one sleeps. So it tries: whoever looks does so only as long as messages follow one another faster for it, by an eighth, than they did
+// one sleeps. So it tries: whoever looks does so only as long as messages follow one another faster for it, by a sixteenth, than they did
 // while the thread slept. Now and then it asks anew.
 //
 //	        64 reads             64 reads
-//	asleep ──────────▶ looking ──────────▶ faster: goes on looking, 1024 reads, then asleep
+//	asleep ──────────▶ looking ──────────▶ faster: goes on looking, 4096 reads, then asleep
 //	                      │                   │ not faster
 //	                      ▼ in vain           ▼
 //	           asleep ◀── off: 1024 reads, twice as many after each further failure
@@ -38,9 +38,9 @@ const (
 
 const (
 	sample   = 64      // reads that a phase is judged by
-	lasting  = 1024    // reads for which a success counts
+	lasting  = 4096    // reads for which a success counts
 	leastOff = 1024    // reads without looking after a failure
-	mostOff  = 1 << 16 // and after many
+	mostOff  = 1 << 13 // and after many: where looking is three times as slow, the tries cost two hundredths
 	// patient is how long after one another reads end at most for a look to be worth trying.
 	patient = 4 * FarLimit
 )
@@ -82,7 +82,7 @@ func (t *Trial) Came(n int, now time.Duration) {
 	case t.phase == asleep:
 		t.slept = each
 		t.turn(looking)
-	case t.phase == looking && t.reads == sample && each > t.slept-t.slept/8:
+	case t.phase == looking && t.reads == sample && each > t.slept-t.slept/16:
 		t.fail()
 	case t.phase == looking && t.reads >= lasting:
 		t.off = 0

@@ -29,8 +29,12 @@ func TestTrialLooksWhileThatIsFaster(t *testing.T) {
 	if n := messages(&d, &clock, 10_000, 1, 60*µs, 30*µs); n < 9000 {
 		t.Errorf("looked %d times", n)
 	}
+	// A tenth counts: it is one of two sides, and each has half of what both bring.
+	if n := messages(&d, &clock, 100_000, 1, 50*µs, 45*µs); n < 90_000 {
+		t.Errorf("looked %d times for a tenth", n)
+	}
 	// Then somebody else wants the processor.
-	if n := messages(&d, &clock, 100_000, 1, 30*µs, 60*µs); n > lasting+10*sample {
+	if n := messages(&d, &clock, 100_000, 1, 30*µs, 60*µs); n > lasting+20*sample {
 		t.Errorf("looked %d times although it was slower", n)
 	}
 	if n := messages(&d, &clock, 2*mostOff, 1, 60*µs, 30*µs); n < 10_000 {
